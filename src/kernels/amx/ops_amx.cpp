@@ -1,0 +1,370 @@
+// The matrix unit (AMX, bf16): 16 x 16 sums from 16 x 32 and 32 x 16 operands, 512 multiply-adds a cycle. Many rows only; a few
+// rows are memory-bound and stay with the vector kernels.
+//
+// Weights of any type become bf16 panels of kPanelTiles tiles x kPanelColumns columns in this thread's scratch (512 KiB: it stays in
+// the second-level cache), in the layout that packed bf16 weights already have; each panel is then used for every row. With 512 rows
+// the unpacking is about 10 % of the time.
+#include "kernels/avx512/simd.h"
+
+#include "kernels/backends.h"
+#include "kernels/shared/attend.inl"
+#include "kernels/shared/matmul.inl"
+#include "kernels/shared/rows.inl"
+
+namespace mneme::kernels {
+
+namespace {
+
+constexpr int kPanelTiles = 8;       // 128 weight rows
+constexpr int kPanelColumns = 2048;
+constexpr int kRowsMin = 17;         // below, the vector kernels are faster (measured: equal at about 16 rows)
+
+struct alignas(64) TileConfig {
+  uint8_t palette = 1;
+  uint8_t start_row = 0;
+  uint8_t reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+static_assert(sizeof(TileConfig) == 64);
+
+// All eight tile registers 16 rows x 64 bytes, for the life of the object.
+class TileState {
+ public:
+  TileState() {
+    static const TileConfig kConfig{};
+    _tile_loadconfig(&kConfig);
+  }
+  ~TileState() { _tile_release(); }
+  TileState(const TileState&) = delete;
+  TileState& operator=(const TileState&) = delete;
+};
+
+// ---- weights to bf16 ----------------------------------------------------------------------------------------------------
+
+// Lanes of two neighbouring columns to bf16 pairs.
+inline __m512i bf16_pairs(__m512 even, __m512 odd) {
+  const __m512i e = _mm512_castsi256_si512(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(even)));
+  const __m512i o = _mm512_castsi256_si512(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(odd)));
+  const __m512i low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(e));
+  return _mm512_or_si512(low, _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(o)), 16));
+}
+
+inline __m512 byte_to_f32(__m512i codes, int byte) {
+  return _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(codes, static_cast<unsigned>(8 * byte)), _mm512_set1_epi32(255)));
+}
+
+// Columns [first, first + count) of a tile as bf16 [count / 2][16][2].
+template <DType kType>
+void tile_to_bf16(const uint8_t* tile, int first, int count, uint16_t* out) {
+  using G = Groups<kType>;
+  const int unit_size = unit_columns(kType);
+  for (int k = first; k < first + count; k += 32) {
+    Group w;
+    G::load(tile + static_cast<size_t>(k / unit_size) * unit_bytes(kType), k % unit_size / 32, 0, w);
+    for (int quad = 0; quad < 8; ++quad) {
+      const int h = quad * G::kHalves / 8;
+      __m512 value[4];
+      for (int j = 0; j < 4; ++j) value[j] = _mm512_fmadd_ps(byte_to_f32(w.codes[quad], j), w.scale[h], w.offset[h]);
+      _mm512_storeu_si512(out, bf16_pairs(value[0], value[1]));
+      _mm512_storeu_si512(out + 32, bf16_pairs(value[2], value[3]));
+      out += 64;
+    }
+  }
+}
+
+template <>
+void tile_to_bf16<DType::kF32>(const uint8_t* tile, int first, int count, uint16_t* out) {
+  const auto* values = reinterpret_cast<const float*>(tile) + first * 16;
+  for (int k = 0; k < count; k += 2, values += 32, out += 32) {
+    _mm512_storeu_si512(out, bf16_pairs(_mm512_loadu_ps(values), _mm512_loadu_ps(values + 16)));
+  }
+}
+
+template <>
+void tile_to_bf16<DType::kF16>(const uint8_t* tile, int first, int count, uint16_t* out) {
+  const uint8_t* values = tile + first * 32;
+  for (int k = 0; k < count; k += 2, values += 64, out += 32) {
+    _mm512_storeu_si512(out, bf16_pairs(f16_lanes(values, 0), f16_lanes(values + 32, 0)));
+  }
+}
+
+using ToBf16 = void (*)(const uint8_t* tile, int first, int count, uint16_t* out);
+
+ToBf16 to_bf16_of(DType type) {
+  switch (type) {
+    case DType::kF32: return tile_to_bf16<DType::kF32>;
+    case DType::kF16: return tile_to_bf16<DType::kF16>;
+    case DType::kQ8_0: return tile_to_bf16<DType::kQ8_0>;
+    case DType::kQ4_0: return tile_to_bf16<DType::kQ4_0>;
+    case DType::kQ4_1: return tile_to_bf16<DType::kQ4_1>;
+    case DType::kQ5_0: return tile_to_bf16<DType::kQ5_0>;
+    case DType::kQ5_1: return tile_to_bf16<DType::kQ5_1>;
+    case DType::kIQ4_NL: return tile_to_bf16<DType::kIQ4_NL>;
+    case DType::kQ2_K: return tile_to_bf16<DType::kQ2_K>;
+    case DType::kQ3_K: return tile_to_bf16<DType::kQ3_K>;
+    case DType::kQ4_K: return tile_to_bf16<DType::kQ4_K>;
+    case DType::kQ5_K: return tile_to_bf16<DType::kQ5_K>;
+    case DType::kQ6_K: return tile_to_bf16<DType::kQ6_K>;
+    case DType::kBF16: return nullptr;  // lies as needed
+  }
+  return nullptr;
+}
+
+// ---- products -----------------------------------------------------------------------------------------------------------
+
+// To the compiler a tile load is no read of memory and could move before the stores that made its operand.
+inline void finish_stores() { __asm__ volatile("" ::: "memory"); }
+
+// The intrinsics are statements that want literal register numbers.
+template <int kTile>
+inline void load_tile(const void* p, size_t stride) {
+  static_assert(kTile >= 0 && kTile < 4);
+  if constexpr (kTile == 0) { _tile_loadd(0, p, stride); }
+  if constexpr (kTile == 1) { _tile_loadd(1, p, stride); }
+  if constexpr (kTile == 2) { _tile_loadd(2, p, stride); }
+  if constexpr (kTile == 3) { _tile_loadd(3, p, stride); }
+}
+
+template <int kTile>
+inline void store_tile(void* p, size_t stride) {
+  static_assert(kTile >= 0 && kTile < 4);
+  if constexpr (kTile == 0) { _tile_stored(0, p, stride); }
+  if constexpr (kTile == 1) { _tile_stored(1, p, stride); }
+  if constexpr (kTile == 2) { _tile_stored(2, p, stride); }
+  if constexpr (kTile == 3) { _tile_stored(3, p, stride); }
+}
+
+inline void zero_tiles() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+}
+
+// Where a 16 x 16 block of sums belongs, and how much of it exists.
+struct SumBlock {
+  float* y;
+  size_t y_stride;
+  int rows, lanes;
+
+  bool whole() const { return rows == 16 && lanes == 16; }
+};
+
+template <int kTile>
+inline void load_sums(const SumBlock& block, float* edge) {
+  if (block.whole()) return load_tile<kTile>(block.y, block.y_stride * sizeof(float));
+  for (int r = 0; r < block.rows; ++r) {
+    for (int lane = 0; lane < block.lanes; ++lane) edge[r * 16 + lane] = block.y[static_cast<size_t>(r) * block.y_stride + static_cast<size_t>(lane)];
+  }
+  finish_stores();
+  load_tile<kTile>(edge, 64);
+}
+
+template <int kTile>
+inline void store_sums(const SumBlock& block, float* edge) {
+  if (block.whole()) return store_tile<kTile>(block.y, block.y_stride * sizeof(float));
+  store_tile<kTile>(edge, 64);
+  finish_stores();
+  for (int r = 0; r < block.rows; ++r) {
+    for (int lane = 0; lane < block.lanes; ++lane) block.y[static_cast<size_t>(r) * block.y_stride + static_cast<size_t>(lane)] = edge[r * 16 + lane];
+  }
+}
+
+// Up to 32 rows x 32 weight rows: operands of the four sums. b[1] and a[1] may repeat [0] where there is no second.
+struct Quarter {
+  const uint16_t* a[2];   // [columns / 32][16][32]
+  const uint16_t* b[2];   // [columns / 2][16][2]
+  SumBlock sums[2][2];    // [a][b]
+  bool second_a, second_b;
+};
+
+void multiply(const Quarter& q, int columns, bool first) {
+  alignas(64) float edge[256] = {};
+  finish_stores();
+  if (first) {
+    zero_tiles();
+  } else {
+    load_sums<0>(q.sums[0][0], edge);
+    if (q.second_b) load_sums<1>(q.sums[0][1], edge);
+    if (q.second_a) load_sums<2>(q.sums[1][0], edge);
+    if (q.second_a && q.second_b) load_sums<3>(q.sums[1][1], edge);
+  }
+  for (int k = 0; k < columns; k += 32) {
+    const int step = k * 16;  // elements of an operand tile before this one
+    _tile_loadd(4, q.a[0] + step, 64);
+    _tile_loadd(6, q.b[0] + step, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, q.b[1] + step, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, q.a[1] + step, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  store_sums<0>(q.sums[0][0], edge);
+  if (q.second_b) store_sums<1>(q.sums[0][1], edge);
+  if (q.second_a) store_sums<2>(q.sums[1][0], edge);
+  if (q.second_a && q.second_b) store_sums<3>(q.sums[1][1], edge);
+}
+
+// A panel of weights (tile t's operand at b + t * b_stride) with every row, columns [first, first + count).
+struct WeightPanel {
+  const uint16_t* b;
+  size_t b_stride;
+  int tile_first, tiles;
+};
+
+void multiply_panel(const PackedMatrix& w, const WeightPanel& panel, const Activations& x, int first, int count, float* y,
+                    size_t y_stride) {
+  for (int row = 0; row < x.rows; row += 32) {
+    for (int t = 0; t < panel.tiles; t += 2) {
+      Quarter q{};
+      q.second_a = row + 16 < x.rows;
+      q.second_b = t + 1 < panel.tiles;
+      for (int i = 0; i < 2; ++i) {
+        const int a_row = row + (q.second_a ? 16 * i : 0), b_tile = t + (q.second_b ? i : 0);
+        q.a[i] = x.bf16 + static_cast<size_t>(a_row) * static_cast<size_t>(x.columns) + static_cast<size_t>(first) * 16;
+        q.b[i] = panel.b + static_cast<size_t>(b_tile) * panel.b_stride;
+      }
+      for (int i = 0; i < 2; ++i) {
+        for (int j = 0; j < 2; ++j) {
+          const int r = row + 16 * i, n = (panel.tile_first + t + j) * 16;
+          q.sums[i][j] = {y + static_cast<size_t>(r) * y_stride + n, y_stride, x.rows - r < 16 ? x.rows - r : 16,
+                          w.rows - n < 16 ? w.rows - n : 16};
+        }
+      }
+      multiply(q, count, first == 0);
+    }
+  }
+}
+
+uint32_t forms(DType type, int rows) { return rows >= kRowsMin ? uint32_t{kFormBf16} : vector_forms(type, rows); }
+
+void matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y, size_t y_stride, void* scratch) {
+  if (x.rows < kRowsMin) return vector_matmul(w, tile_first, tile_count, x, y, y_stride, scratch);
+  const TileState tiles_on;
+  const ToBf16 to_bf16 = to_bf16_of(w.type);
+  const size_t tile_size = w.tile_bytes();
+  const auto* data = reinterpret_cast<const uint8_t*>(w.data);
+  for (int tile = tile_first; tile < tile_first + tile_count; tile += kPanelTiles) {
+    const int left = tile_first + tile_count - tile;
+    WeightPanel panel{nullptr, 0, tile, left < kPanelTiles ? left : kPanelTiles};
+    for (int k = 0; k < w.columns; k += kPanelColumns) {
+      const int count = w.columns - k < kPanelColumns ? w.columns - k : kPanelColumns;
+      if (to_bf16 == nullptr) {
+        panel.b = reinterpret_cast<const uint16_t*>(data + static_cast<size_t>(tile) * tile_size) + static_cast<size_t>(k) * 16;
+        panel.b_stride = tile_size / sizeof(uint16_t);
+      } else {
+        auto* b = static_cast<uint16_t*>(scratch);
+        panel.b = b;
+        panel.b_stride = static_cast<size_t>(kPanelColumns) * 16;
+        for (int t = 0; t < panel.tiles; ++t) {
+          to_bf16(data + static_cast<size_t>(tile + t) * tile_size, k, count, b + static_cast<size_t>(t) * panel.b_stride);
+        }
+      }
+      multiply_panel(w, panel, x, k, count, y, y_stride);
+    }
+  }
+}
+
+// ---- attention ----------------------------------------------------------------------------------------------------------
+
+// 16 query rows through one block. queries: bf16 [16][head_dim]; a key block and a value block are operands as they lie.
+void score_tile(const uint16_t* queries, const uint16_t* keys, int head_dim, float* scores) {
+  finish_stores();
+  zero_tiles();
+  for (int c = 0; c < head_dim; c += 32) {
+    _tile_loadd(4, queries + c, static_cast<size_t>(head_dim) * 2);
+    const uint16_t* k = keys + c * kBlock;
+    _tile_loadd(5, k, kBlock * 4);
+    _tile_dpbf16ps(0, 4, 5);
+    _tile_loadd(6, k + 32, kBlock * 4);
+    _tile_dpbf16ps(1, 4, 6);
+    _tile_loadd(5, k + 64, kBlock * 4);
+    _tile_dpbf16ps(2, 4, 5);
+    _tile_loadd(6, k + 96, kBlock * 4);
+    _tile_dpbf16ps(3, 4, 6);
+  }
+  _tile_stored(0, scores, kBlock * 4);
+  _tile_stored(1, scores + 16, kBlock * 4);
+  _tile_stored(2, scores + 32, kBlock * 4);
+  _tile_stored(3, scores + 48, kBlock * 4);
+  finish_stores();
+}
+
+void value_tile(const uint16_t* weights, const uint16_t* values, int head_dim, float* out) {
+  const auto out_stride = static_cast<size_t>(head_dim) * 4;
+  finish_stores();
+  _tile_loadd(4, weights, kBlock * 2);
+  _tile_loadd(5, weights + 32, kBlock * 2);
+  for (int c = 0; c < head_dim; c += 32) {
+    _tile_loadd(0, out + c, out_stride);
+    _tile_loadd(1, out + c + 16, out_stride);
+    _tile_loadd(6, values + c * 2, out_stride);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, values + c * 2 + 32, out_stride);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(6, values + 32 * head_dim + c * 2, out_stride);
+    _tile_dpbf16ps(0, 5, 6);
+    _tile_loadd(7, values + 32 * head_dim + c * 2 + 32, out_stride);
+    _tile_dpbf16ps(1, 5, 7);
+    _tile_stored(0, out + c, out_stride);
+    _tile_stored(1, out + c + 16, out_stride);
+  }
+  finish_stores();
+}
+
+inline void row_to_bf16(const float* x, int n, uint16_t* out) {
+  for (int i = 0; i < n; i += 16) Simd::store_bf16(out + i, Simd::load(x + i));
+}
+
+// 16 rows of the task (row .. row + 16, all there) over all blocks they see.
+void attend_tile(const AttendTask& task, int row) {
+  const AttendScratch s = attend_scratch(task);
+  auto* queries = reinterpret_cast<uint16_t*>(s.queries);
+  auto* weights = reinterpret_cast<uint16_t*>(s.weights);
+  int limit_max = 0;
+  for (int r = 0; r < 16; ++r) {
+    row_to_bf16(task.queries + static_cast<size_t>(row + r) * task.query_stride, task.head_dim, queries + r * task.head_dim);
+    limit_max = task.limits[row + r] > limit_max ? task.limits[row + r] : limit_max;
+  }
+  float* out = task.out + row * task.head_dim;
+  for (int block = 0; block < task.blocks && block * kBlock < limit_max; ++block) {
+    score_tile(queries, task.keys[block], task.head_dim, s.scores);
+    for (int r = 0; r < 16; ++r) {
+      float* scores = s.scores + r * kBlock;
+      soften(scores, visible_tokens(task.limits[row + r], block), task.head_dim, out + r * task.head_dim, task.max[row + r],
+             task.sum[row + r]);
+      row_to_bf16(scores, kBlock, weights + r * kBlock);
+    }
+    value_tile(weights, task.values[block], task.head_dim, out);
+  }
+}
+
+void attend(const AttendTask& task) {
+  if (task.head_dim % Simd::kLanes != 0) return scalar_ops().attend(task);
+  int row = 0;
+  if (task.head_dim % 32 == 0 && task.rows >= 16) {
+    const TileState tiles_on;
+    for (; row + 16 <= task.rows; row += 16) attend_tile(task, row);
+  }
+  if (row == task.rows) return;
+  AttendTask rest = task;
+  rest.rows -= row;
+  rest.queries += static_cast<size_t>(row) * task.query_stride;
+  rest.limits += row;
+  rest.out += row * task.head_dim;
+  rest.max += row;
+  rest.sum += row;
+  vector_attend(rest);
+}
+
+}  // namespace
+
+const Ops& amx_ops() {
+  static constexpr Ops kOps{"amx",           forms,           vector_prepare, matmul,
+                            vector_rms_norm, vector_silu_mul, vector_add,     attend};
+  return kOps;
+}
+
+}  // namespace mneme::kernels

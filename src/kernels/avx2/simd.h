@@ -1,0 +1,106 @@
+// The vector words of the shared kernels in 256-bit registers: 8 lanes of 32 bits. Needs AVX2, FMA, F16C.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/ops.h"
+
+namespace mneme::kernels {
+namespace {
+
+struct Simd {
+  static constexpr int kLanes = 8;
+  static constexpr bool kHasBf16Dot = false;
+  using F = __m256;
+  using I = __m256i;
+
+  static F zero() { return _mm256_setzero_ps(); }
+  static F set1(float x) { return _mm256_set1_ps(x); }
+  static F load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, F x) { _mm256_storeu_ps(p, x); }
+  static F add(F a, F b) { return _mm256_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm256_div_ps(a, b); }
+  static F max(F a, F b) { return _mm256_max_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static F abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static float sum(F a) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+  }
+  static float largest(F a) {
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+  }
+
+  static I izero() { return _mm256_setzero_si256(); }
+  static I load_i(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  static I and_u8(I a, uint8_t mask) { return _mm256_and_si256(a, _mm256_set1_epi8(static_cast<char>(mask))); }
+  template <int kBits>
+  static I shift_right(I a) { return _mm256_srli_epi32(a, kBits); }
+  template <int kBits>
+  static I shift_left(I a) { return _mm256_slli_epi32(a, kBits); }
+  static I or_(I a, I b) { return _mm256_or_si256(a, b); }
+  // Sets `value` in the bytes whose bit is set in the 32-bit mask at p.
+  static I or_where(I a, const uint8_t* p, uint8_t value) {
+    const I mask = _mm256_set1_epi32(*reinterpret_cast<const int*>(p));
+    const I byte_of = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,
+                                       2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+    const I bit_of = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
+    const I bits = _mm256_and_si256(_mm256_shuffle_epi8(mask, byte_of), bit_of);
+    return _mm256_or_si256(a, and_u8(_mm256_cmpeq_epi8(bits, bit_of), value));
+  }
+  // Each byte (0..15) replaced by its entry.
+  static I lookup(I index, const uint8_t (&table)[16]) {
+    const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(entries), index);
+  }
+  static F to_f32(I a) { return _mm256_cvtepi32_ps(a); }
+  static F load_f16(const void* p) { return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p))); }
+  static I load_u8(const void* p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))); }
+  static I load_i8(const void* p) { return _mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))); }
+  static I and_i32(I a, int mask) { return _mm256_and_si256(a, _mm256_set1_epi32(mask)); }
+  static I sub_i32(I a, int b) { return _mm256_sub_epi32(a, _mm256_set1_epi32(b)); }
+
+  // acc + products of 4 unsigned codes a lane with the 4 signed codes at `quad`. VPMADDUBSW saturates at 16 bits, which two
+  // products of codes up to 63 cannot reach; larger codes are multiplied as 16-bit numbers.
+  template <int kCodeMax>
+  static I dot4(I acc, I codes, const int8_t* quad) {
+    const I other = _mm256_set1_epi32(*reinterpret_cast<const int*>(quad));
+    if constexpr (kCodeMax <= 63) {
+      return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, other), _mm256_set1_epi16(1)));
+    } else {
+      const I even = _mm256_madd_epi16(_mm256_and_si256(codes, _mm256_set1_epi16(0xFF)),
+                                       _mm256_srai_epi16(_mm256_slli_epi16(other, 8), 8));
+      const I odd = _mm256_madd_epi16(_mm256_srli_epi16(codes, 8), _mm256_srai_epi16(other, 8));
+      return _mm256_add_epi32(acc, _mm256_add_epi32(even, odd));
+    }
+  }
+  // Rounds to the nearest integer and stores kLanes signed bytes; |x| <= 127.
+  static I round_i8(int8_t* p, F x) {
+    const I rounded = _mm256_cvtps_epi32(x);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+    return rounded;
+  }
+  static void store_bf16(uint16_t*, F) {}  // this back-end reads f32 activations with bf16 weights
+  // acc + the two products of a lane's bf16 pair with the pair at p.
+  struct Pair { float a, b; };
+  static Pair make_pair(float a, float b) { return {a, b}; }
+  static F dot2(F acc, I pairs, const Pair* p) {
+    const F low = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+    const F high = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))));
+    return fma(high, _mm256_broadcast_ss(&p->b), fma(low, _mm256_broadcast_ss(&p->a), acc));
+  }
+  static F exp2_split(F fraction, F whole) {
+    const I exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127)), 23);
+    return mul(fraction, _mm256_castsi256_ps(exponent));
+  }
+  static F round(F x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+};
+
+}  // namespace
+}  // namespace mneme::kernels

@@ -1,0 +1,85 @@
+// The vector words of the shared kernels in 512-bit registers: 16 lanes of 32 bits. Needs AVX-512 F/BW/VL/DQ, VNNI, BF16, VBMI.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/ops.h"
+
+namespace mneme::kernels {
+namespace {
+
+struct Simd {
+  static constexpr int kLanes = 16;
+  static constexpr bool kHasBf16Dot = true;
+  using F = __m512;
+  using I = __m512i;
+
+  static F zero() { return _mm512_setzero_ps(); }
+  static F set1(float x) { return _mm512_set1_ps(x); }
+  static F load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, F x) { _mm512_storeu_ps(p, x); }
+  static F add(F a, F b) { return _mm512_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm512_div_ps(a, b); }
+  static F max(F a, F b) { return _mm512_max_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F abs(F a) { return _mm512_abs_ps(a); }
+  static float sum(F a) { return _mm512_reduce_add_ps(a); }
+  static float largest(F a) { return _mm512_reduce_max_ps(a); }
+
+  static I izero() { return _mm512_setzero_si512(); }
+  static I load_i(const void* p) { return _mm512_loadu_si512(p); }
+  static I and_u8(I a, uint8_t mask) { return _mm512_and_si512(a, _mm512_set1_epi8(static_cast<char>(mask))); }
+  template <int kBits>
+  static I shift_right(I a) { return _mm512_srli_epi32(a, kBits); }
+  template <int kBits>
+  static I shift_left(I a) { return _mm512_slli_epi32(a, kBits); }
+  static I or_(I a, I b) { return _mm512_or_si512(a, b); }
+  // Sets `value` in the bytes whose bit is set in the 64-bit mask at p.
+  static I or_where(I a, const uint8_t* p, uint8_t value) {
+    const __mmask64 mask = *reinterpret_cast<const uint64_t*>(p);
+    return _mm512_or_si512(a, _mm512_maskz_mov_epi8(mask, _mm512_set1_epi8(static_cast<char>(value))));
+  }
+  // Each byte (0..15) replaced by its entry.
+  static I lookup(I index, const uint8_t (&table)[16]) {
+    const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), index);
+  }
+  static F to_f32(I a) { return _mm512_cvtepi32_ps(a); }
+  static F load_f16(const void* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p))); }
+  static I load_u8(const void* p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))); }
+  static I load_i8(const void* p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))); }
+  static I and_i32(I a, int mask) { return _mm512_and_si512(a, _mm512_set1_epi32(mask)); }
+  static I sub_i32(I a, int b) { return _mm512_sub_epi32(a, _mm512_set1_epi32(b)); }
+
+  // acc + products of 4 unsigned codes a lane with the 4 signed codes at `quad`.
+  template <int kCodeMax>
+  static I dot4(I acc, I codes, const int8_t* quad) {
+    return _mm512_dpbusd_epi32(acc, codes, _mm512_set1_epi32(*reinterpret_cast<const int*>(quad)));
+  }
+  // Rounds to the nearest integer and stores kLanes signed bytes; |x| <= 127.
+  static I round_i8(int8_t* p, F x) {
+    const I rounded = _mm512_cvtps_epi32(x);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(rounded));
+    return rounded;
+  }
+  static void store_bf16(uint16_t* p, F x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
+  }
+  // acc + the two products of a lane's bf16 pair with the pair at p (bf16 [2]).
+  using Pair = uint32_t;
+  static Pair make_pair(float a, float b) {
+    const __m128 ab = _mm_setr_ps(a, b, 0, 0);
+    return static_cast<uint32_t>(_mm_cvtsi128_si32(reinterpret_cast<__m128i>(_mm_cvtneps_pbh(ab))));
+  }
+  static F dot2(F acc, I pairs, const Pair* p) {
+    return _mm512_dpbf16_ps(acc, reinterpret_cast<__m512bh>(pairs), reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(*p))));
+  }
+  // 2^x for the exp below.
+  static F exp2_split(F fraction, F whole) { return _mm512_scalef_ps(fraction, whole); }
+  static F round(F x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+};
+
+}  // namespace
+}  // namespace mneme::kernels

@@ -1,0 +1,287 @@
+// isa_diff: every operation of every back-end this machine has, against the scalar oracle, over odd shapes.
+#include "kernels/ops.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/rng.h"
+#include "core/thread_pool.h"
+#include "kernels/backends.h"
+#include "kernels/matmul.h"
+#include "kernels/select.h"
+#include "tensor/quantize_for_test.h"
+#include "tensor/tensor.h"
+
+namespace mneme::kernels {
+namespace {
+
+using tensor::DType;
+
+constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0,
+                            DType::kQ5_1, DType::kIQ4_NL, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
+
+// Sum of two uniform values: bounded, centred, not too regular.
+float noise(core::Rng& rng) { return rng.next_unit() + rng.next_unit() - 1.0f; }
+
+std::vector<float> noise(size_t n, uint64_t seed) {
+  core::Rng rng(seed);
+  std::vector<float> x(n);
+  for (auto& v : x) v = noise(rng);
+  return x;
+}
+
+// A packed random matrix beside its values.
+struct Matrix {
+  PackedMatrix packed;
+  std::vector<float> values;  // [rows, columns] as the file format defines them
+  core::Arena arena;
+
+  Matrix(DType type, int rows, int columns, uint64_t seed) {
+    const auto n = static_cast<size_t>(rows) * static_cast<size_t>(columns);
+    const std::vector<float> source = noise(n, seed);
+    const std::vector<std::byte> raw = tensor::quantize_for_test(type, source);
+    values.resize(n);
+    tensor::dequantize(type, raw, values);
+    arena = *core::Arena::reserve(packed_bytes(type, rows, columns) + 64);
+    auto data = arena.take(packed_bytes(type, rows, columns));
+    packed = {type, rows, columns, data.data()};
+    const size_t row_size = *tensor::row_bytes(type, static_cast<uint64_t>(columns));
+    for (int tile = 0; tile < packed.tiles(); ++tile) {
+      const int first = tile * kTileRows;
+      pack_tile(type, columns, std::min(kTileRows, rows - first), raw.data() + static_cast<size_t>(first) * row_size,
+                data.data() + static_cast<size_t>(tile) * packed.tile_bytes());
+    }
+  }
+};
+
+double nmse(std::span<const float> got, std::span<const float> want) {
+  double difference = 0, power = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    difference += (double{got[i]} - want[i]) * (double{got[i]} - want[i]);
+    power += double{want[i]} * want[i];
+  }
+  return difference / power;
+}
+
+TEST(Packed, KeepsEveryValueAndEveryByte) {
+  for (const DType type : kTypes) {
+    const int columns = 512, rows = 21;
+    const Matrix m(type, rows, columns, 7);
+    const auto& info = tensor::dtype_info(type);
+    EXPECT_EQ(m.packed.tile_bytes(), *tensor::row_bytes(type, columns) * 16) << info.name;
+    const int unit = unit_columns(type);
+    std::vector<float> out(static_cast<size_t>(kTileRows * unit));
+    for (int tile = 0; tile < m.packed.tiles(); ++tile) {
+      for (int u = 0; u < columns / unit; ++u) {
+        unpack_unit(type, m.packed.data + static_cast<size_t>(tile) * m.packed.tile_bytes() + static_cast<size_t>(u) * unit_bytes(type),
+                    out.data());
+        for (int row = 0; row < kTileRows; ++row) {
+          for (int c = 0; c < unit; ++c) {
+            const int n = tile * kTileRows + row;
+            const float want = n < rows ? m.values[static_cast<size_t>(n * columns + u * unit + c)] : 0.0f;
+            ASSERT_FLOAT_EQ(out[static_cast<size_t>(row * unit + c)], want) << info.name << " row " << n << " unit " << u << " column " << c;
+          }
+        }
+      }
+    }
+  }
+}
+
+class EachIsa : public testing::TestWithParam<const Ops*> {};
+
+TEST_P(EachIsa, MatmulAgreesWithPlainSums) {
+  const Ops& ops = *GetParam();
+  core::ThreadPool pool(2);
+  // columns: one superblock, an odd number of them, and more than the matrix unit's panel
+  for (const int columns : {256, 768, 2304}) {
+    auto scratch = *MatmulScratch::reserve(70, columns, 2);
+    for (const DType type : kTypes) {
+      for (const int rows : {1, 16, 37, 150}) {
+        if (columns > 768 && rows > 37) continue;
+        const Matrix m(type, rows, columns, static_cast<uint64_t>(columns + rows));
+        for (const int tokens : {1, 2, 3, 5, 8, 9, 16, 17, 33, 70}) {
+          const size_t x_stride = static_cast<size_t>(columns) + 3, y_stride = static_cast<size_t>(rows) + 5;
+          const auto x = noise(static_cast<size_t>(tokens) * x_stride, 99);
+          std::vector<float> y(static_cast<size_t>(tokens) * y_stride, -7.0f);
+          const Product product{&m.packed, y.data(), y_stride};
+          scratch.multiply(ops, pool, {&product, 1}, x.data(), tokens, x_stride);
+          std::vector<float> got, want;
+          for (size_t t = 0; t < static_cast<size_t>(tokens); ++t) {
+            for (size_t n = 0; n < static_cast<size_t>(rows); ++n) {
+              double sum = 0;
+              for (size_t k = 0; k < static_cast<size_t>(columns); ++k) sum += double{m.values[n * static_cast<size_t>(columns) + k]} * x[t * x_stride + k];
+              want.push_back(static_cast<float>(sum));
+              got.push_back(y[t * y_stride + n]);
+            }
+            for (size_t n = static_cast<size_t>(rows); n < y_stride; ++n) ASSERT_EQ(y[t * y_stride + n], -7.0f) << "wrote past the row";
+          }
+          // 8-bit activations: (1/127)^2 / 12 of the largest of 32 values against their power, about 5e-5; bf16: 1e-5.
+          const double limit = std::string(ops.name) == "scalar" ? 1e-12 : 1.5e-4;
+          ASSERT_LT(nmse(got, want), limit) << ops.name << " " << tensor::dtype_info(type).name << " rows " << rows << " columns " << columns << " tokens " << tokens;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(EachIsa, PrepareSurvivesZerosAndLargeValues) {
+  const Ops& ops = *GetParam();
+  core::ThreadPool pool(1);
+  auto scratch = *MatmulScratch::reserve(32, 256, 1);
+  const Matrix m(DType::kQ8_0, 16, 256, 3);
+  for (const float level : {0.0f, 1e-30f, 1e30f}) {
+    for (const int tokens : {1, 32}) {
+      std::vector<float> x(static_cast<size_t>(tokens) * 256, 0.0f), y(static_cast<size_t>(tokens) * 16);
+      x[5] = level;
+      const Product product{&m.packed, y.data(), 16};
+      scratch.multiply(ops, pool, {&product, 1}, x.data(), tokens, 256);
+      for (size_t n = 0; n < 16; ++n) {
+        const float want = level * m.values[n * 256 + 5];
+        EXPECT_NEAR(y[n], want, std::abs(want) * 0.01f) << ops.name << " level " << level;
+      }
+    }
+  }
+}
+
+TEST_P(EachIsa, RowOperationsAgree) {
+  const Ops& ops = *GetParam();
+  for (const int n : {1, 7, 16, 31, 64, 100, 1027}) {
+    const auto size = static_cast<size_t>(n);
+    const auto x = noise(size, 1), gain = noise(size, 2);
+    std::vector<float> got(size), want(size);
+    ops.rms_norm(got.data(), x.data(), gain.data(), n, 1e-5f);
+    scalar_ops().rms_norm(want.data(), x.data(), gain.data(), n, 1e-5f);
+    for (size_t i = 0; i < size; ++i) EXPECT_NEAR(got[i], want[i], 1e-5f * (1 + std::abs(want[i])));
+
+    auto wide = x;
+    for (auto& v : wide) v *= 200;  // far into both tails of the sigmoid
+    ops.silu_mul(got.data(), wide.data(), gain.data(), n);
+    scalar_ops().silu_mul(want.data(), wide.data(), gain.data(), n);
+    for (size_t i = 0; i < size; ++i) EXPECT_NEAR(got[i], want[i], 2e-6f * (1 + std::abs(want[i]))) << wide[i];
+
+    got = x, want = x;
+    ops.add(got.data(), gain.data(), n);
+    scalar_ops().add(want.data(), gain.data(), n);
+    EXPECT_EQ(got, want);
+  }
+}
+
+// Keys and values in block layout, filled to the end.
+struct Blocks {
+  std::vector<std::vector<uint16_t>> keys, values;
+  std::vector<const uint16_t*> key_pointers, value_pointers;
+
+  Blocks(int blocks, int head_dim, uint64_t seed) {
+    core::Rng rng(seed);
+    for (int b = 0; b < blocks; ++b) {
+      for (auto* side : {&keys, &values}) {
+        auto& block = side->emplace_back(static_cast<size_t>(64 * head_dim));
+        for (auto& v : block) v = tensor::to_bf16(noise(rng) * 2).bits;
+      }
+    }
+    for (auto& k : keys) key_pointers.push_back(k.data());
+    for (auto& v : values) value_pointers.push_back(v.data());
+  }
+};
+
+struct Attended {
+  std::vector<float> out, max, sum;
+
+  Attended(int rows, int head_dim)
+      : out(static_cast<size_t>(rows * head_dim)), max(static_cast<size_t>(rows), -std::numeric_limits<float>::infinity()), sum(static_cast<size_t>(rows)) {}
+
+  void run(const Ops& ops, AttendTask task) {
+    core::Arena arena = *core::Arena::reserve(attend_scratch_bytes(task.head_dim));
+    task.out = out.data(), task.max = max.data(), task.sum = sum.data();
+    task.scratch = arena.take(attend_scratch_bytes(task.head_dim)).data();
+    ops.attend(task);
+  }
+  float value(size_t row, size_t c, size_t head_dim) const { return out[row * head_dim + c] / sum[row]; }
+};
+
+TEST_P(EachIsa, AttentionAgrees) {
+  const Ops& ops = *GetParam();
+  for (const int head_dim : {24, 32, 64, 80, 128, 256}) {
+    const Blocks blocks(3, head_dim, 5);
+    for (const int rows : {1, 2, 3, 7, 16, 19, 33, 64}) {
+      const auto query_stride = static_cast<size_t>(head_dim) + 1;
+      auto queries = noise(static_cast<size_t>(rows) * query_stride, 11);
+      std::vector<int> limits(static_cast<size_t>(rows));
+      // Causal limits that cross block borders; one row sees a single token, one nothing at all.
+      for (int r = 0; r < rows; ++r) limits[static_cast<size_t>(r)] = rows == 1 ? 129 : (r * 37) % 193;
+      AttendTask task{};
+      task.queries = queries.data(), task.query_stride = query_stride, task.rows = rows, task.head_dim = head_dim;
+      task.keys = blocks.key_pointers.data(), task.values = blocks.value_pointers.data(), task.blocks = 3;
+      task.limits = limits.data();
+      Attended got(rows, head_dim), want(rows, head_dim);
+      got.run(ops, task);
+      want.run(scalar_ops(), task);
+      std::vector<float> got_all, want_all;
+      for (size_t r = 0; r < static_cast<size_t>(rows); ++r) {
+        if (limits[r] == 0) {
+          EXPECT_EQ(got.sum[r], 0.0f);
+          continue;
+        }
+        for (size_t c = 0; c < static_cast<size_t>(head_dim); ++c) {
+          got_all.push_back(got.value(r, c, static_cast<size_t>(head_dim)));
+          want_all.push_back(want.value(r, c, static_cast<size_t>(head_dim)));
+        }
+        EXPECT_NEAR(got.max[r] + std::log(got.sum[r]), want.max[r] + std::log(want.sum[r]), 0.05f);
+      }
+      // bf16 queries and weights: 2^-9 relative each, averaged over the tokens.
+      ASSERT_LT(nmse(got_all, want_all), 2e-4) << ops.name << " head_dim " << head_dim << " rows " << rows;
+    }
+  }
+}
+
+TEST_P(EachIsa, AttentionRunsMayFollowEachOther) {
+  const Ops& ops = *GetParam();
+  const int head_dim = 64;
+  const Blocks blocks(4, head_dim, 6);
+  const auto queries = noise(5 * 64, 12);
+  const int limits[] = {256, 200, 129, 128, 256};
+  AttendTask task{};
+  task.queries = queries.data(), task.query_stride = 64, task.rows = 5, task.head_dim = head_dim, task.limits = limits;
+  task.keys = blocks.key_pointers.data(), task.values = blocks.value_pointers.data(), task.blocks = 4;
+  Attended whole(5, head_dim), parts(5, head_dim);
+  whole.run(ops, task);
+  task.blocks = 2;
+  parts.run(ops, task);
+  int rest[5];
+  for (int r = 0; r < 5; ++r) rest[r] = limits[r] - 128;
+  task.keys += 2, task.values += 2, task.limits = rest;
+  parts.run(ops, task);
+  for (size_t r = 0; r < 5; ++r) {
+    for (size_t c = 0; c < 64; ++c) EXPECT_NEAR(whole.value(r, c, 64), parts.value(r, c, 64), 1e-5f);
+  }
+}
+
+// Logits far apart: exp must neither overflow nor lose the winner.
+TEST_P(EachIsa, AttentionSurvivesExtremeLogits) {
+  const Ops& ops = *GetParam();
+  const int head_dim = 32;
+  Blocks blocks(2, head_dim, 8);
+  for (int pair = 0; pair < head_dim / 2; ++pair) blocks.keys[1][static_cast<size_t>(pair * 128 + 10 * 2)] = tensor::to_bf16(1000.0f).bits;
+  std::vector<float> queries(32, 10.0f);
+  const int limit = 128;
+  AttendTask task{};
+  task.queries = queries.data(), task.query_stride = 32, task.rows = 1, task.head_dim = head_dim, task.limits = &limit;
+  task.keys = blocks.key_pointers.data(), task.values = blocks.value_pointers.data(), task.blocks = 2;
+  Attended got(1, head_dim);
+  got.run(ops, task);
+  for (size_t c = 0; c < 32; ++c) {
+    const float want = tensor::to_f32(tensor::Bf16{blocks.values[1][static_cast<size_t>(5 * 64) + c * 2]});
+    EXPECT_NEAR(got.value(0, c, 32), want, 1e-3f);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, EachIsa, testing::ValuesIn(available_ops()),
+                         [](const auto& info) { return std::string(info.param->name); });
+
+}  // namespace
+}  // namespace mneme::kernels

@@ -1,0 +1,91 @@
+// The oracle: exact weights, f32 activations, sums in double; attention as the formula reads.
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "kernels/backends.h"
+#include "kernels/ops.h"
+#include "tensor/convert.h"
+
+namespace mneme::kernels {
+
+namespace {
+
+uint32_t forms(tensor::DType, int) { return kFormF32; }
+
+void prepare(const Activations&, uint32_t, int, int) {}
+
+void matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y, size_t y_stride, void*) {
+  float unit_values[kTileRows * 256];
+  const int unit = unit_columns(w.type), units = w.columns / unit;
+  for (int tile = tile_first; tile < tile_first + tile_count; ++tile) {
+    const std::byte* data = w.data + static_cast<size_t>(tile) * w.tile_bytes();
+    const int first = tile * kTileRows, count = std::min(kTileRows, w.rows - first);
+    for (int r = 0; r < x.rows; ++r) {
+      const float* in = x.f32 + static_cast<size_t>(r) * x.f32_stride;
+      double sums[kTileRows] = {};
+      for (int u = 0; u < units; ++u) {
+        unpack_unit(w.type, data + static_cast<size_t>(u) * unit_bytes(w.type), unit_values);
+        for (int row = 0; row < kTileRows; ++row) {
+          for (int c = 0; c < unit; ++c) sums[row] += double{unit_values[row * unit + c]} * in[u * unit + c];
+        }
+      }
+      for (int row = 0; row < count; ++row) y[static_cast<size_t>(r) * y_stride + static_cast<size_t>(first + row)] = static_cast<float>(sums[row]);
+    }
+  }
+}
+
+void rms_norm(float* out, const float* x, const float* gain, int n, float epsilon) {
+  double squares = 0;
+  for (int i = 0; i < n; ++i) squares += double{x[i]} * x[i];
+  const double factor = 1.0 / std::sqrt(squares / n + epsilon);
+  for (int i = 0; i < n; ++i) out[i] = static_cast<float>(x[i] * factor * gain[i]);
+}
+
+void silu_mul(float* out, const float* gate, const float* up, int n) {
+  for (int i = 0; i < n; ++i) out[i] = static_cast<float>(gate[i] / (1.0 + std::exp(-double{gate[i]})) * up[i]);
+}
+
+void add(float* out, const float* x, int n) {
+  for (int i = 0; i < n; ++i) out[i] += x[i];
+}
+
+float key_at(const AttendTask& task, int token, int channel) {
+  return tensor::to_f32(tensor::Bf16{task.keys[token / 64][channel / 2 * 128 + token % 64 * 2 + channel % 2]});
+}
+
+float value_at(const AttendTask& task, int token, int channel) {
+  return tensor::to_f32(tensor::Bf16{task.values[token / 64][token % 64 / 2 * task.head_dim * 2 + channel * 2 + token % 2]});
+}
+
+// One token after the other, the state moving to each new maximum.
+void attend(const AttendTask& task) {
+  for (int r = 0; r < task.rows; ++r) {
+    float* out = task.out + r * task.head_dim;
+    for (int token = 0; token < std::min(task.limits[r], task.blocks * 64); ++token) {
+      double logit = 0;
+      for (int c = 0; c < task.head_dim; ++c) {
+        logit += double{task.queries[static_cast<size_t>(r) * task.query_stride + static_cast<size_t>(c)]} * key_at(task, token, c);
+      }
+      const auto score = static_cast<float>(logit);
+      if (score > task.max[r]) {
+        const float shrink = std::exp(task.max[r] - score);
+        for (int c = 0; c < task.head_dim; ++c) out[c] *= shrink;
+        task.sum[r] *= shrink;
+        task.max[r] = score;
+      }
+      const float weight = std::exp(score - task.max[r]);
+      task.sum[r] += weight;
+      for (int c = 0; c < task.head_dim; ++c) out[c] += weight * value_at(task, token, c);
+    }
+  }
+}
+
+}  // namespace
+
+const Ops& scalar_ops() {
+  static constexpr Ops kOps{"scalar", forms, prepare, matmul, rms_norm, silu_mul, add, attend};
+  return kOps;
+}
+
+}  // namespace mneme::kernels

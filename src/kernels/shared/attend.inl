@@ -1,0 +1,160 @@
+// Flash attention over 64-token blocks, for ISA files. One pass over the keys and values of a KV head serves every query row of
+// the task: a vector of keys (16 tokens' channel pair) is loaded once and multiplied with kRows queries before the next is.
+#pragma once
+
+#include "kernels/shared/rows.inl"
+
+namespace mneme::kernels {
+namespace {
+
+constexpr int kBlock = 64;
+
+// Scores, weights and operands of one task, in the caller's scratch.
+struct AttendScratch {
+  float* scores;         // [rows][64]
+  Simd::Pair* queries;   // [rows][head_dim / 2]
+  Simd::Pair* weights;   // [rows][32]
+};
+
+AttendScratch attend_scratch(const AttendTask& task) {
+  auto* p = static_cast<unsigned char*>(task.scratch);
+  AttendScratch s{};
+  s.scores = reinterpret_cast<float*>(p);
+  p += sizeof(float) * kAttendRowsMax * kBlock;
+  s.weights = reinterpret_cast<Simd::Pair*>(p);
+  p += sizeof(Simd::Pair) * kAttendRowsMax * (kBlock / 2);
+  s.queries = reinterpret_cast<Simd::Pair*>(p);
+  return s;
+}
+
+// scores[r][token] = query r . key token, kRows rows, kVectors lanes of tokens from `token` on.
+template <int kRows, int kVectors>
+inline void score_part(const uint16_t* keys, const Simd::Pair* queries, int pairs, int token, float* scores) {
+  Simd::F acc[kRows][kVectors];
+  for (auto& row : acc) for (auto& a : row) a = Simd::zero();
+  const uint16_t* k = keys + token * 2;
+  for (int pair = 0; pair < pairs; ++pair, k += kBlock * 2) {
+    for (int v = 0; v < kVectors; ++v) {
+      const Simd::I key = Simd::load_i(k + v * Simd::kLanes * 2);
+      for (int r = 0; r < kRows; ++r) acc[r][v] = Simd::dot2(acc[r][v], key, queries + r * pairs + pair);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) Simd::store(scores + r * kBlock + token + v * Simd::kLanes, acc[r][v]);
+  }
+}
+
+template <int kRows>
+inline void score_rows(const uint16_t* keys, const Simd::Pair* queries, int pairs, float* scores) {
+  constexpr int kVectors = Simd::kLanes == 16 ? 4 : 2;  // as many sums as half of the registers
+  for (int token = 0; token < kBlock; token += kVectors * Simd::kLanes) {
+    score_part<kRows, kVectors>(keys, queries, pairs, token, scores);
+  }
+}
+
+// out[r][channel] += weights[r] . values, kRows rows, kVectors lanes of channels.
+template <int kRows, int kVectors>
+inline void value_part(const uint16_t* values, const Simd::Pair* weights, int head_dim, int channel, float* out) {
+  Simd::F acc[kRows][kVectors];
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) acc[r][v] = Simd::load(out + r * head_dim + channel + v * Simd::kLanes);
+  }
+  const uint16_t* p = values + channel * 2;
+  for (int pair = 0; pair < kBlock / 2; ++pair, p += head_dim * 2) {
+    for (int v = 0; v < kVectors; ++v) {
+      const Simd::I value = Simd::load_i(p + v * Simd::kLanes * 2);
+      for (int r = 0; r < kRows; ++r) acc[r][v] = Simd::dot2(acc[r][v], value, weights + r * (kBlock / 2) + pair);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) Simd::store(out + r * head_dim + channel + v * Simd::kLanes, acc[r][v]);
+  }
+}
+
+template <int kRows>
+inline void value_rows(const uint16_t* values, const Simd::Pair* weights, int head_dim, float* out) {
+  constexpr int kVectors = Simd::kLanes == 16 ? 4 : 2;
+  int channel = 0;
+  for (; channel + kVectors * Simd::kLanes <= head_dim; channel += kVectors * Simd::kLanes) {
+    value_part<kRows, kVectors>(values, weights, head_dim, channel, out);
+  }
+  for (; channel < head_dim; channel += Simd::kLanes) value_part<kRows, 1>(values, weights, head_dim, channel, out);
+}
+
+// Online softmax of one row's block (Milakov & Gimelshein 2018): scores become weights, the row's state moves to the new maximum.
+// Returns false when the row sees nothing of the block.
+inline bool soften(float* scores, int visible, int head_dim, float* out, float& max, float& sum) {
+  constexpr int L = Simd::kLanes;
+  if (visible <= 0) {
+    for (int t = 0; t < kBlock; t += L) Simd::store(scores + t, Simd::zero());
+    return false;
+  }
+  for (int t = visible; t < kBlock; ++t) scores[t] = -__builtin_inff();
+  Simd::F top = Simd::load(scores);
+  for (int t = L; t < kBlock; t += L) top = Simd::max(top, Simd::load(scores + t));
+  const float block_max = Simd::largest(top);
+  if (block_max > max) {
+    const float shrink = __builtin_expf(max - block_max);
+    const Simd::F factor = Simd::set1(shrink);
+    for (int c = 0; c < head_dim; c += L) Simd::store(out + c, Simd::mul(Simd::load(out + c), factor));
+    sum *= shrink;
+    max = block_max;
+  }
+  const Simd::F shift = Simd::set1(max);
+  Simd::F total = Simd::zero();
+  for (int t = 0; t < kBlock; t += L) {
+    const Simd::F e = vector_exp(Simd::sub(Simd::load(scores + t), shift));
+    Simd::store(scores + t, e);
+    total = Simd::add(total, e);
+  }
+  for (int t = visible; t < kBlock; ++t) scores[t] = 0;  // exp is clamped above zero
+  if (visible < kBlock) {
+    total = Simd::zero();
+    for (int t = 0; t < kBlock; t += L) total = Simd::add(total, Simd::load(scores + t));
+  }
+  sum += Simd::sum(total);
+  return true;
+}
+
+inline int visible_tokens(int limit, int block) {
+  const int left = limit - block * kBlock;
+  return left < 0 ? 0 : left > kBlock ? kBlock : left;
+}
+
+// The rows of one group of up to 4 through one block.
+template <int kRows>
+inline void attend_block(const AttendTask& task, const AttendScratch& s, int block, int row) {
+  const int pairs = task.head_dim / 2;
+  float* scores = s.scores + row * kBlock;
+  score_rows<kRows>(task.keys[block], s.queries + row * pairs, pairs, scores);
+  bool any = false;
+  for (int r = row; r < row + kRows; ++r) {
+    float* row_scores = s.scores + r * kBlock;
+    any |= soften(row_scores, visible_tokens(task.limits[r], block), task.head_dim, task.out + r * task.head_dim, task.max[r],
+                  task.sum[r]);
+    for (int t = 0; t < kBlock; t += 2) s.weights[r * (kBlock / 2) + t / 2] = Simd::make_pair(row_scores[t], row_scores[t + 1]);
+  }
+  if (!any) return;
+  value_rows<kRows>(task.values[block], s.weights + row * (kBlock / 2), task.head_dim, task.out + row * task.head_dim);
+}
+
+// Ops::attend; head_dim a multiple of kLanes.
+void vector_attend(const AttendTask& task) {
+  const AttendScratch s = attend_scratch(task);
+  const int pairs = task.head_dim / 2;
+  int limit_max = 0;
+  for (int r = 0; r < task.rows; ++r) {
+    const float* q = task.queries + static_cast<size_t>(r) * task.query_stride;
+    for (int pair = 0; pair < pairs; ++pair) s.queries[r * pairs + pair] = Simd::make_pair(q[2 * pair], q[2 * pair + 1]);
+    limit_max = task.limits[r] > limit_max ? task.limits[r] : limit_max;
+  }
+  for (int block = 0; block < task.blocks && block * kBlock < limit_max; ++block) {
+    int row = 0;
+    for (; row + 4 <= task.rows; row += 4) attend_block<4>(task, s, block, row);
+    if (row + 2 <= task.rows) attend_block<2>(task, s, block, row), row += 2;
+    if (row < task.rows) attend_block<1>(task, s, block, row);
+  }
+}
+
+}  // namespace
+}  // namespace mneme::kernels
