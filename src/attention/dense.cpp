@@ -1,0 +1,213 @@
+#include "attention/dense.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/error.h"
+
+namespace mneme::attention {
+
+namespace {
+
+using kernels::kAttendRowsMax;
+using kv::kBlockTokens;
+
+// Decode splits a long context into runs of this many blocks (2,048 tokens), a task each, and merges their softmax states. The
+// border is a property of the context alone: the same bits for any number of threads.
+constexpr int kRunBlocks = 32;
+// Up to this many query tokens of a sequence count as decode.
+constexpr int kDecodeTokens = 4;
+
+// Rows of one task: query tokens [token, token + tokens) of a job, all query heads of one KV head, row = token * group + head.
+struct Tile {
+  const DenseJob* job;
+  int kv_head;
+  int token, tokens;
+  int block, blocks;      // the run of blocks this task reads
+  int partial;            // index of its softmax state when the context is split, else -1
+};
+
+// The tiles of one (job, KV head, query tile) whose states are to be merged.
+struct Merge {
+  Tile first;             // of its runs; their partial states follow each other
+  int runs;
+};
+
+}  // namespace
+
+struct DenseAttention::State {
+  kv::KvShape shape;
+  int heads, group, tile_tokens;
+  float scale;
+
+  // One thread's working set.
+  struct Thread {
+    core::Arena arena;
+    std::span<float> queries, out;    // [kAttendRowsMax, head_dim]
+    std::span<float> max, sum;        // [kAttendRowsMax]
+    std::span<int> limits;            // [kAttendRowsMax]
+    void* scratch;
+    std::vector<kv::BlockView> views;
+    std::vector<const uint16_t*> keys, values;
+  };
+  std::vector<Thread> threads;
+  std::vector<Tile> tiles;
+  std::vector<Merge> merges;
+  std::vector<float> partials;        // [partial][tile rows * (head_dim + 2)]: out, then max, then sum
+
+  size_t rows_of(const Tile& tile) const { return static_cast<size_t>(tile.tokens * group); }
+  size_t partial_stride() const {
+    return static_cast<size_t>(std::min(kDecodeTokens, tile_tokens) * group) * static_cast<size_t>(shape.head_dim + 2);
+  }
+  int plan(std::span<const DenseJob> jobs);
+  void attend(const kernels::Ops& ops, int layer, const Tile& tile, Thread& thread);
+  void write_out(const Tile& tile, const float* out, const float* sum) const;
+  void merge(const Merge& merge);
+};
+
+DenseAttention::DenseAttention(const kv::KvShape& shape, int heads, int threads) : state_(std::make_unique<State>()) {
+  State& s = *state_;
+  s.shape = shape;
+  s.heads = heads;
+  s.group = heads / shape.kv_heads;
+  MNEME_CHECK(s.group >= 1 && s.group <= kAttendRowsMax, "{} query heads to a KV head", s.group);
+  s.tile_tokens = kAttendRowsMax / s.group;
+  s.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+  const auto values = static_cast<size_t>(kAttendRowsMax) * static_cast<size_t>(shape.head_dim);
+  for (int i = 0; i < threads; ++i) {
+    State::Thread& t = s.threads.emplace_back();
+    auto arena = core::Arena::reserve(2 * values * sizeof(float) + kernels::attend_scratch_bytes(shape.head_dim) + 4096);
+    MNEME_CHECK(arena.has_value(), "{}", arena.error().message);
+    t.arena = std::move(*arena);
+    t.queries = t.arena.take_array<float>(values);
+    t.out = t.arena.take_array<float>(values);
+    t.max = t.arena.take_array<float>(kAttendRowsMax);
+    t.sum = t.arena.take_array<float>(kAttendRowsMax);
+    t.limits = t.arena.take_array<int>(kAttendRowsMax);
+    t.scratch = t.arena.take(kernels::attend_scratch_bytes(shape.head_dim)).data();
+  }
+}
+
+DenseAttention::~DenseAttention() = default;
+DenseAttention::DenseAttention(DenseAttention&&) noexcept = default;
+
+void DenseAttention::run(const kernels::Ops& ops, core::ThreadPool& pool, int layer, std::span<const DenseJob> jobs) {
+  State& s = *state_;
+  const int partials = s.plan(jobs);
+  s.partials.resize(static_cast<size_t>(partials) * s.partial_stride());
+  pool.run(static_cast<int>(s.tiles.size()), [&](int task, int thread) {
+    s.attend(ops, layer, s.tiles[static_cast<size_t>(task)], s.threads[static_cast<size_t>(thread)]);
+  });
+  pool.run(static_cast<int>(s.merges.size()), [&](int task, int) { s.merge(s.merges[static_cast<size_t>(task)]); });
+}
+
+// Cuts the jobs into tiles; returns how many partial states they need.
+int DenseAttention::State::plan(std::span<const DenseJob> jobs) {
+  tiles.clear();
+  merges.clear();
+  int partials = 0;
+  for (const DenseJob& job : jobs) {
+    for (int head = 0; head < shape.kv_heads; ++head) {
+      // The last tiles of a causal prefill see most: they go first, so that no thread ends with a long one.
+      for (int token = (job.count - 1) / tile_tokens * tile_tokens; token >= 0; token -= tile_tokens) {
+        Tile tile{&job, head, token, std::min(tile_tokens, job.count - token), 0, 0, -1};
+        const int blocks = (job.first + token + tile.tokens + kBlockTokens - 1) / kBlockTokens;
+        const int runs = job.count <= kDecodeTokens ? (blocks + kRunBlocks - 1) / kRunBlocks : 1;
+        if (runs == 1) {
+          tile.blocks = blocks;
+          tiles.push_back(tile);
+          continue;
+        }
+        tile.partial = partials;
+        merges.push_back({tile, runs});
+        for (int run = 0; run < runs; ++run) {
+          tile.block = run * kRunBlocks;
+          tile.blocks = std::min(kRunBlocks, blocks - tile.block);
+          tile.partial = partials++;
+          tiles.push_back(tile);
+        }
+      }
+    }
+  }
+  return partials;
+}
+
+void DenseAttention::State::attend(const kernels::Ops& ops, int layer, const Tile& tile, Thread& thread) {
+  const auto dim = static_cast<size_t>(shape.head_dim), rows = rows_of(tile);
+  const DenseJob& job = *tile.job;
+  for (size_t r = 0; r < rows; ++r) {
+    const auto token = static_cast<size_t>(tile.token) + r / static_cast<size_t>(group);
+    const auto head = static_cast<size_t>(tile.kv_head * group) + r % static_cast<size_t>(group);
+    const float* q = job.queries + (token * static_cast<size_t>(heads) + head) * dim;
+    for (size_t c = 0; c < dim; ++c) thread.queries[r * dim + c] = q[c] * scale;
+    thread.limits[r] = std::max(0, job.first + static_cast<int>(token) + 1 - tile.block * kBlockTokens);
+  }
+  const auto blocks = static_cast<size_t>(tile.blocks);
+  thread.views.resize(blocks);
+  thread.keys.resize(blocks);
+  thread.values.resize(blocks);
+  job.sequence->view(layer, tile.kv_head, tile.block, thread.views);
+  for (size_t b = 0; b < blocks; ++b) thread.keys[b] = thread.views[b].keys, thread.values[b] = thread.views[b].values;
+
+  kernels::AttendTask task;
+  task.queries = thread.queries.data();
+  task.query_stride = dim;
+  task.rows = static_cast<int>(rows);
+  task.head_dim = shape.head_dim;
+  task.keys = thread.keys.data();
+  task.values = thread.values.data();
+  task.blocks = tile.blocks;
+  task.limits = thread.limits.data();
+  task.out = thread.out.data();
+  task.max = thread.max.data();
+  task.sum = thread.sum.data();
+  if (tile.partial >= 0) {
+    float* state = partials.data() + static_cast<size_t>(tile.partial) * partial_stride();
+    task.out = state;
+    task.max = state + rows * dim;
+    task.sum = task.max + rows;
+  }
+  task.scratch = thread.scratch;
+  std::fill_n(task.out, rows * dim, 0.0f);
+  std::fill_n(task.max, rows, -std::numeric_limits<float>::infinity());
+  std::fill_n(task.sum, rows, 0.0f);
+  ops.attend(task);
+  if (tile.partial < 0) write_out(tile, task.out, task.sum);
+}
+
+void DenseAttention::State::write_out(const Tile& tile, const float* out, const float* sum) const {
+  const auto dim = static_cast<size_t>(shape.head_dim);
+  for (size_t r = 0; r < rows_of(tile); ++r) {
+    const auto token = static_cast<size_t>(tile.token) + r / static_cast<size_t>(group);
+    const auto head = static_cast<size_t>(tile.kv_head * group) + r % static_cast<size_t>(group);
+    float* to = tile.job->out + (token * static_cast<size_t>(heads) + head) * dim;
+    const float factor = 1.0f / sum[r];
+    for (size_t c = 0; c < dim; ++c) to[c] = out[r * dim + c] * factor;
+  }
+}
+
+// Adds the runs' states by log-sum-exp into the first, in order.
+void DenseAttention::State::merge(const Merge& merge) {
+  const auto dim = static_cast<size_t>(shape.head_dim), rows = rows_of(merge.first);
+  float* out = partials.data() + static_cast<size_t>(merge.first.partial) * partial_stride();
+  float* max = out + rows * dim;
+  float* sum = max + rows;
+  for (int run = 1; run < merge.runs; ++run) {
+    const float* other = out + static_cast<size_t>(run) * partial_stride();
+    for (size_t r = 0; r < rows; ++r) {
+      const float other_max = other[rows * dim + r], other_sum = other[rows * (dim + 1) + r];
+      if (other_sum == 0.0f) continue;  // a row that sees nothing of this run
+      const float top = std::max(max[r], other_max);
+      const float keep = std::exp(max[r] - top), take = std::exp(other_max - top);
+      for (size_t c = 0; c < dim; ++c) out[r * dim + c] = out[r * dim + c] * keep + other[r * dim + c] * take;
+      sum[r] = sum[r] * keep + other_sum * take;
+      max[r] = top;
+    }
+  }
+  write_out(merge.first, out, sum);
+}
+
+}  // namespace mneme::attention

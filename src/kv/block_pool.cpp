@@ -1,0 +1,61 @@
+#include "kv/block_pool.h"
+
+#include <cstring>
+
+namespace mneme::kv {
+
+Result<BlockPool> BlockPool::create(const KvShape& shape, uint64_t bytes_max) {
+  MNEME_CHECK(shape.head_dim > 0 && shape.head_dim % 2 == 0 && shape.kv_heads > 0 && shape.layers > 0,
+              "head_dim {} kv_heads {} layers {}", shape.head_dim, shape.kv_heads, shape.layers);
+  const uint64_t slabs = bytes_max / shape.slab_bytes();
+  if (slabs < static_cast<uint64_t>(shape.layers)) {
+    return core::fail("a KV budget of {} bytes is too small: 64 tokens of this model take {}", bytes_max,
+                      shape.slab_bytes() * static_cast<uint64_t>(shape.layers));
+  }
+  if (slabs > UINT32_MAX)
+    return core::fail("a KV budget of {} bytes is more than can be addressed", bytes_max);
+  auto arena = core::Arena::reserve(slabs * shape.slab_bytes());
+  if (!arena) return core::pass(arena);
+  BlockPool pool;
+  pool.shape_ = shape;
+  pool.arena_ = std::move(*arena);
+  pool.base_ = pool.arena_.take(slabs * shape.slab_bytes()).data();
+  pool.slabs_max_ = slabs;
+  return pool;
+}
+
+bool BlockPool::take(size_t count, std::vector<SlabId>& out) {
+  if (slabs_max_ - slabs_touched_ + free_.size() < count) return false;
+  for (size_t i = 0; i < count; ++i) {
+    if (free_.empty()) {
+      out.push_back(static_cast<SlabId>(slabs_touched_++));
+      continue;
+    }
+    out.push_back(free_.back());
+    free_.pop_back();
+    std::memset(base_ + out.back() * shape_.slab_bytes(), 0, shape_.slab_bytes());
+  }
+  return true;
+}
+
+void BlockPool::give_back(SlabId slab) {
+  MNEME_CHECK(slab < slabs_touched_, "slab {} of {}", slab, slabs_touched_);
+  free_.push_back(slab);
+}
+
+uint16_t* BlockPool::keys(SlabId slab, int kv_head) const {
+  std::byte* start = base_ + slab * shape_.slab_bytes() +
+                     2 * static_cast<size_t>(kv_head) * shape_.half_block_bytes();
+  return reinterpret_cast<uint16_t*>(start);
+}
+
+uint16_t* BlockPool::values(SlabId slab, int kv_head) const {
+  return keys(slab, kv_head) + shape_.half_block_bytes() / sizeof(uint16_t);
+}
+
+uint64_t BlockPool::tokens_free() const {
+  const uint64_t slabs = slabs_max_ - slabs_touched_ + free_.size();
+  return slabs / static_cast<uint64_t>(shape_.layers) * kBlockTokens;
+}
+
+}  // namespace mneme::kv

@@ -1,0 +1,14 @@
+// kv: where keys and values live. A Sequence is one growing context; its keys and values are kept in blocks
+// of 64 tokens of one layer and KV head, taken from a BlockPool that everyone shares. Attention reads
+// BlockViews and never learns where they are: tiers (RAM, disk, device) can come and go behind this line.
+//
+// Layout of a block, bf16, chosen so that 16 lanes hold 16 tokens (keys) or 16 channels (values) and nothing
+// is reduced across lanes, and so that a block is a matrix-unit operand as it lies:
+//   keys    [head_dim / 2, 64, 2]   channel pairs outside, tokens inside
+//   values  [32, head_dim, 2]       token pairs outside, channels inside
+// head_dim is even. Unwritten tokens of a block are zero bits.
+#pragma once
+
+#include "kv/block.h"
+#include "kv/block_pool.h"
+#include "kv/sequence.h"
