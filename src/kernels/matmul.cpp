@@ -6,15 +6,16 @@
 
 namespace mneme::kernels {
 
-size_t matmul_scratch_bytes() { return size_t{8} * 2048 * 16 * sizeof(uint16_t); }  // kPanelTiles x kPanelColumns of amx/, bf16
+// amx/: two tiles x 512 columns of bf16 weights, one block of sums, and the sums of 16 tiles x 512 rows.
+size_t matmul_scratch_bytes() { return size_t{2} * 512 * 16 * sizeof(uint16_t) + (256 + size_t{16} * 16 * 512) * sizeof(float); }
 
 namespace {
 
 // A task streams about this many bytes of weights: long enough to hide the hand-out (100 ns against 5 us), short enough that a
 // thread which lost its core holds little.
 constexpr size_t kTaskBytes = 96 << 10;
-// With many rows the weights are not the cost: a task is what the matrix unit's panel holds.
-constexpr int kTaskTilesManyRows = 8;
+// With many rows the weights are not the cost: a task is large enough that activations, read once a task, are not it either.
+constexpr int kTaskTilesManyRows = 16;
 constexpr int kManyRows = 17;
 
 int task_tiles(const PackedMatrix& w, int rows) {
@@ -28,17 +29,18 @@ constexpr int kPrepareRows = 16;
 }  // namespace
 
 Result<MatmulScratch> MatmulScratch::reserve(int rows_max, int columns_max, int threads) {
+  MNEME_CHECK(rows_max >= 1 && rows_max <= 512 && columns_max % 32 == 0, "rows_max {} columns_max {}", rows_max, columns_max);
   MatmulScratch scratch;
   const auto rows = static_cast<size_t>((rows_max + kBf16PanelRows - 1) / kBf16PanelRows * kBf16PanelRows);
   const auto columns = static_cast<size_t>(columns_max), values = rows * columns;
-  const size_t bytes = values * 3 + values / 32 * 4 * sizeof(float) + static_cast<size_t>(threads) * matmul_scratch_bytes() +
+  const size_t bytes = values + rows * bf16_pitch_of(columns_max) * sizeof(uint16_t) + values / 32 * 4 * sizeof(float) + static_cast<size_t>(threads) * matmul_scratch_bytes() +
                        (static_cast<size_t>(threads) + 8) * core::Arena::kAlign;
   auto arena = core::Arena::reserve(bytes);
   if (!arena) return core::pass(arena);
   scratch.arena_ = std::move(*arena);
   scratch.rows_max_ = rows_max;
   scratch.columns_max_ = columns_max;
-  scratch.forms_.bf16 = scratch.arena_.take_array<uint16_t>(values).data();
+  scratch.forms_.bf16 = scratch.arena_.take_array<uint16_t>(rows * bf16_pitch_of(columns_max)).data();
   scratch.forms_.q8 = scratch.arena_.take_array<int8_t>(values).data();
   scratch.forms_.q8_scale = scratch.arena_.take_array<float>(values / 32).data();
   scratch.forms_.q8_sum32 = scratch.arena_.take_array<float>(values / 32).data();
@@ -52,6 +54,7 @@ void MatmulScratch::multiply(const Ops& ops, core::ThreadPool& pool, std::span<c
   Activations input = forms_;
   input.rows = rows;
   input.columns = products.front().weights->columns;
+  input.bf16_pitch = bf16_pitch_of(input.columns);
   input.f32 = x;
   input.f32_stride = x_stride;
   MNEME_CHECK(rows >= 1 && rows <= rows_max_ && input.columns <= columns_max_, "rows {} columns {}", rows, input.columns);

@@ -21,7 +21,8 @@ struct Activations {
   int columns = 0;                  // a multiple of 32
   const float* f32 = nullptr;       // [rows, columns], `f32_stride` floats between rows
   size_t f32_stride = 0;
-  uint16_t* bf16 = nullptr;         // panels of up to 16 rows
+  uint16_t* bf16 = nullptr;         // panels of up to 16 rows, p * height * bf16_pitch apart
+  size_t bf16_pitch = 0;            // bf16_pitch_of(columns)
   int8_t* q8 = nullptr;             // panels of up to 8 rows; x ~= scale * code, code in [-127, 127], groups of 32 columns
   float* q8_scale = nullptr;        // [columns / 32][height] a panel
   float* q8_sum32 = nullptr;        // the same shape: scale * sum of the group's codes
@@ -30,6 +31,10 @@ struct Activations {
 
 inline constexpr int kQ8PanelRows = 8;
 inline constexpr int kBf16PanelRows = 16;
+
+// Columns a row of bf16 panels is given: an odd number of stretches of 512, so that the same stretch of 32 panels falls into different
+// sets of the second-level cache (at a pitch of 64 KiB it would fill a quarter of them and evict itself).
+constexpr size_t bf16_pitch_of(int columns) { return (static_cast<size_t>(columns + 511) / 512 | 1) * 512; }
 
 // The most that one panel holds, or the power of two that holds all rows.
 constexpr int panel_height(int rows, int rows_max) {

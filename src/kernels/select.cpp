@@ -19,12 +19,17 @@ bool ask_for_tiles() {
   return ::syscall(SYS_arch_prctl, kArchReqXcompPerm, kTileData) == 0;
 }
 
-bool has_amx_bf16() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-  constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24;
-  return (d & kAmxBf16) != 0 && (d & kAmxTile) != 0;
-}
+// What compilers' __builtin_cpu_supports does not know everywhere: CPUID leaf 7.
+struct Leaf7 {
+  bool avx512_bf16 = false, amx_bf16 = false;
+
+  Leaf7() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
+    amx_bf16 = (d & (1u << 22)) != 0 && (d & (1u << 24)) != 0;  // AMX-BF16 and AMX-TILE
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) avx512_bf16 = (a & (1u << 5)) != 0;
+  }
+};
 
 bool has_avx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
@@ -33,8 +38,8 @@ bool has_avx2() {
 
 bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16") &&
-         __builtin_cpu_supports("avx512vbmi");
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi") &&
+         Leaf7().avx512_bf16;
 }
 
 }  // namespace
@@ -45,7 +50,7 @@ std::vector<const Ops*> available_ops() {
   all.push_back(&avx2_ops());
   if (!has_avx512()) return all;
   all.push_back(&avx512_ops());
-  if (has_amx_bf16() && ask_for_tiles()) all.push_back(&amx_ops());
+  if (Leaf7().amx_bf16 && ask_for_tiles()) all.push_back(&amx_ops());
   return all;
 }
 

@@ -1,9 +1,11 @@
 // The matrix unit (AMX, bf16): 16 x 16 sums from 16 x 32 and 32 x 16 operands, 512 multiply-adds a cycle. Many rows only; a few
 // rows are memory-bound and stay with the vector kernels.
 //
-// Weights of any type become bf16 panels of kPanelTiles tiles x kPanelColumns columns in this thread's scratch (512 KiB: it stays in
-// the second-level cache), in the layout that packed bf16 weights already have; each panel is then used for every row. With 512 rows
-// the unpacking is about 10 % of the time.
+// A step of 2 x 2 sums loads 4 operands (4 KiB) for 64 cycles of arithmetic, so where the operands lie decides the speed:
+//   weights      2 tiles x 512 columns as bf16, unpacked into scratch just before (32 KiB: first-level cache), used for every row;
+//                packed bf16 weights lie as needed and are used in place
+//   activations  512 columns of all rows (512 KiB for 512 rows: second-level cache), used for every pair of tiles of the task
+//   sums         of the task's tiles and all rows, contiguous in scratch (512 KiB) between one stretch of columns and the next
 #include "kernels/avx512/simd.h"
 
 #include "kernels/backends.h"
@@ -15,8 +17,8 @@ namespace mneme::kernels {
 
 namespace {
 
-constexpr int kPanelTiles = 8;       // 128 weight rows
-constexpr int kPanelColumns = 2048;
+constexpr int kTaskTiles = 16;       // at most, 256 weight rows
+constexpr int kStretch = 512;        // columns
 constexpr int kRowsMin = 17;         // below, the vector kernels are faster (measured: equal at about 16 rows)
 
 struct alignas(64) TileConfig {
@@ -58,13 +60,14 @@ inline __m512 byte_to_f32(__m512i codes, int byte) {
 template <DType kType>
 void tile_to_bf16(const uint8_t* tile, int first, int count, uint16_t* out) {
   using G = Groups<kType>;
-  const int unit_size = unit_columns(kType);
   for (int k = first; k < first + count; k += 32) {
     Group w;
-    G::load(tile + static_cast<size_t>(k / unit_size) * unit_bytes(kType), k % unit_size / 32, 0, w);
+    G::load(tile + static_cast<size_t>(k / G::kColumns) * G::kUnitBytes, k % G::kColumns / 32, 0, w);
+    MNEME_UNROLL
     for (int quad = 0; quad < 8; ++quad) {
       const int h = quad * G::kHalves / 8;
       __m512 value[4];
+      MNEME_UNROLL
       for (int j = 0; j < 4; ++j) value[j] = _mm512_fmadd_ps(byte_to_f32(w.codes[quad], j), w.scale[h], w.offset[h]);
       _mm512_storeu_si512(out, bf16_pairs(value[0], value[1]));
       _mm512_storeu_si512(out + 32, bf16_pairs(value[2], value[3]));
@@ -171,27 +174,29 @@ inline void store_sums(const SumBlock& block, float* edge) {
   }
 }
 
-// Up to 32 rows x 32 weight rows: operands of the four sums. b[1] and a[1] may repeat [0] where there is no second.
+// Up to 32 rows x 32 weight rows: operands and places of the four sums. a[1] and b[1] repeat [0] where there is no second.
 struct Quarter {
   const uint16_t* a[2];   // [columns / 32][16][32]
   const uint16_t* b[2];   // [columns / 2][16][2]
-  SumBlock sums[2][2];    // [a][b]
+  SumBlock from[2][2];    // [a][b]; not read in the first stretch
+  SumBlock to[2][2];
   bool second_a, second_b;
+  float* edge;            // [16][16] for sums that are not whole
 };
 
 void multiply(const Quarter& q, int columns, bool first) {
-  alignas(64) float edge[256] = {};
+  float* edge = q.edge;
   finish_stores();
   if (first) {
     zero_tiles();
   } else {
-    load_sums<0>(q.sums[0][0], edge);
-    if (q.second_b) load_sums<1>(q.sums[0][1], edge);
-    if (q.second_a) load_sums<2>(q.sums[1][0], edge);
-    if (q.second_a && q.second_b) load_sums<3>(q.sums[1][1], edge);
+    load_sums<0>(q.from[0][0], edge);
+    if (q.second_b) load_sums<1>(q.from[0][1], edge);
+    if (q.second_a) load_sums<2>(q.from[1][0], edge);
+    if (q.second_a && q.second_b) load_sums<3>(q.from[1][1], edge);
   }
   for (int k = 0; k < columns; k += 32) {
-    const int step = k * 16;  // elements of an operand tile before this one
+    const int step = k * 16;  // elements of an operand before this one
     _tile_loadd(4, q.a[0] + step, 64);
     _tile_loadd(6, q.b[0] + step, 64);
     _tile_dpbf16ps(0, 4, 6);
@@ -201,39 +206,73 @@ void multiply(const Quarter& q, int columns, bool first) {
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
-  store_sums<0>(q.sums[0][0], edge);
-  if (q.second_b) store_sums<1>(q.sums[0][1], edge);
-  if (q.second_a) store_sums<2>(q.sums[1][0], edge);
-  if (q.second_a && q.second_b) store_sums<3>(q.sums[1][1], edge);
+  store_sums<0>(q.to[0][0], edge);
+  if (q.second_b) store_sums<1>(q.to[0][1], edge);
+  if (q.second_a) store_sums<2>(q.to[1][0], edge);
+  if (q.second_a && q.second_b) store_sums<3>(q.to[1][1], edge);
+  finish_stores();
 }
 
-// A panel of weights (tile t's operand at b + t * b_stride) with every row, columns [first, first + count).
-struct WeightPanel {
-  const uint16_t* b;
-  size_t b_stride;
-  int tile_first, tiles;
+// One task's product, and where it stands.
+struct Task {
+  const PackedMatrix& w;
+  const Activations& x;
+  float* y;
+  size_t y_stride;
+  int tile_first, tile_count;
+  uint16_t* weights;   // scratch: [2][kStretch / 2][16][2]
+  float* edge;         // scratch: [16][16]
+  float* sums;         // scratch: [tile of the task][row panel][16][16]
+
+  int panels() const { return (x.rows + 15) / 16; }
+  SumBlock kept(int tile, int panel) const {
+    return {sums + (static_cast<size_t>(tile) * static_cast<size_t>(panels()) + static_cast<size_t>(panel)) * 256, 16, 16, 16};
+  }
+  SumBlock result(int tile, int panel) const {
+    const int n = (tile_first + tile) * 16, r = panel * 16;
+    return {y + static_cast<size_t>(r) * y_stride + n, y_stride, x.rows - r < 16 ? x.rows - r : 16, w.rows - n < 16 ? w.rows - n : 16};
+  }
 };
 
-void multiply_panel(const PackedMatrix& w, const WeightPanel& panel, const Activations& x, int first, int count, float* y,
-                    size_t y_stride) {
-  for (int row = 0; row < x.rows; row += 32) {
-    for (int t = 0; t < panel.tiles; t += 2) {
-      Quarter q{};
-      q.second_a = row + 16 < x.rows;
-      q.second_b = t + 1 < panel.tiles;
+// The operands of tiles `tile` and `tile + 1` of the task for the stretch of columns at k.
+void load_weights(const Task& task, int tile, int k, int count, const uint16_t* (&b)[2]) {
+  const ToBf16 to_bf16 = to_bf16_of(task.w.type);
+  const size_t tile_size = task.w.tile_bytes();
+  for (int i = 0; i < 2; ++i) {
+    if (tile + i >= task.tile_count) {
+      b[i] = b[0];
+      continue;
+    }
+    const auto* data = reinterpret_cast<const uint8_t*>(task.w.data) + static_cast<size_t>(task.tile_first + tile + i) * tile_size;
+    if (to_bf16 == nullptr) {
+      b[i] = reinterpret_cast<const uint16_t*>(data) + static_cast<size_t>(k) * 16;
+    } else {
+      uint16_t* out = task.weights + i * kStretch * 16;
+      to_bf16(data, k, count, out);
+      b[i] = out;
+    }
+  }
+}
+
+void multiply_stretch(const Task& task, int k) {
+  const int count = task.w.columns - k < kStretch ? task.w.columns - k : kStretch;
+  const bool last = k + count == task.w.columns;
+  for (int tile = 0; tile < task.tile_count; tile += 2) {
+    Quarter q;
+    q.edge = task.edge;
+    load_weights(task, tile, k, count, q.b);
+    q.second_b = tile + 1 < task.tile_count;
+    for (int panel = 0; panel < task.panels(); panel += 2) {
+      q.second_a = panel + 1 < task.panels();
       for (int i = 0; i < 2; ++i) {
-        const int a_row = row + (q.second_a ? 16 * i : 0), b_tile = t + (q.second_b ? i : 0);
-        q.a[i] = x.bf16 + static_cast<size_t>(a_row) * static_cast<size_t>(x.columns) + static_cast<size_t>(first) * 16;
-        q.b[i] = panel.b + static_cast<size_t>(b_tile) * panel.b_stride;
-      }
-      for (int i = 0; i < 2; ++i) {
+        const int row = (panel + (q.second_a ? i : 0)) * 16;
+        q.a[i] = task.x.bf16 + static_cast<size_t>(row) * task.x.bf16_pitch + static_cast<size_t>(k) * 16;
         for (int j = 0; j < 2; ++j) {
-          const int r = row + 16 * i, n = (panel.tile_first + t + j) * 16;
-          q.sums[i][j] = {y + static_cast<size_t>(r) * y_stride + n, y_stride, x.rows - r < 16 ? x.rows - r : 16,
-                          w.rows - n < 16 ? w.rows - n : 16};
+          q.from[i][j] = task.kept(tile + j, panel + i);
+          q.to[i][j] = last ? task.result(tile + j, panel + i) : q.from[i][j];
         }
       }
-      multiply(q, count, first == 0);
+      multiply(q, count, k == 0);
     }
   }
 }
@@ -243,27 +282,12 @@ uint32_t forms(DType type, int rows) { return rows >= kRowsMin ? uint32_t{kFormB
 void matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y, size_t y_stride, void* scratch) {
   if (x.rows < kRowsMin) return vector_matmul(w, tile_first, tile_count, x, y, y_stride, scratch);
   const TileState tiles_on;
-  const ToBf16 to_bf16 = to_bf16_of(w.type);
-  const size_t tile_size = w.tile_bytes();
-  const auto* data = reinterpret_cast<const uint8_t*>(w.data);
-  for (int tile = tile_first; tile < tile_first + tile_count; tile += kPanelTiles) {
-    const int left = tile_first + tile_count - tile;
-    WeightPanel panel{nullptr, 0, tile, left < kPanelTiles ? left : kPanelTiles};
-    for (int k = 0; k < w.columns; k += kPanelColumns) {
-      const int count = w.columns - k < kPanelColumns ? w.columns - k : kPanelColumns;
-      if (to_bf16 == nullptr) {
-        panel.b = reinterpret_cast<const uint16_t*>(data + static_cast<size_t>(tile) * tile_size) + static_cast<size_t>(k) * 16;
-        panel.b_stride = tile_size / sizeof(uint16_t);
-      } else {
-        auto* b = static_cast<uint16_t*>(scratch);
-        panel.b = b;
-        panel.b_stride = static_cast<size_t>(kPanelColumns) * 16;
-        for (int t = 0; t < panel.tiles; ++t) {
-          to_bf16(data + static_cast<size_t>(tile + t) * tile_size, k, count, b + static_cast<size_t>(t) * panel.b_stride);
-        }
-      }
-      multiply_panel(w, panel, x, k, count, y, y_stride);
-    }
+  auto* weights = static_cast<uint16_t*>(scratch);
+  auto* edge = reinterpret_cast<float*>(weights + 2 * kStretch * 16);
+  for (int tile = 0; tile < tile_count; tile += kTaskTiles) {
+    const int left = tile_count - tile;
+    const Task task{w, x, y, y_stride, tile_first + tile, left < kTaskTiles ? left : kTaskTiles, weights, edge, edge + 256};
+    for (int k = 0; k < w.columns; k += kStretch) multiply_stretch(task, k);
   }
 }
 

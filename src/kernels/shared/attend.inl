@@ -2,6 +2,7 @@
 // the task: a vector of keys (16 tokens' channel pair) is loaded once and multiplied with kRows queries before the next is.
 #pragma once
 
+#include "kernels/shared/groups.inl"
 #include "kernels/shared/rows.inl"
 
 namespace mneme::kernels {
@@ -31,15 +32,23 @@ AttendScratch attend_scratch(const AttendTask& task) {
 template <int kRows, int kVectors>
 inline void score_part(const uint16_t* keys, const Simd::Pair* queries, int pairs, int token, float* scores) {
   Simd::F acc[kRows][kVectors];
-  for (auto& row : acc) for (auto& a : row) a = Simd::zero();
+  MNEME_UNROLL
+  for (auto& row : acc) {
+    MNEME_UNROLL
+    for (auto& a : row) a = Simd::zero();
+  }
   const uint16_t* k = keys + token * 2;
   for (int pair = 0; pair < pairs; ++pair, k += kBlock * 2) {
+    MNEME_UNROLL
     for (int v = 0; v < kVectors; ++v) {
       const Simd::I key = Simd::load_i(k + v * Simd::kLanes * 2);
+      MNEME_UNROLL
       for (int r = 0; r < kRows; ++r) acc[r][v] = Simd::dot2(acc[r][v], key, queries + r * pairs + pair);
     }
   }
+  MNEME_UNROLL
   for (int r = 0; r < kRows; ++r) {
+    MNEME_UNROLL
     for (int v = 0; v < kVectors; ++v) Simd::store(scores + r * kBlock + token + v * Simd::kLanes, acc[r][v]);
   }
 }
@@ -56,17 +65,23 @@ inline void score_rows(const uint16_t* keys, const Simd::Pair* queries, int pair
 template <int kRows, int kVectors>
 inline void value_part(const uint16_t* values, const Simd::Pair* weights, int head_dim, int channel, float* out) {
   Simd::F acc[kRows][kVectors];
+  MNEME_UNROLL
   for (int r = 0; r < kRows; ++r) {
+    MNEME_UNROLL
     for (int v = 0; v < kVectors; ++v) acc[r][v] = Simd::load(out + r * head_dim + channel + v * Simd::kLanes);
   }
   const uint16_t* p = values + channel * 2;
   for (int pair = 0; pair < kBlock / 2; ++pair, p += head_dim * 2) {
+    MNEME_UNROLL
     for (int v = 0; v < kVectors; ++v) {
       const Simd::I value = Simd::load_i(p + v * Simd::kLanes * 2);
+      MNEME_UNROLL
       for (int r = 0; r < kRows; ++r) acc[r][v] = Simd::dot2(acc[r][v], value, weights + r * (kBlock / 2) + pair);
     }
   }
+  MNEME_UNROLL
   for (int r = 0; r < kRows; ++r) {
+    MNEME_UNROLL
     for (int v = 0; v < kVectors; ++v) Simd::store(out + r * head_dim + channel + v * Simd::kLanes, acc[r][v]);
   }
 }

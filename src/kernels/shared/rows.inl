@@ -104,7 +104,7 @@ void prepare_q8_row(const Activations& x, int row) {
 void prepare_bf16_row(const Activations& x, int row) {
   const int height = panel_height(x.rows, kBf16PanelRows);
   const auto first = static_cast<size_t>(row / height * height), lane = static_cast<size_t>(row % height);
-  uint16_t* out = x.bf16 + first * static_cast<size_t>(x.columns) + lane * 32;
+  uint16_t* out = x.bf16 + first * x.bf16_pitch + lane * 32;
   const float* in = x.f32 + static_cast<size_t>(row) * x.f32_stride;
   for (int k = 0; k < x.columns; k += 32, in += 32, out += 32 * static_cast<size_t>(height)) {
     for (int i = 0; i < 32; i += Simd::kLanes) Simd::store_bf16(out + i, Simd::load(in + i));
