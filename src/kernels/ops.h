@@ -88,6 +88,10 @@ struct Ops {
 
   // Flash attention (Dao et al. 2022) over the run; exact softmax, f32 state. Scores and weights may be rounded to bf16 as operands.
   void (*attend)(const AttendTask& task);
+
+  // Runs `steps` rounds of the instruction behind many-row products in registers, on the calling thread; returns the multiplies and
+  // adds done. Timed by the caller it gives the peak that benchmarks quote shares of. 0: this back-end has no such instruction.
+  double (*peak_work)(int steps);
 };
 
 inline constexpr int kAttendRowsMax = 64;  // rows of one AttendTask

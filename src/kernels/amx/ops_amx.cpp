@@ -383,11 +383,28 @@ void attend(const AttendTask& task) {
   vector_attend(rest);
 }
 
+double peak(int steps) {
+  const TileState tiles_on;
+  alignas(64) static const uint16_t kZeros[512] = {};
+  _tile_loadd(4, kZeros, 64);
+  _tile_loadd(5, kZeros, 64);
+  _tile_loadd(6, kZeros, 64);
+  _tile_loadd(7, kZeros, 64);
+  zero_tiles();
+  for (int step = 0; step < steps; ++step) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  return 4.0 * 16 * 16 * 32 * 2 * steps;
+}
+
 }  // namespace
 
 const Ops& amx_ops() {
   static constexpr Ops kOps{"amx",           forms,           vector_prepare, matmul,
-                            vector_rms_norm, vector_silu_mul, vector_add,     attend};
+                            vector_rms_norm, vector_silu_mul, vector_add,     attend,         peak};
   return kOps;
 }
 

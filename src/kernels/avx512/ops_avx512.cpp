@@ -3,6 +3,7 @@
 #include "kernels/backends.h"
 #include "kernels/shared/attend.inl"
 #include "kernels/shared/matmul.inl"
+#include "kernels/shared/peak.inl"
 #include "kernels/shared/rows.inl"
 
 namespace mneme::kernels {
@@ -19,7 +20,7 @@ void attend(const AttendTask& task) {
 
 const Ops& avx512_ops() {
   static constexpr Ops kOps{"avx512",          vector_forms,    vector_prepare, vector_matmul,
-                            vector_rms_norm, vector_silu_mul, vector_add,     attend};
+                            vector_rms_norm, vector_silu_mul, vector_add,     attend,         vector_peak};
   return kOps;
 }
 

@@ -84,7 +84,7 @@ void attend(const AttendTask& task) {
 }  // namespace
 
 const Ops& scalar_ops() {
-  static constexpr Ops kOps{"scalar", forms, prepare, matmul, rms_norm, silu_mul, add, attend};
+  static constexpr Ops kOps{"scalar", forms, prepare, matmul, rms_norm, silu_mul, add, attend, [](int) { return 0.0; }};
   return kOps;
 }
 

@@ -1,0 +1,134 @@
+// Matrix products and attention by element type and number of rows, on one thread. `share` is of the memory's read speed for
+// rows that stream weights or keys and values, of the product instruction's peak for many rows; both measured beside each row.
+#include <benchmark/benchmark.h>
+
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/clock.h"
+#include "core/thread_pool.h"
+#include "kernels/kernels.h"
+#include "tensor/tensor.h"
+
+namespace mneme::kernels {
+namespace {
+
+using tensor::DType;
+
+// Bytes a second of one thread reading 256 MiB in 2 MiB pages.
+double read_speed() {
+  static core::Arena arena = *core::Arena::reserve(size_t{256} << 20);
+  static const auto words = [] {
+    auto all = arena.take_array<uint64_t>((size_t{256} << 20) / sizeof(uint64_t));
+    std::memset(all.data(), 1, all.size_bytes());
+    return all;
+  }();
+  const double start = core::now_s();
+  uint64_t sums[8] = {};
+  for (size_t i = 0; i < words.size(); i += 8) {
+    for (size_t j = 0; j < 8; ++j) sums[j] += words[i + j];
+  }
+  for (auto sum : sums) benchmark::DoNotOptimize(sum);
+  return static_cast<double>(words.size_bytes()) / (core::now_s() - start);
+}
+
+double peak_speed(const Ops& ops) {
+  const double start = core::now_s();
+  const double work = ops.peak_work(1 << 18);
+  return work / (core::now_s() - start);
+}
+
+// y = W x with W of 256 MiB / rows-many columns, so that nothing of it is in a cache when its turn comes again.
+void matmul(benchmark::State& state, const Ops& ops, DType type, int tokens) {
+  const int columns = 2048, rows = tokens == 1 ? 65536 : 4096;
+  core::ThreadPool pool(1);
+  auto scratch = *MatmulScratch::reserve(512, columns, 1);
+  core::Arena arena = *core::Arena::reserve(packed_bytes(type, rows, columns) + 64);
+  auto data = arena.take(packed_bytes(type, rows, columns));
+  std::memset(data.data(), 1, data.size());
+  const PackedMatrix w{type, rows, columns, data.data()};
+  const std::vector<float> x(static_cast<size_t>(tokens) * static_cast<size_t>(columns), 0.5f);
+  std::vector<float> y(static_cast<size_t>(tokens) * static_cast<size_t>(rows));
+  const Product product{&w, y.data(), static_cast<size_t>(rows)};
+  double seconds = 0, limit = 0;
+  for (auto _ : state) {
+    const double start = core::now_s();
+    scratch.multiply(ops, pool, {&product, 1}, x.data(), tokens, static_cast<size_t>(columns));
+    seconds += core::now_s() - start;
+    state.PauseTiming();
+    limit += tokens == 1 ? read_speed() : peak_speed(ops);
+    state.ResumeTiming();
+  }
+  const auto rounds = static_cast<double>(state.iterations());
+  const double done = tokens == 1 ? static_cast<double>(data.size()) : 2.0 * rows * columns * tokens;
+  state.counters[tokens == 1 ? "GB/s" : "GFLOP/s"] = done * rounds / seconds * 1e-9;
+  state.counters["limit"] = limit / rounds * 1e-9;
+  state.counters["share"] = done * rounds / seconds / (limit / rounds);
+}
+
+// One decode step of a KV head with its query group over a context of 64 MiB keys and values.
+void attend(benchmark::State& state, const Ops& ops, int head_dim, int group) {
+  const size_t block_values = static_cast<size_t>(64 * head_dim), blocks = (size_t{64} << 20) / (4 * block_values);
+  core::Arena arena = *core::Arena::reserve((size_t{64} << 20) + attend_scratch_bytes(head_dim) + 4096);
+  std::vector<const uint16_t*> keys, values;
+  for (size_t b = 0; b < blocks; ++b) {
+    auto both = arena.take_array<uint16_t>(2 * block_values);
+    std::memset(both.data(), 0x3C, both.size_bytes());
+    keys.push_back(both.data());
+    values.push_back(both.data() + block_values);
+  }
+  const auto rows = static_cast<size_t>(group), dim = static_cast<size_t>(head_dim);
+  const std::vector<float> queries(rows * dim, 0.01f);
+  const std::vector<int> limits(rows, static_cast<int>(blocks * 64));
+  std::vector<float> out(rows * dim), max(rows), sum(rows);
+  AttendTask task;
+  task.queries = queries.data(), task.query_stride = dim, task.rows = group, task.head_dim = head_dim;
+  task.keys = keys.data(), task.values = values.data(), task.blocks = static_cast<int>(blocks), task.limits = limits.data();
+  task.out = out.data(), task.max = max.data(), task.sum = sum.data();
+  task.scratch = arena.take(attend_scratch_bytes(head_dim)).data();
+  double seconds = 0, limit = 0;
+  for (auto _ : state) {
+    std::fill(max.begin(), max.end(), -std::numeric_limits<float>::infinity());
+    const double start = core::now_s();
+    ops.attend(task);
+    seconds += core::now_s() - start;
+    state.PauseTiming();
+    limit += read_speed();
+    state.ResumeTiming();
+  }
+  const auto rounds = static_cast<double>(state.iterations());
+  const double speed = static_cast<double>(blocks * 4 * block_values) * rounds / seconds;
+  state.counters["GB/s"] = speed * 1e-9;
+  state.counters["limit"] = limit / rounds * 1e-9;
+  state.counters["share"] = speed / (limit / rounds);
+}
+
+void add_rows(const Ops& ops) {
+  const std::string isa = ops.name;
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K, DType::kBF16, DType::kF16}) {
+    for (const int tokens : {1, 8, 512}) {
+      const std::string name = "matmul/" + isa + "/" + std::string(tensor::dtype_info(type).name) + "/rows" + std::to_string(tokens);
+      benchmark::RegisterBenchmark(name.c_str(), [&ops, type, tokens](benchmark::State& s) { matmul(s, ops, type, tokens); })
+          ->Unit(benchmark::kMillisecond);
+    }
+  }
+  for (const auto& [dim, group] : {std::pair{64, 4}, std::pair{128, 2}, std::pair{128, 8}}) {
+    const std::string name = "attend/" + isa + "/dim" + std::to_string(dim) + "/group" + std::to_string(group);
+    benchmark::RegisterBenchmark(name.c_str(), [&ops, d = dim, g = group](benchmark::State& s) { attend(s, ops, d, g); })
+        ->Unit(benchmark::kMillisecond);
+  }
+}
+
+}  // namespace
+}  // namespace mneme::kernels
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  for (const auto* ops : mneme::kernels::available_ops()) {
+    if (std::string(ops->name) != "scalar") mneme::kernels::add_rows(*ops);
+  }
+  benchmark::RunSpecifiedBenchmarks();
+}
