@@ -1,5 +1,6 @@
-// Matrix products and attention by element type and number of rows, on one thread. `share` is of the memory's read speed for
-// rows that stream weights or keys and values, of the product instruction's peak for many rows; both measured beside each row.
+// Matrix products and attention by element type and number of rows, on one thread. `share` is of the memory's
+// read speed for rows that stream weights or keys and values, of the product instruction's peak for many
+// rows; both measured beside each row.
 #include <benchmark/benchmark.h>
 
 #include <cstring>
@@ -41,7 +42,8 @@ double peak_speed(const Ops& ops) {
   return work / (core::now_s() - start);
 }
 
-// y = W x with W of 256 MiB / rows-many columns, so that nothing of it is in a cache when its turn comes again.
+// y = W x with W of 256 MiB / rows-many columns, so that nothing of it is in a cache when its turn comes
+// again.
 void matmul(benchmark::State& state, const Ops& ops, DType type, int tokens) {
   const int columns = 2048, rows = tokens == 1 ? 65536 : 4096;
   core::ThreadPool pool(1);
@@ -71,7 +73,8 @@ void matmul(benchmark::State& state, const Ops& ops, DType type, int tokens) {
 
 // One decode step of a KV head with its query group over a context of 64 MiB keys and values.
 void attend(benchmark::State& state, const Ops& ops, int head_dim, int group) {
-  const size_t block_values = static_cast<size_t>(64 * head_dim), blocks = (size_t{64} << 20) / (4 * block_values);
+  const size_t block_values = static_cast<size_t>(64 * head_dim),
+               blocks = (size_t{64} << 20) / (4 * block_values);
   core::Arena arena = *core::Arena::reserve((size_t{64} << 20) + attend_scratch_bytes(head_dim) + 4096);
   std::vector<const uint16_t*> keys, values;
   for (size_t b = 0; b < blocks; ++b) {
@@ -86,7 +89,8 @@ void attend(benchmark::State& state, const Ops& ops, int head_dim, int group) {
   std::vector<float> out(rows * dim), max(rows), sum(rows);
   AttendTask task;
   task.queries = queries.data(), task.query_stride = dim, task.rows = group, task.head_dim = head_dim;
-  task.keys = keys.data(), task.values = values.data(), task.blocks = static_cast<int>(blocks), task.limits = limits.data();
+  task.keys = keys.data(), task.values = values.data(), task.blocks = static_cast<int>(blocks),
+  task.limits = limits.data();
   task.out = out.data(), task.max = max.data(), task.sum = sum.data();
   task.scratch = arena.take(attend_scratch_bytes(head_dim)).data();
   double seconds = 0, limit = 0;
@@ -108,17 +112,22 @@ void attend(benchmark::State& state, const Ops& ops, int head_dim, int group) {
 
 void add_rows(const Ops& ops) {
   const std::string isa = ops.name;
-  for (const DType type : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K, DType::kBF16, DType::kF16}) {
+  for (const DType type :
+       {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K, DType::kBF16, DType::kF16}) {
     for (const int tokens : {1, 8, 512}) {
-      const std::string name = "matmul/" + isa + "/" + std::string(tensor::dtype_info(type).name) + "/rows" + std::to_string(tokens);
-      benchmark::RegisterBenchmark(name.c_str(), [&ops, type, tokens](benchmark::State& s) { matmul(s, ops, type, tokens); })
-          ->Unit(benchmark::kMillisecond);
+      const std::string name = "matmul/" + isa + "/" + std::string(tensor::dtype_info(type).name) + "/rows" +
+                               std::to_string(tokens);
+      benchmark::RegisterBenchmark(name.c_str(), [&ops, type, tokens](benchmark::State& s) {
+        matmul(s, ops, type, tokens);
+      })->Unit(benchmark::kMillisecond);
     }
   }
   for (const auto& [dim, group] : {std::pair{64, 4}, std::pair{128, 2}, std::pair{128, 8}}) {
-    const std::string name = "attend/" + isa + "/dim" + std::to_string(dim) + "/group" + std::to_string(group);
-    benchmark::RegisterBenchmark(name.c_str(), [&ops, d = dim, g = group](benchmark::State& s) { attend(s, ops, d, g); })
-        ->Unit(benchmark::kMillisecond);
+    const std::string name = "attend/" + isa + "/dim" + std::to_string(dim) + "/group" +
+                             std::to_string(group);
+    benchmark::RegisterBenchmark(name.c_str(), [&ops, d = dim, g = group](benchmark::State& s) {
+      attend(s, ops, d, g);
+    })->Unit(benchmark::kMillisecond);
   }
 }
 

@@ -15,24 +15,25 @@ namespace {
 using kernels::kAttendRowsMax;
 using kv::kBlockTokens;
 
-// Decode splits a long context into runs of this many blocks (2,048 tokens), a task each, and merges their softmax states. The
-// border is a property of the context alone: the same bits for any number of threads.
+// Decode splits a long context into runs of this many blocks (2,048 tokens), a task each, and merges their
+// softmax states. The border is a property of the context alone: the same bits for any number of threads.
 constexpr int kRunBlocks = 32;
 // Up to this many query tokens of a sequence count as decode.
 constexpr int kDecodeTokens = 4;
 
-// Rows of one task: query tokens [token, token + tokens) of a job, all query heads of one KV head, row = token * group + head.
+// Rows of one task: query tokens [token, token + tokens) of a job, all query heads of one KV head, row =
+// token * group + head.
 struct Tile {
   const DenseJob* job;
   int kv_head;
   int token, tokens;
-  int block, blocks;      // the run of blocks this task reads
-  int partial;            // index of its softmax state when the context is split, else -1
+  int block, blocks;  // the run of blocks this task reads
+  int partial;        // index of its softmax state when the context is split, else -1
 };
 
 // The tiles of one (job, KV head, query tile) whose states are to be merged.
 struct Merge {
-  Tile first;             // of its runs; their partial states follow each other
+  Tile first;  // of its runs; their partial states follow each other
   int runs;
 };
 
@@ -46,9 +47,9 @@ struct DenseAttention::State {
   // One thread's working set.
   struct Thread {
     core::Arena arena;
-    std::span<float> queries, out;    // [kAttendRowsMax, head_dim]
-    std::span<float> max, sum;        // [kAttendRowsMax]
-    std::span<int> limits;            // [kAttendRowsMax]
+    std::span<float> queries, out;  // [kAttendRowsMax, head_dim]
+    std::span<float> max, sum;      // [kAttendRowsMax]
+    std::span<int> limits;          // [kAttendRowsMax]
     void* scratch;
     std::vector<kv::BlockView> views;
     std::vector<const uint16_t*> keys, values;
@@ -56,11 +57,12 @@ struct DenseAttention::State {
   std::vector<Thread> threads;
   std::vector<Tile> tiles;
   std::vector<Merge> merges;
-  std::vector<float> partials;        // [partial][tile rows * (head_dim + 2)]: out, then max, then sum
+  std::vector<float> partials;  // [partial][tile rows * (head_dim + 2)]: out, then max, then sum
 
   size_t rows_of(const Tile& tile) const { return static_cast<size_t>(tile.tokens * group); }
   size_t partial_stride() const {
-    return static_cast<size_t>(std::min(kDecodeTokens, tile_tokens) * group) * static_cast<size_t>(shape.head_dim + 2);
+    return static_cast<size_t>(std::min(kDecodeTokens, tile_tokens) * group) *
+           static_cast<size_t>(shape.head_dim + 2);
   }
   int plan(std::span<const DenseJob> jobs);
   void attend(const kernels::Ops& ops, int layer, const Tile& tile, Thread& thread);
@@ -68,7 +70,8 @@ struct DenseAttention::State {
   void merge(const Merge& merge);
 };
 
-DenseAttention::DenseAttention(const kv::KvShape& shape, int heads, int threads) : state_(std::make_unique<State>()) {
+DenseAttention::DenseAttention(const kv::KvShape& shape, int heads, int threads)
+    : state_(std::make_unique<State>()) {
   State& s = *state_;
   s.shape = shape;
   s.heads = heads;
@@ -79,7 +82,8 @@ DenseAttention::DenseAttention(const kv::KvShape& shape, int heads, int threads)
   const auto values = static_cast<size_t>(kAttendRowsMax) * static_cast<size_t>(shape.head_dim);
   for (int i = 0; i < threads; ++i) {
     State::Thread& t = s.threads.emplace_back();
-    auto arena = core::Arena::reserve(2 * values * sizeof(float) + kernels::attend_scratch_bytes(shape.head_dim) + 4096);
+    auto arena = core::Arena::reserve(2 * values * sizeof(float) +
+                                      kernels::attend_scratch_bytes(shape.head_dim) + 4096);
     MNEME_CHECK(arena.has_value(), "{}", arena.error().message);
     t.arena = std::move(*arena);
     t.queries = t.arena.take_array<float>(values);
@@ -94,14 +98,16 @@ DenseAttention::DenseAttention(const kv::KvShape& shape, int heads, int threads)
 DenseAttention::~DenseAttention() = default;
 DenseAttention::DenseAttention(DenseAttention&&) noexcept = default;
 
-void DenseAttention::run(const kernels::Ops& ops, core::ThreadPool& pool, int layer, std::span<const DenseJob> jobs) {
+void DenseAttention::run(const kernels::Ops& ops, core::ThreadPool& pool, int layer,
+                         std::span<const DenseJob> jobs) {
   State& s = *state_;
   const int partials = s.plan(jobs);
   s.partials.resize(static_cast<size_t>(partials) * s.partial_stride());
   pool.run(static_cast<int>(s.tiles.size()), [&](int task, int thread) {
     s.attend(ops, layer, s.tiles[static_cast<size_t>(task)], s.threads[static_cast<size_t>(thread)]);
   });
-  pool.run(static_cast<int>(s.merges.size()), [&](int task, int) { s.merge(s.merges[static_cast<size_t>(task)]); });
+  pool.run(static_cast<int>(s.merges.size()),
+           [&](int task, int) { s.merge(s.merges[static_cast<size_t>(task)]); });
 }
 
 // Cuts the jobs into tiles; returns how many partial states they need.
@@ -150,7 +156,8 @@ void DenseAttention::State::attend(const kernels::Ops& ops, int layer, const Til
   thread.keys.resize(blocks);
   thread.values.resize(blocks);
   job.sequence->view(layer, tile.kv_head, tile.block, thread.views);
-  for (size_t b = 0; b < blocks; ++b) thread.keys[b] = thread.views[b].keys, thread.values[b] = thread.views[b].values;
+  for (size_t b = 0; b < blocks; ++b)
+    thread.keys[b] = thread.views[b].keys, thread.values[b] = thread.views[b].values;
 
   kernels::AttendTask task;
   task.queries = thread.queries.data();

@@ -60,7 +60,9 @@ std::vector<float> plain_attention(const Case& c, const Context& x) {
         total += weight.back();
       }
       for (int t = 0; t <= c.first + i; ++t) {
-        for (int d = 0; d < dim; ++d) sum[static_cast<size_t>(d)] += weight[static_cast<size_t>(t)] / total * x.values[row(t) + static_cast<size_t>(d)];
+        for (int d = 0; d < dim; ++d)
+          sum[static_cast<size_t>(d)] += weight[static_cast<size_t>(t)] / total *
+                                         x.values[row(t) + static_cast<size_t>(d)];
       }
       out.insert(out.end(), sum.begin(), sum.end());
     }
@@ -72,9 +74,9 @@ class EachIsa : public testing::TestWithParam<const kernels::Ops*> {};
 
 TEST_P(EachIsa, EqualsTheDefinition) {
   const Case cases[] = {
-      {{2, 2, 32}, 4, 0, 1},      {{2, 2, 32}, 4, 63, 1},    {{2, 2, 32}, 4, 64, 1},     {{2, 1, 64}, 7, 127, 2},
-      {{2, 2, 64}, 2, 0, 200},    {{2, 1, 128}, 4, 130, 70}, {{2, 1, 32}, 3, 2047, 1},   {{2, 1, 32}, 3, 2048, 1},
-      {{2, 1, 32}, 6, 4200, 4},   {{2, 1, 32}, 2, 4200, 5},  {{2, 1, 24}, 2, 70, 3},
+      {{2, 2, 32}, 4, 0, 1},    {{2, 2, 32}, 4, 63, 1},    {{2, 2, 32}, 4, 64, 1},   {{2, 1, 64}, 7, 127, 2},
+      {{2, 2, 64}, 2, 0, 200},  {{2, 1, 128}, 4, 130, 70}, {{2, 1, 32}, 3, 2047, 1}, {{2, 1, 32}, 3, 2048, 1},
+      {{2, 1, 32}, 6, 4200, 4}, {{2, 1, 32}, 2, 4200, 5},  {{2, 1, 24}, 2, 70, 3},
   };
   for (const Case& c : cases) {
     const Context x(c, 17);
@@ -87,7 +89,8 @@ TEST_P(EachIsa, EqualsTheDefinition) {
       const DenseJob job{&x.sequence, c.first, c.count, x.queries.data(), out.data()};
       attention.run(*GetParam(), pool, 1, {&job, 1});
       double difference = 0, power = 0;
-      for (size_t i = 0; i < want.size(); ++i) difference += std::pow(double{out[i]} - want[i], 2), power += double{want[i]} * want[i];
+      for (size_t i = 0; i < want.size(); ++i)
+        difference += std::pow(double{out[i]} - want[i], 2), power += double{want[i]} * want[i];
       EXPECT_LT(difference / power, 1e-4) << GetParam()->name << " first " << c.first << " count " << c.count;
       if (first_out.empty()) first_out = out;
       EXPECT_EQ(out, first_out) << "the bits depend on the number of threads";
@@ -107,7 +110,8 @@ TEST_P(EachIsa, SequencesTogetherGiveTheBitsOfEachAlone) {
   for (int i = 0; i < 3; ++i) {
     alone[i].resize(contexts[i]->queries.size());
     together[i].resize(contexts[i]->queries.size());
-    DenseJob job{&contexts[i]->sequence, cases[i]->first, cases[i]->count, contexts[i]->queries.data(), alone[i].data()};
+    DenseJob job{&contexts[i]->sequence, cases[i]->first, cases[i]->count, contexts[i]->queries.data(),
+                 alone[i].data()};
     attention.run(*GetParam(), pool, 1, {&job, 1});
     job.out = together[i].data();
     jobs.push_back(job);

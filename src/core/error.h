@@ -26,9 +26,9 @@ template <class T>
 
 }  // namespace mneme::core
 
-#define MNEME_CHECK(condition, ...)                                                                \
-  do {                                                                                             \
-    if (!(condition)) [[unlikely]] {                                                               \
-      ::mneme::core::check_failed(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__));  \
-    }                                                                                              \
+#define MNEME_CHECK(condition, ...)                                                               \
+  do {                                                                                            \
+    if (!(condition)) [[unlikely]] {                                                              \
+      ::mneme::core::check_failed(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__)); \
+    }                                                                                             \
   } while (false)

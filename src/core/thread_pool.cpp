@@ -54,8 +54,10 @@ void ThreadPool::run_raw(int count, Call call, void* context) {
   for (int spin = 0;; ++spin) {
     const uint32_t done = done_.load(std::memory_order_acquire);
     if (done == static_cast<uint32_t>(count)) return;
-    if (spin < kSpins) relax();
-    else done_.wait(done, std::memory_order_acquire);
+    if (spin < kSpins)
+      relax();
+    else
+      done_.wait(done, std::memory_order_acquire);
   }
 }
 

@@ -24,7 +24,8 @@ TEST(ThreadPool, DoesEveryTaskOnce) {
   }
 }
 
-// Many short sections after each other: the hand-over from one job to the next is where a late worker could do harm.
+// Many short sections after each other: the hand-over from one job to the next is where a late worker could
+// do harm.
 TEST(ThreadPool, SectionsFollowEachOtherSafely) {
   ThreadPool pool(4);
   int plain = 0;  // written by one task, read after the section: a race here is a broken join

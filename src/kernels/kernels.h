@@ -1,6 +1,7 @@
 // kernels: the arithmetic, and nothing that knows what a model is.
 //
-//   ops.h       the table of operations that every back-end fills (scalar/ avx2/ avx512/ amx/; shared/ holds what they share)
+//   ops.h       the table of operations that every back-end fills (scalar/ avx2/ avx512/ amx/; shared/
+//               holds what they share)
 //   packed.h    weights in 16-row tiles, the form that all back-ends multiply
 //   select.h    which table this machine gets
 //   matmul.h    matrix products over the thread pool: activation forms, tasks, scratch

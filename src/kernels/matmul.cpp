@@ -7,14 +7,17 @@
 namespace mneme::kernels {
 
 // amx/: two tiles x 512 columns of bf16 weights, one block of sums, and the sums of 16 tiles x 512 rows.
-size_t matmul_scratch_bytes() { return size_t{2} * 512 * 16 * sizeof(uint16_t) + (256 + size_t{16} * 16 * 512) * sizeof(float); }
+size_t matmul_scratch_bytes() {
+  return size_t{2} * 512 * 16 * sizeof(uint16_t) + (256 + size_t{16} * 16 * 512) * sizeof(float);
+}
 
 namespace {
 
-// A task streams about this many bytes of weights: long enough to hide the hand-out (100 ns against 5 us), short enough that a
-// thread which lost its core holds little.
+// A task streams about this many bytes of weights: long enough to hide the hand-out (100 ns against 5 us),
+// short enough that a thread which lost its core holds little.
 constexpr size_t kTaskBytes = 96 << 10;
-// With many rows the weights are not the cost: a task is large enough that activations, read once a task, are not it either.
+// With many rows the weights are not the cost: a task is large enough that activations, read once a task, are
+// not it either.
 constexpr int kTaskTilesManyRows = 16;
 constexpr int kManyRows = 17;
 
@@ -29,11 +32,14 @@ constexpr int kPrepareRows = 16;
 }  // namespace
 
 Result<MatmulScratch> MatmulScratch::reserve(int rows_max, int columns_max, int threads) {
-  MNEME_CHECK(rows_max >= 1 && rows_max <= 512 && columns_max % 32 == 0, "rows_max {} columns_max {}", rows_max, columns_max);
+  MNEME_CHECK(rows_max >= 1 && rows_max <= 512 && columns_max % 32 == 0, "rows_max {} columns_max {}",
+              rows_max, columns_max);
   MatmulScratch scratch;
   const auto rows = static_cast<size_t>((rows_max + kBf16PanelRows - 1) / kBf16PanelRows * kBf16PanelRows);
   const auto columns = static_cast<size_t>(columns_max), values = rows * columns;
-  const size_t bytes = values + rows * bf16_pitch_of(columns_max) * sizeof(uint16_t) + values / 32 * 4 * sizeof(float) + static_cast<size_t>(threads) * matmul_scratch_bytes() +
+  const size_t bytes = values + rows * bf16_pitch_of(columns_max) * sizeof(uint16_t) +
+                       values / 32 * 4 * sizeof(float) +
+                       static_cast<size_t>(threads) * matmul_scratch_bytes() +
                        (static_cast<size_t>(threads) + 8) * core::Arena::kAlign;
   auto arena = core::Arena::reserve(bytes);
   if (!arena) return core::pass(arena);
@@ -49,15 +55,16 @@ Result<MatmulScratch> MatmulScratch::reserve(int rows_max, int columns_max, int 
   return scratch;
 }
 
-void MatmulScratch::multiply(const Ops& ops, core::ThreadPool& pool, std::span<const Product> products, const float* x, int rows,
-                             size_t x_stride) {
+void MatmulScratch::multiply(const Ops& ops, core::ThreadPool& pool, std::span<const Product> products,
+                             const float* x, int rows, size_t x_stride) {
   Activations input = forms_;
   input.rows = rows;
   input.columns = products.front().weights->columns;
   input.bf16_pitch = bf16_pitch_of(input.columns);
   input.f32 = x;
   input.f32_stride = x_stride;
-  MNEME_CHECK(rows >= 1 && rows <= rows_max_ && input.columns <= columns_max_, "rows {} columns {}", rows, input.columns);
+  MNEME_CHECK(rows >= 1 && rows <= rows_max_ && input.columns <= columns_max_, "rows {} columns {}", rows,
+              input.columns);
 
   uint32_t forms = 0;
   for (const Product& product : products) forms |= ops.forms(product.weights->type, rows);
@@ -76,8 +83,8 @@ void MatmulScratch::multiply(const Ops& ops, core::ThreadPool& pool, std::span<c
       const PackedMatrix& w = *product.weights;
       const int step = task_tiles(w, rows), own = (w.tiles() + step - 1) / step;
       if (task < own) {
-        ops.matmul(w, task * step, std::min(step, w.tiles() - task * step), input, product.y, product.y_stride,
-                   threads_[static_cast<size_t>(thread)].data());
+        ops.matmul(w, task * step, std::min(step, w.tiles() - task * step), input, product.y,
+                   product.y_stride, threads_[static_cast<size_t>(thread)].data());
         return;
       }
       task -= own;

@@ -1,8 +1,9 @@
 // kernels: the arithmetic of the forward pass, one plain table of functions a back-end.
 //
-// scalar/ is the oracle: plain loops over exact values, written to be read. avx2/, avx512/ and amx/ compute the same within
-// the rounding said at each entry. The table is chosen once at start (select.h); MNEME_ISA forces one. Nothing here allocates or
-// starts threads: callers hand in ranges of work and scratch. Weights come packed (packed.h), 16 output rows to a tile.
+// scalar/ is the oracle: plain loops over exact values, written to be read. avx2/, avx512/ and amx/ compute
+// the same within the rounding said at each entry. The table is chosen once at start (select.h); MNEME_ISA
+// forces one. Nothing here allocates or starts threads: callers hand in ranges of work and scratch. Weights
+// come packed (packed.h), 16 output rows to a tile.
 #pragma once
 
 #include <cstddef>
@@ -12,28 +13,32 @@
 
 namespace mneme::kernels {
 
-// Rows of activations in the forms that matrix products read; which are filled: Ops::forms(). The 8-bit and bf16 forms are cut
-// into panels of `height` rows, 32 columns of every row of a panel side by side, so that a kernel walks one pointer:
-//   panel p begins at p * height * columns and is [columns / 32][height][32];  height = panel_height(rows, rows_max of the form).
+// Rows of activations in the forms that matrix products read; which are filled: Ops::forms(). The 8-bit and
+// bf16 forms are cut into panels of `height` rows, 32 columns of every row of a panel side by side, so that a
+// kernel walks one pointer:
+//   panel p begins at p * height * columns and is [columns / 32][height][32];  height = panel_height(rows,
+//     rows_max of the form).
 // The rows that fill up the last panel are never read into a result.
 struct Activations {
   int rows = 0;
-  int columns = 0;                  // a multiple of 32
-  const float* f32 = nullptr;       // [rows, columns], `f32_stride` floats between rows
+  int columns = 0;             // a multiple of 32
+  const float* f32 = nullptr;  // [rows, columns], `f32_stride` floats between rows
   size_t f32_stride = 0;
-  uint16_t* bf16 = nullptr;         // panels of up to 16 rows, p * height * bf16_pitch apart
-  size_t bf16_pitch = 0;            // bf16_pitch_of(columns)
-  int8_t* q8 = nullptr;             // panels of up to 8 rows; x ~= scale * code, code in [-127, 127], groups of 32 columns
-  float* q8_scale = nullptr;        // [columns / 32][height] a panel
-  float* q8_sum32 = nullptr;        // the same shape: scale * sum of the group's codes
-  float* q8_sum16 = nullptr;        // [columns / 32][2][height] a panel: of each half of the group
+  uint16_t* bf16 = nullptr;   // panels of up to 16 rows, p * height * bf16_pitch apart
+  size_t bf16_pitch = 0;      // bf16_pitch_of(columns)
+  int8_t* q8 = nullptr;       // panels of up to 8 rows; x ~= scale * code, code in [-127, 127], groups of 32
+                              // columns
+  float* q8_scale = nullptr;  // [columns / 32][height] a panel
+  float* q8_sum32 = nullptr;  // the same shape: scale * sum of the group's codes
+  float* q8_sum16 = nullptr;  // [columns / 32][2][height] a panel: of each half of the group
 };
 
 inline constexpr int kQ8PanelRows = 8;
 inline constexpr int kBf16PanelRows = 16;
 
-// Columns a row of bf16 panels is given: an odd number of stretches of 512, so that the same stretch of 32 panels falls into different
-// sets of the second-level cache (at a pitch of 64 KiB it would fill a quarter of them and evict itself).
+// Columns a row of bf16 panels is given: an odd number of stretches of 512, so that the same stretch of 32
+// panels falls into different sets of the second-level cache (at a pitch of 64 KiB it would fill a quarter of
+// them and evict itself).
 constexpr size_t bf16_pitch_of(int columns) { return (static_cast<size_t>(columns + 511) / 512 | 1) * 512; }
 
 // The most that one panel holds, or the power of two that holds all rows.
@@ -47,20 +52,22 @@ enum Form : uint32_t { kFormF32 = 1, kFormBf16 = 2, kFormQ8 = 4 };
 
 // Attention of some query rows over a run of 64-token blocks of one KV head.
 struct AttendTask {
-  const float* queries = nullptr;      // [rows, head_dim], rotated and scaled by 1/sqrt(head_dim); `query_stride` floats apart
+  const float* queries = nullptr;  // [rows, head_dim], rotated and scaled by 1/sqrt(head_dim); `query_stride`
+                                   // floats apart
   size_t query_stride = 0;
   int rows = 0;
-  int head_dim = 0;                    // even
+  int head_dim = 0;                         // even
   const uint16_t* const* keys = nullptr;    // [blocks] -> bf16 [head_dim / 2, 64, 2]
   const uint16_t* const* values = nullptr;  // [blocks] -> bf16 [32, head_dim, 2]
   int blocks = 0;
-  const int* limits = nullptr;         // [rows]: row r sees the first limits[r] tokens of this run (>= 1 for at least one row)
+  const int* limits = nullptr;  // [rows]: row r sees the first limits[r] tokens of this run (>= 1 for at
+                                // least one row)
   // Softmax state of each row, read and updated, so that runs can follow each other and be merged:
   // out = sum of exp(logit - max) * value, not yet divided by sum. Start: out = 0, max = -inf, sum = 0.
-  float* out = nullptr;                // [rows, head_dim] contiguous
-  float* max = nullptr;                // [rows]
-  float* sum = nullptr;                // [rows]
-  void* scratch = nullptr;             // attend_scratch_bytes(rows, head_dim), 64-byte aligned
+  float* out = nullptr;     // [rows, head_dim] contiguous
+  float* max = nullptr;     // [rows]
+  float* sum = nullptr;     // [rows]
+  void* scratch = nullptr;  // attend_scratch_bytes(rows, head_dim), 64-byte aligned
 };
 
 struct Ops {
@@ -69,28 +76,33 @@ struct Ops {
   // The activation forms that matmul() reads for weights of `type` and this many rows.
   uint32_t (*forms)(tensor::DType type, int rows);
 
-  // Fills the asked forms of rows [first, first + count) from x.f32. Codes round to nearest; a group's scale is max|x| / 127.
+  // Fills the asked forms of rows [first, first + count) from x.f32. Codes round to nearest; a group's scale
+  // is max|x| / 127.
   void (*prepare)(const Activations& x, uint32_t forms, int first, int count);
 
-  // y[r, n] = sum_k w[n, k] x[r, k] for every row r and the rows n of the tiles [tile_first, tile_first + tile_count) of w.
-  // y: [x.rows, .] with y_stride floats between rows, y[., 0] being row 0 of w; y is overwritten. Rows of w beyond w.rows (padding
-  // of the last tile) are not written. `scratch`: matmul_scratch_bytes(), 64-byte aligned, one a thread. Scalar: f32 activations,
-  // double sums. Others: 8-bit or bf16 activations as forms() says, f32 sums.
-  void (*matmul)(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y, size_t y_stride,
-                 void* scratch);
+  // y[r, n] = sum_k w[n, k] x[r, k] for every row r and the rows n of the tiles [tile_first, tile_first +
+  // tile_count) of w. y: [x.rows, .] with y_stride floats between rows, y[., 0] being row 0 of w; y is
+  // overwritten. Rows of w beyond w.rows (padding of the last tile) are not written. `scratch`:
+  // matmul_scratch_bytes(), 64-byte aligned, one a thread. Scalar: f32 activations, double sums. Others:
+  // 8-bit or bf16 activations as forms() says, f32 sums.
+  void (*matmul)(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y,
+                 size_t y_stride, void* scratch);
 
-  // out[i] = x[i] * gain[i] / sqrt(mean(x^2) + epsilon) over n values.  (Zhang & Sennrich 2019)  In place allowed.
+  // out[i] = x[i] * gain[i] / sqrt(mean(x^2) + epsilon) over n values.  (Zhang & Sennrich 2019)  In place
+  // allowed.
   void (*rms_norm)(float* out, const float* x, const float* gain, int n, float epsilon);
   // out[i] = silu(gate[i]) * up[i].  In place allowed.
   void (*silu_mul)(float* out, const float* gate, const float* up, int n);
   // out[i] += x[i].
   void (*add)(float* out, const float* x, int n);
 
-  // Flash attention (Dao et al. 2022) over the run; exact softmax, f32 state. Scores and weights may be rounded to bf16 as operands.
+  // Flash attention (Dao et al. 2022) over the run; exact softmax, f32 state. Scores and weights may be
+  // rounded to bf16 as operands.
   void (*attend)(const AttendTask& task);
 
-  // Runs `steps` rounds of the instruction behind many-row products in registers, on the calling thread; returns the multiplies and
-  // adds done. Timed by the caller it gives the peak that benchmarks quote shares of. 0: this back-end has no such instruction.
+  // Runs `steps` rounds of the instruction behind many-row products in registers, on the calling thread;
+  // returns the multiplies and adds done. Timed by the caller it gives the peak that benchmarks quote shares
+  // of. 0: this back-end has no such instruction.
   double (*peak_work)(int steps);
 };
 

@@ -22,8 +22,9 @@ namespace {
 
 using tensor::DType;
 
-constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0,
-                            DType::kQ5_1, DType::kIQ4_NL, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
+constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0,   DType::kQ4_0,
+                            DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kIQ4_NL, DType::kQ2_K,
+                            DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 
 // Sum of two uniform values: bounded, centred, not too regular.
 float noise(core::Rng& rng) { return rng.next_unit() + rng.next_unit() - 1.0f; }
@@ -53,7 +54,8 @@ struct Matrix {
     const size_t row_size = *tensor::row_bytes(type, static_cast<uint64_t>(columns));
     for (int tile = 0; tile < packed.tiles(); ++tile) {
       const int first = tile * kTileRows;
-      pack_tile(type, columns, std::min(kTileRows, rows - first), raw.data() + static_cast<size_t>(first) * row_size,
+      pack_tile(type, columns, std::min(kTileRows, rows - first),
+                raw.data() + static_cast<size_t>(first) * row_size,
                 data.data() + static_cast<size_t>(tile) * packed.tile_bytes());
     }
   }
@@ -78,13 +80,16 @@ TEST(Packed, KeepsEveryValueAndEveryByte) {
     std::vector<float> out(static_cast<size_t>(kTileRows * unit));
     for (int tile = 0; tile < m.packed.tiles(); ++tile) {
       for (int u = 0; u < columns / unit; ++u) {
-        unpack_unit(type, m.packed.data + static_cast<size_t>(tile) * m.packed.tile_bytes() + static_cast<size_t>(u) * unit_bytes(type),
+        unpack_unit(type,
+                    m.packed.data + static_cast<size_t>(tile) * m.packed.tile_bytes() +
+                        static_cast<size_t>(u) * unit_bytes(type),
                     out.data());
         for (int row = 0; row < kTileRows; ++row) {
           for (int c = 0; c < unit; ++c) {
             const int n = tile * kTileRows + row;
             const float want = n < rows ? m.values[static_cast<size_t>(n * columns + u * unit + c)] : 0.0f;
-            ASSERT_FLOAT_EQ(out[static_cast<size_t>(row * unit + c)], want) << info.name << " row " << n << " unit " << u << " column " << c;
+            ASSERT_FLOAT_EQ(out[static_cast<size_t>(row * unit + c)], want)
+                << info.name << " row " << n << " unit " << u << " column " << c;
           }
         }
       }
@@ -114,15 +119,19 @@ TEST_P(EachIsa, MatmulAgreesWithPlainSums) {
           for (size_t t = 0; t < static_cast<size_t>(tokens); ++t) {
             for (size_t n = 0; n < static_cast<size_t>(rows); ++n) {
               double sum = 0;
-              for (size_t k = 0; k < static_cast<size_t>(columns); ++k) sum += double{m.values[n * static_cast<size_t>(columns) + k]} * x[t * x_stride + k];
+              for (size_t k = 0; k < static_cast<size_t>(columns); ++k)
+                sum += double{m.values[n * static_cast<size_t>(columns) + k]} * x[t * x_stride + k];
               want.push_back(static_cast<float>(sum));
               got.push_back(y[t * y_stride + n]);
             }
-            for (size_t n = static_cast<size_t>(rows); n < y_stride; ++n) ASSERT_EQ(y[t * y_stride + n], -7.0f) << "wrote past the row";
+            for (size_t n = static_cast<size_t>(rows); n < y_stride; ++n)
+              ASSERT_EQ(y[t * y_stride + n], -7.0f) << "wrote past the row";
           }
-          // 8-bit activations: (1/127)^2 / 12 of the largest of 32 values against their power, about 5e-5; bf16: 1e-5.
+          // 8-bit activations: (1/127)^2 / 12 of the largest of 32 values against their power, about 5e-5;
+          // bf16: 1e-5.
           const double limit = std::string(ops.name) == "scalar" ? 1e-12 : 1.5e-4;
-          ASSERT_LT(nmse(got, want), limit) << ops.name << " " << tensor::dtype_info(type).name << " rows " << rows << " columns " << columns << " tokens " << tokens;
+          ASSERT_LT(nmse(got, want), limit) << ops.name << " " << tensor::dtype_info(type).name << " rows "
+                                            << rows << " columns " << columns << " tokens " << tokens;
         }
       }
     }
@@ -162,7 +171,8 @@ TEST_P(EachIsa, RowOperationsAgree) {
     for (auto& v : wide) v *= 200;  // far into both tails of the sigmoid
     ops.silu_mul(got.data(), wide.data(), gain.data(), n);
     scalar_ops().silu_mul(want.data(), wide.data(), gain.data(), n);
-    for (size_t i = 0; i < size; ++i) EXPECT_NEAR(got[i], want[i], 2e-6f * (1 + std::abs(want[i]))) << wide[i];
+    for (size_t i = 0; i < size; ++i)
+      EXPECT_NEAR(got[i], want[i], 2e-6f * (1 + std::abs(want[i]))) << wide[i];
 
     got = x, want = x;
     ops.add(got.data(), gain.data(), n);
@@ -193,7 +203,9 @@ struct Attended {
   std::vector<float> out, max, sum;
 
   Attended(int rows, int head_dim)
-      : out(static_cast<size_t>(rows * head_dim)), max(static_cast<size_t>(rows), -std::numeric_limits<float>::infinity()), sum(static_cast<size_t>(rows)) {}
+      : out(static_cast<size_t>(rows * head_dim)),
+        max(static_cast<size_t>(rows), -std::numeric_limits<float>::infinity()),
+        sum(static_cast<size_t>(rows)) {}
 
   void run(const Ops& ops, AttendTask task) {
     core::Arena arena = *core::Arena::reserve(attend_scratch_bytes(task.head_dim));
@@ -215,7 +227,8 @@ TEST_P(EachIsa, AttentionAgrees) {
       // Causal limits that cross block borders; one row sees a single token, one nothing at all.
       for (int r = 0; r < rows; ++r) limits[static_cast<size_t>(r)] = rows == 1 ? 129 : (r * 37) % 193;
       AttendTask task{};
-      task.queries = queries.data(), task.query_stride = query_stride, task.rows = rows, task.head_dim = head_dim;
+      task.queries = queries.data(), task.query_stride = query_stride, task.rows = rows,
+      task.head_dim = head_dim;
       task.keys = blocks.key_pointers.data(), task.values = blocks.value_pointers.data(), task.blocks = 3;
       task.limits = limits.data();
       Attended got(rows, head_dim), want(rows, head_dim);
@@ -246,7 +259,8 @@ TEST_P(EachIsa, AttentionRunsMayFollowEachOther) {
   const auto queries = noise(5 * 64, 12);
   const int limits[] = {256, 200, 129, 128, 256};
   AttendTask task{};
-  task.queries = queries.data(), task.query_stride = 64, task.rows = 5, task.head_dim = head_dim, task.limits = limits;
+  task.queries = queries.data(), task.query_stride = 64, task.rows = 5, task.head_dim = head_dim,
+  task.limits = limits;
   task.keys = blocks.key_pointers.data(), task.values = blocks.value_pointers.data(), task.blocks = 4;
   Attended whole(5, head_dim), parts(5, head_dim);
   whole.run(ops, task);
@@ -266,11 +280,13 @@ TEST_P(EachIsa, AttentionSurvivesExtremeLogits) {
   const Ops& ops = *GetParam();
   const int head_dim = 32;
   Blocks blocks(2, head_dim, 8);
-  for (int pair = 0; pair < head_dim / 2; ++pair) blocks.keys[1][static_cast<size_t>(pair * 128 + 10 * 2)] = tensor::to_bf16(1000.0f).bits;
+  for (int pair = 0; pair < head_dim / 2; ++pair)
+    blocks.keys[1][static_cast<size_t>(pair * 128 + 10 * 2)] = tensor::to_bf16(1000.0f).bits;
   std::vector<float> queries(32, 10.0f);
   const int limit = 128;
   AttendTask task{};
-  task.queries = queries.data(), task.query_stride = 32, task.rows = 1, task.head_dim = head_dim, task.limits = &limit;
+  task.queries = queries.data(), task.query_stride = 32, task.rows = 1, task.head_dim = head_dim,
+  task.limits = &limit;
   task.keys = blocks.key_pointers.data(), task.values = blocks.value_pointers.data(), task.blocks = 2;
   Attended got(1, head_dim);
   got.run(ops, task);

@@ -11,12 +11,12 @@ using tensor::DType;
 namespace {
 
 // Where the parts of a unit begin, in bytes; the order is that of packed.h.
-constexpr size_t kD = 0;                    // f16 [16]
+constexpr size_t kD = 0;  // f16 [16]
 constexpr size_t kAfterD = 32;
 constexpr size_t kAfterDm = 64;
-constexpr size_t kGroupNibbles = 256;       // 32 columns x 16 rows x 4 bits
-constexpr size_t kGroupPlanes = 128;        // 32 columns x 16 rows x 2 bits
-constexpr size_t kGroupBits = 64;           // 32 columns x 16 rows x 1 bit
+constexpr size_t kGroupNibbles = 256;  // 32 columns x 16 rows x 4 bits
+constexpr size_t kGroupPlanes = 128;   // 32 columns x 16 rows x 2 bits
+constexpr size_t kGroupBits = 64;      // 32 columns x 16 rows x 1 bit
 
 uint32_t load_u32(const std::byte* p) {
   uint32_t v;
@@ -60,7 +60,8 @@ void put_bits(const uint8_t* codes, int bit, int row, std::byte* masks) {
 
 void put_f16(const std::byte* raw, int row, std::byte* lanes) { std::memcpy(lanes + 2 * row, raw, 2); }
 
-// ---- one row's block of each type, placed into the unit ------------------------------------------------------------------
+// ---- one row's block of each type, placed into the unit
+// ------------------------------------------------------------------
 
 void put_q8_0(const std::byte* raw, int row, std::byte* unit) {
   put_f16(raw, row, unit + kD);
@@ -144,7 +145,8 @@ void put_q5_k(const std::byte* raw, int row, std::byte* unit) {
   put_k_scales(raw + 4, row, unit + kAfterDm);
   const auto* high = reinterpret_cast<const uint8_t*>(raw + 16);
   std::byte* masks = unit + kAfterDm + 192;
-  for (int group = 0; group < 8; ++group) put_bits(high, group, row, masks + group * static_cast<int>(kGroupBits));
+  for (int group = 0; group < 8; ++group)
+    put_bits(high, group, row, masks + group * static_cast<int>(kGroupBits));
   put_k_nibbles(raw + 48, row, masks + 8 * kGroupBits);
 }
 
@@ -157,7 +159,8 @@ void put_q6_k(const std::byte* raw, int row, std::byte* unit) {
   std::byte* planes = nibbles + 8 * kGroupNibbles;
   uint8_t codes[32];
   for (int group = 0; group < 8; ++group) {
-    // Each half of 128 columns: 64 bytes of low nibbles (groups 0, 1 low; 2, 3 high) and 32 bytes of four 2-bit fields.
+    // Each half of 128 columns: 64 bytes of low nibbles (groups 0, 1 low; 2, 3 high) and 32 bytes of four
+    // 2-bit fields.
     const int half = group / 4, part = group % 4;
     for (int i = 0; i < 32; ++i) {
       const unsigned nibble = low[64 * half + 32 * (part % 2) + i] >> (4 * (part / 2));
@@ -168,11 +171,13 @@ void put_q6_k(const std::byte* raw, int row, std::byte* unit) {
   }
 }
 
-// Q2_K and Q3_K keep their 2-bit codes alike: each half of 128 columns is 32 bytes of four fields, one a group.
+// Q2_K and Q3_K keep their 2-bit codes alike: each half of 128 columns is 32 bytes of four fields, one a
+// group.
 void put_k_2bit(const uint8_t* raw, int row, std::byte* planes) {
   uint8_t codes[32];
   for (int group = 0; group < 8; ++group) {
-    for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>(raw[32 * (group / 4) + i] >> (2 * (group % 4)));
+    for (int i = 0; i < 32; ++i)
+      codes[i] = static_cast<uint8_t>(raw[32 * (group / 4) + i] >> (2 * (group % 4)));
     put_planes(codes, 0, row, planes + group * static_cast<int>(kGroupPlanes));
   }
 }
@@ -195,7 +200,8 @@ void put_q3_k(const std::byte* raw, int row, std::byte* unit) {
     or_byte(unit + kAfterD + 128 + j / 4 * 16 + row, high << (2 * (j % 4)));
   }
   std::byte* masks = unit + kAfterD + 192;
-  for (int group = 0; group < 8; ++group) put_bits(bytes, group, row, masks + group * static_cast<int>(kGroupBits));
+  for (int group = 0; group < 8; ++group)
+    put_bits(bytes, group, row, masks + group * static_cast<int>(kGroupBits));
   put_k_2bit(bytes + 32, row, masks + 8 * kGroupBits);
 }
 
@@ -211,13 +217,15 @@ struct PackShape {
   size_t raw_row_bytes, raw_unit_bytes, unit_bytes;
 };
 
-// The placement is a template argument so that it is inlined: loading a model is this loop at the memory's speed.
+// The placement is a template argument so that it is inlined: loading a model is this loop at the memory's
+// speed.
 template <PutBlock kPut>
 void put_rows(const PackShape& shape, const std::byte* raw, std::byte* tile) {
   for (int unit = 0; unit < shape.units; ++unit) {
     for (int row = 0; row < shape.row_count; ++row) {
-      kPut(raw + static_cast<size_t>(row) * shape.raw_row_bytes + static_cast<size_t>(unit) * shape.raw_unit_bytes, row,
-           tile + static_cast<size_t>(unit) * shape.unit_bytes);
+      kPut(raw + static_cast<size_t>(row) * shape.raw_row_bytes +
+               static_cast<size_t>(unit) * shape.raw_unit_bytes,
+           row, tile + static_cast<size_t>(unit) * shape.unit_bytes);
     }
   }
 }
@@ -225,7 +233,11 @@ void put_rows(const PackShape& shape, const std::byte* raw, std::byte* tile) {
 // Placements that collect bits of two rows in one byte need a zeroed unit.
 bool collects_bits(DType type) {
   switch (type) {
-    case DType::kQ5_0: case DType::kQ5_1: case DType::kQ4_K: case DType::kQ5_K: case DType::kQ3_K: return true;
+    case DType::kQ5_0:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+    case DType::kQ3_K: return true;
     default: return false;
   }
 }
@@ -252,15 +264,16 @@ size_t packed_bytes(DType type, int rows, int columns) {
 }
 
 void pack_tile(DType type, int columns, int row_count, const std::byte* raw, std::byte* tile) {
-  MNEME_CHECK(columns % unit_columns(type) == 0 && row_count >= 1 && row_count <= kTileRows, "columns {} rows {}", columns,
-              row_count);
+  MNEME_CHECK(columns % unit_columns(type) == 0 && row_count >= 1 && row_count <= kTileRows,
+              "columns {} rows {}", columns, row_count);
   PackShape shape{};
   shape.units = columns / unit_columns(type);
   shape.row_count = row_count;
   shape.unit_bytes = unit_bytes(type);
   shape.raw_unit_bytes = shape.unit_bytes / kTileRows;
   shape.raw_row_bytes = shape.raw_unit_bytes * static_cast<size_t>(shape.units);
-  if (row_count < kTileRows || collects_bits(type)) std::memset(tile, 0, shape.unit_bytes * static_cast<size_t>(shape.units));
+  if (row_count < kTileRows || collects_bits(type))
+    std::memset(tile, 0, shape.unit_bytes * static_cast<size_t>(shape.units));
   switch (type) {
     case DType::kF32: return put_rows<put_plain<4>>(shape, raw, tile);
     case DType::kF16: return put_rows<put_plain<2>>(shape, raw, tile);

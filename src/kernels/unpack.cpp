@@ -1,5 +1,5 @@
-// The readable inverse of packed.cpp: the values of one unit, straight from the layout table in packed.h and the file format's
-// equations. Nothing here is fast; the scalar oracle and the tests stand on it.
+// The readable inverse of packed.cpp: the values of one unit, straight from the layout table in packed.h and
+// the file format's equations. Nothing here is fast; the scalar oracle and the tests stand on it.
 #include <cstring>
 
 #include "core/error.h"
@@ -22,7 +22,9 @@ struct UnitReader {
     std::memcpy(&half.bits, bytes + offset + 2 * static_cast<size_t>(row), 2);
     return tensor::to_f32(half);
   }
-  int byte(size_t offset, int index, int row) const { return bytes[offset + static_cast<size_t>(index * 16 + row)]; }
+  int byte(size_t offset, int index, int row) const {
+    return bytes[offset + static_cast<size_t>(index * 16 + row)];
+  }
 
   // Code of column c (0..31) of a group whose part begins at `offset`.
   int nibble(size_t offset, int row, int c) const {
@@ -52,8 +54,11 @@ float value_32(DType type, const UnitReader& unit, int row, int c) {
     case DType::kQ4_0: return d * static_cast<float>(unit.nibble(32, row, c) - 8);
     case DType::kIQ4_NL: return d * static_cast<float>(kIq4NlTable[unit.nibble(32, row, c)]);
     case DType::kQ4_1: return d * static_cast<float>(unit.nibble(64, row, c)) + unit.f16(32, row);
-    case DType::kQ5_0: return d * static_cast<float>((unit.nibble(96, row, c) | unit.bit(32, row, c) << 4) - 16);
-    default: return d * static_cast<float>(unit.nibble(128, row, c) | unit.bit(64, row, c) << 4) + unit.f16(32, row);  // Q5_1
+    case DType::kQ5_0:
+      return d * static_cast<float>((unit.nibble(96, row, c) | unit.bit(32, row, c) << 4) - 16);
+    default:
+      return d * static_cast<float>(unit.nibble(128, row, c) | unit.bit(64, row, c) << 4) +
+             unit.f16(32, row);  // Q5_1
   }
 }
 
@@ -63,7 +68,8 @@ float value_256(DType type, const UnitReader& unit, int row, int column) {
   const float d = unit.f16(0, row);
   switch (type) {
     case DType::kQ4_K:
-      return d * static_cast<float>(unit.k_scale(64, row, group, 0)) * static_cast<float>(unit.nibble(256 + g * 256, row, c)) -
+      return d * static_cast<float>(unit.k_scale(64, row, group, 0)) *
+                 static_cast<float>(unit.nibble(256 + g * 256, row, c)) -
              unit.f16(32, row) * static_cast<float>(unit.k_scale(64, row, group, 1));
     case DType::kQ5_K: {
       const int code = unit.nibble(768 + g * 256, row, c) | unit.bit(256 + g * 64, row, c) << 4;
@@ -72,7 +78,8 @@ float value_256(DType type, const UnitReader& unit, int row, int column) {
     }
     case DType::kQ6_K: {
       const int code = (unit.nibble(288 + g * 256, row, c) | unit.two_bits(2336 + g * 128, row, c) << 4) - 32;
-      return d * static_cast<float>(static_cast<int8_t>(unit.byte(32, half_group, row))) * static_cast<float>(code);
+      return d * static_cast<float>(static_cast<int8_t>(unit.byte(32, half_group, row))) *
+             static_cast<float>(code);
     }
     case DType::kQ2_K: {
       const int scales = unit.byte(64, half_group, row);
@@ -107,9 +114,12 @@ void unpack_unit(DType type, const std::byte* unit, float* out) {
   for (int row = 0; row < kTileRows; ++row) {
     for (int c = 0; c < columns; ++c) {
       float& value = out[row * columns + c];
-      if (columns <= 2) value = value_plain(type, unit, row, c);
-      else if (columns == 32) value = value_32(type, reader, row, c);
-      else value = value_256(type, reader, row, c);
+      if (columns <= 2)
+        value = value_plain(type, unit, row, c);
+      else if (columns == 32)
+        value = value_32(type, reader, row, c);
+      else
+        value = value_256(type, reader, row, c);
     }
   }
 }

@@ -46,7 +46,10 @@ void expect_contents(const Sequence& s) {
         for (int c = 0; c < kShape.head_dim; ++c) {
           const float want = rounded(key_of(layer, head, token, c));
           EXPECT_EQ(tensor::to_f32(tensor::Bf16{view.keys[c / 2 * 128 + slot * 2 + c % 2]}), want) << token;
-          EXPECT_EQ(tensor::to_f32(tensor::Bf16{view.values[slot / 2 * kShape.head_dim * 2 + c * 2 + slot % 2]}), -want) << token;
+          EXPECT_EQ(
+              tensor::to_f32(tensor::Bf16{view.values[slot / 2 * kShape.head_dim * 2 + c * 2 + slot % 2]}),
+              -want)
+              << token;
         }
       }
     }

@@ -25,12 +25,15 @@ constexpr std::array kArchitectures{
 // Larger than any model that fits an ordinary machine, small enough that no product of two overflows.
 constexpr uint64_t kDimMax = 1 << 20;
 
-// Reads "<architecture>.<key>"; the first error is kept and later reads give defaults, so that the reading below stays a list.
+// Reads "<architecture>.<key>"; the first error is kept and later reads give defaults, so that the reading
+// below stays a list.
 class Reader {
  public:
-  Reader(const Gguf& file, std::string_view architecture) : file_(file), prefix_(std::string(architecture) + ".") {}
+  Reader(const Gguf& file, std::string_view architecture)
+      : file_(file), prefix_(std::string(architecture) + ".") {}
 
-  int number(std::string_view key, uint64_t least, uint64_t most, std::optional<int> otherwise = std::nullopt) {
+  int number(std::string_view key, uint64_t least, uint64_t most,
+             std::optional<int> otherwise = std::nullopt) {
     const std::string full = prefix_ + std::string(key);
     auto value = file_.get_uint(full);
     if (!value) return note(std::move(value.error())), 0;
@@ -39,7 +42,8 @@ class Reader {
       return note({fmt::format("{}: {} is missing", file_.path(), full)}), 0;
     }
     if (**value < least || **value > most) {
-      return note({fmt::format("{}: {} is {}, not in {} .. {}", file_.path(), full, **value, least, most)}), 0;
+      return note({fmt::format("{}: {} is {}, not in {} .. {}", file_.path(), full, **value, least, most)}),
+             0;
     }
     return static_cast<int>(**value);
   }
@@ -52,7 +56,8 @@ class Reader {
       if (otherwise) return *otherwise;
       return note({fmt::format("{}: {} is missing", file_.path(), full)}), 0.0f;
     }
-    if (!std::isfinite(**value)) return note({fmt::format("{}: {} is not a number", file_.path(), full)}), 0.0f;
+    if (!std::isfinite(**value))
+      return note({fmt::format("{}: {} is not a number", file_.path(), full)}), 0.0f;
     return static_cast<float>(**value);
   }
 
@@ -86,13 +91,19 @@ void read_rope(Reader& read, Config& config) {
   read.require(rope.dims % 2 == 0 && rope.dims <= config.head_dim,
                fmt::format("rope.dimension_count {} does not fit heads of {}", rope.dims, config.head_dim));
   const std::string scaling = read.text("rope.scaling.type");
-  if (scaling == "linear") rope.scaling = RopeScaling::kLinear;
-  else if (scaling == "yarn") rope.scaling = RopeScaling::kYarn;
-  else if (scaling == "llama3") rope.scaling = RopeScaling::kLlama3;
-  else read.require(scaling.empty() || scaling == "none", fmt::format("rope.scaling.type \"{}\" is not supported", scaling));
+  if (scaling == "linear")
+    rope.scaling = RopeScaling::kLinear;
+  else if (scaling == "yarn")
+    rope.scaling = RopeScaling::kYarn;
+  else if (scaling == "llama3")
+    rope.scaling = RopeScaling::kLlama3;
+  else
+    read.require(scaling.empty() || scaling == "none",
+                 fmt::format("rope.scaling.type \"{}\" is not supported", scaling));
   if (rope.scaling == RopeScaling::kNone) return;
   rope.factor = read.real("rope.scaling.factor");
-  rope.context_original = read.number("rope.scaling.original_context_length", 1, uint64_t{1} << 30, config.context_length);
+  rope.context_original = read.number("rope.scaling.original_context_length", 1, uint64_t{1} << 30,
+                                      config.context_length);
   rope.attention_factor = read.real("rope.scaling.attn_factor", 1.0f);
   rope.beta_fast = read.real("rope.scaling.yarn_beta_fast", 32.0f);
   rope.beta_slow = read.real("rope.scaling.yarn_beta_slow", 1.0f);
@@ -111,7 +122,8 @@ Result<Config> read_config(const Gguf& file) {
     if (candidate.name == *architecture) known = &candidate;
   }
   if (known == nullptr) {
-    return core::fail("{}: architecture \"{}\" is not supported (llama, qwen2, qwen3 are)", file.path(), *architecture);
+    return core::fail("{}: architecture \"{}\" is not supported (llama, qwen2, qwen3 are)", file.path(),
+                      *architecture);
   }
 
   Reader read(file, *architecture);
@@ -128,21 +140,28 @@ Result<Config> read_config(const Gguf& file) {
   config.kv_heads = read.number("attention.head_count_kv", 1, 4096, config.heads);
   config.context_length = read.number("context_length", 1, uint64_t{1} << 30);
   config.norm_epsilon = read.real("attention.layer_norm_rms_epsilon", 1e-5f);
-  config.head_dim = read.number("attention.key_length", 2, 4096, config.heads > 0 ? config.dim / config.heads : 0);
+  config.head_dim = read.number("attention.key_length", 2, 4096,
+                                config.heads > 0 ? config.dim / config.heads : 0);
   const int value_dim = read.number("attention.value_length", 2, 4096, config.head_dim);
-  read.require(read.number("expert_count", 0, 4096, 0) == 0, "mixture-of-experts models are not supported yet");
+  read.require(read.number("expert_count", 0, 4096, 0) == 0,
+               "mixture-of-experts models are not supported yet");
   if (read.error()) return tl::unexpected(*read.error());
-  read.require(value_dim == config.head_dim, fmt::format("keys of {} channels with values of {} are not supported", config.head_dim, value_dim));
-  read.require(config.head_dim % 2 == 0, fmt::format("heads of {} channels are not supported", config.head_dim));
+  read.require(
+      value_dim == config.head_dim,
+      fmt::format("keys of {} channels with values of {} are not supported", config.head_dim, value_dim));
+  read.require(config.head_dim % 2 == 0,
+               fmt::format("heads of {} channels are not supported", config.head_dim));
   read.require(config.heads % config.kv_heads == 0 && config.group() <= kernels::kAttendRowsMax,
                fmt::format("{} query heads do not share {} KV heads evenly", config.heads, config.kv_heads));
   read.require(config.norm_epsilon >= 0, "attention.layer_norm_rms_epsilon is negative");
   read_rope(read, config);
 
   const TensorInfo* embedding = file.find_tensor("token_embd.weight");
-  read.require(embedding != nullptr && embedding->dims.size() == 2, "tensor token_embd.weight is missing or no matrix");
+  read.require(embedding != nullptr && embedding->dims.size() == 2,
+               "tensor token_embd.weight is missing or no matrix");
   if (read.error()) return tl::unexpected(*read.error());
-  read.require(embedding->rows() >= 1 && embedding->rows() <= (uint64_t{1} << 24), "token_embd.weight has an absurd number of rows");
+  read.require(embedding->rows() >= 1 && embedding->rows() <= (uint64_t{1} << 24),
+               "token_embd.weight has an absurd number of rows");
   if (read.error()) return tl::unexpected(*read.error());
   config.vocab_size = static_cast<int>(embedding->rows());
   return config;

@@ -51,11 +51,14 @@ void for_chunks(const Pass& pass, Body body) {
   }
 }
 
-int first_position(const Chunk& chunk) { return chunk.sequence->token_count() - static_cast<int>(chunk.tokens.size()); }
+int first_position(const Chunk& chunk) {
+  return chunk.sequence->token_count() - static_cast<int>(chunk.tokens.size());
+}
 
 // residual[row] = embedding of the row's token
 void embed(const Pass& pass) {
-  const size_t dim = as_size(pass.config.dim), row_size = *tensor::row_bytes(pass.weights.embedding.type, dim);
+  const size_t dim = as_size(pass.config.dim),
+               row_size = *tensor::row_bytes(pass.weights.embedding.type, dim);
   for_chunks(pass, [&](const Chunk& chunk, size_t first) {
     for (size_t i = 0; i < chunk.tokens.size(); ++i) {
       tensor::dequantize(pass.weights.embedding.type,
@@ -81,8 +84,8 @@ void place(const Pass& pass) {
 void norm_rows(const Pass& pass, std::span<const float> gain) {
   const Config& c = pass.config;
   for_rows(pass, pass.rows, [&](size_t row) {
-    pass.ops.rms_norm(&pass.scratch.normed[row * as_size(c.dim)], &pass.scratch.residual[row * as_size(c.dim)], gain.data(), c.dim,
-                      c.norm_epsilon);
+    pass.ops.rms_norm(&pass.scratch.normed[row * as_size(c.dim)],
+                      &pass.scratch.residual[row * as_size(c.dim)], gain.data(), c.dim, c.norm_epsilon);
   });
 }
 
@@ -96,7 +99,8 @@ kernels::Product product(const kernels::PackedMatrix& weights, std::span<float> 
 }
 
 // One row's heads of `x` [heads, head_dim]: bias, QK-norm (qwen3), rotation
-void finish_heads(const Pass& pass, float* x, int heads, std::span<const float> bias, std::span<const float> norm, const float* table) {
+void finish_heads(const Pass& pass, float* x, int heads, std::span<const float> bias,
+                  std::span<const float> norm, const float* table) {
   const Config& c = pass.config;
   if (!bias.empty()) pass.ops.add(x, bias.data(), heads * c.head_dim);
   for (int h = 0; h < heads; ++h) {
@@ -114,7 +118,8 @@ void finish_qkv(const Pass& pass, const LayerWeights& layer) {
     const float* table = &s.rope[row * as_size(c.rope.dims)];
     finish_heads(pass, &s.query[row * query_dim], c.heads, layer.query_bias, layer.query_norm, table);
     finish_heads(pass, &s.key[row * kv_dim], c.kv_heads, layer.key_bias, layer.key_norm, table);
-    if (!layer.value_bias.empty()) pass.ops.add(&s.value[row * kv_dim], layer.value_bias.data(), static_cast<int>(kv_dim));
+    if (!layer.value_bias.empty())
+      pass.ops.add(&s.value[row * kv_dim], layer.value_bias.data(), static_cast<int>(kv_dim));
   });
 }
 
@@ -127,8 +132,8 @@ void store_kv(const Pass& pass, int index) {
     for (int head = task * heads_each; head < (task + 1) * heads_each; ++head) {
       for_chunks(pass, [&](const Chunk& chunk, size_t first) {
         const size_t offset = first * kv_dim + as_size(head * c.head_dim);
-        chunk.sequence->store(index, head, first_position(chunk), static_cast<int>(chunk.tokens.size()), &pass.scratch.key[offset],
-                              &pass.scratch.value[offset], kv_dim);
+        chunk.sequence->store(index, head, first_position(chunk), static_cast<int>(chunk.tokens.size()),
+                              &pass.scratch.key[offset], &pass.scratch.value[offset], kv_dim);
       });
     }
   });
@@ -159,7 +164,8 @@ void add_to_residual(const Pass& pass, std::span<const float> bias) {
 void attention_layer(const Pass& pass, const LayerWeights& layer, int index) {
   Scratch& s = pass.scratch;
   norm_rows(pass, layer.attention_norm);
-  const kernels::Product qkv[] = {product(layer.query, s.query), product(layer.key, s.key), product(layer.value, s.value)};
+  const kernels::Product qkv[] = {product(layer.query, s.query), product(layer.key, s.key),
+                                  product(layer.value, s.value)};
   multiply(pass, qkv, s.normed);
   finish_qkv(pass, layer);
   store_kv(pass, index);
@@ -177,7 +183,8 @@ void ffn_layer(const Pass& pass, const LayerWeights& layer) {
   const kernels::Product gate_up[] = {product(layer.gate, s.gate), product(layer.up, s.up)};
   multiply(pass, gate_up, s.normed);
   for_rows(pass, pass.rows, [&](size_t row) {
-    pass.ops.silu_mul(&s.gate[row * ffn_dim], &s.gate[row * ffn_dim], &s.up[row * ffn_dim], pass.config.ffn_dim);
+    pass.ops.silu_mul(&s.gate[row * ffn_dim], &s.gate[row * ffn_dim], &s.up[row * ffn_dim],
+                      pass.config.ffn_dim);
   });
   const kernels::Product down[] = {product(layer.down, s.normed)};
   multiply(pass, down, s.gate);
@@ -192,7 +199,8 @@ void head(const Pass& pass, std::span<float> logits) {
   for_chunks(pass, [&](const Chunk& chunk, size_t first) {
     if (chunk.logits == LogitsOf::kNone) return;
     const size_t count = chunk.tokens.size();
-    for (size_t row = chunk.logits == LogitsOf::kAll ? first : first + count - 1; row < first + count; ++row) {
+    for (size_t row = chunk.logits == LogitsOf::kAll ? first : first + count - 1; row < first + count;
+         ++row) {
       pass.ops.rms_norm(&pass.scratch.normed[as_size(wanted++) * dim], &pass.scratch.residual[row * dim],
                         pass.weights.output_norm.data(), c.dim, c.norm_epsilon);
     }
@@ -205,11 +213,15 @@ void head(const Pass& pass, std::span<float> logits) {
 }  // namespace
 
 Result<Scratch> Scratch::reserve(const Config& c, int rows_max, int threads) {
-  const size_t rows = as_size(rows_max), query_dim = as_size(c.heads * c.head_dim), kv_dim = as_size(c.kv_heads * c.head_dim);
-  auto matmul = kernels::MatmulScratch::reserve(rows_max, std::max({c.dim, c.heads * c.head_dim, c.ffn_dim}), threads);
+  const size_t rows = as_size(rows_max), query_dim = as_size(c.heads * c.head_dim),
+               kv_dim = as_size(c.kv_heads * c.head_dim);
+  auto matmul = kernels::MatmulScratch::reserve(rows_max, std::max({c.dim, c.heads * c.head_dim, c.ffn_dim}),
+                                                threads);
   if (!matmul) return core::pass(matmul);
-  Scratch s(std::move(*matmul), attention::DenseAttention({c.layers, c.kv_heads, c.head_dim}, c.heads, threads));
-  const size_t row_values = 2 * as_size(c.dim) + 2 * query_dim + 2 * kv_dim + 2 * as_size(c.ffn_dim) + as_size(c.rope.dims);
+  Scratch s(std::move(*matmul),
+            attention::DenseAttention({c.layers, c.kv_heads, c.head_dim}, c.heads, threads));
+  const size_t row_values = 2 * as_size(c.dim) + 2 * query_dim + 2 * kv_dim + 2 * as_size(c.ffn_dim) +
+                            as_size(c.rope.dims);
   auto arena = core::Arena::reserve(rows * row_values * sizeof(float) + 16 * core::Arena::kAlign);
   if (!arena) return core::pass(arena);
   s.arena = std::move(*arena);

@@ -32,7 +32,8 @@ struct Scratch {
   attention::DenseAttention attention;
 
  private:
-  Scratch(kernels::MatmulScratch&& m, attention::DenseAttention&& a) : matmul(std::move(m)), attention(std::move(a)) {}
+  Scratch(kernels::MatmulScratch&& m, attention::DenseAttention&& a)
+      : matmul(std::move(m)), attention(std::move(a)) {}
 };
 
 // Everything a pass reads and where it works, passed explicitly.
@@ -44,10 +45,11 @@ struct Pass {
   core::ThreadPool& pool;
   Scratch& scratch;
   std::span<const Chunk> chunks;
-  int rows;                     // of all chunks
+  int rows;  // of all chunks
 };
 
-// Logits of the rows that want them, in chunk order: [rows wanted, vocab_size]. The sequences are extended already.
+// Logits of the rows that want them, in chunk order: [rows wanted, vocab_size]. The sequences are extended
+// already.
 void run_forward(const Pass& pass, std::span<float> logits);
 
 }  // namespace mneme::model

@@ -28,7 +28,8 @@ Result<Model> Model::load(const Gguf& file, const kernels::Ops& ops, core::Threa
   auto scratch = Scratch::reserve(*config, kRowsMax, pool.thread_count());
   if (!scratch) return core::pass(scratch);
   RopeFrequencies rope = rope_frequencies(config->rope, weights->rope_divisors);
-  return Model(std::make_unique<State>(State{std::move(*config), std::move(*weights), std::move(rope), &ops, std::move(*scratch)}));
+  return Model(std::make_unique<State>(
+      State{std::move(*config), std::move(*weights), std::move(rope), &ops, std::move(*scratch)}));
 }
 
 const Config& Model::config() const { return state_->config; }
@@ -45,13 +46,15 @@ Result<void> Model::forward(std::span<const Chunk> chunks, std::span<float> logi
   for (const Chunk& chunk : chunks) {
     MNEME_CHECK(!chunk.tokens.empty());
     for (const TokenId token : chunk.tokens) {
-      MNEME_CHECK(token >= 0 && token < state_->config.vocab_size, "token {} of {}", token, state_->config.vocab_size);
+      MNEME_CHECK(token >= 0 && token < state_->config.vocab_size, "token {} of {}", token,
+                  state_->config.vocab_size);
     }
     rows += chunk.tokens.size();
     wanted += chunk.logits == LogitsOf::kAll ? chunk.tokens.size() : chunk.logits == LogitsOf::kLast ? 1 : 0;
   }
   MNEME_CHECK(rows >= 1 && rows <= static_cast<size_t>(kRowsMax), "{} rows", rows);
-  MNEME_CHECK(logits.size() == wanted * static_cast<size_t>(state_->config.vocab_size), "{} logits for {} rows", logits.size(), wanted);
+  MNEME_CHECK(logits.size() == wanted * static_cast<size_t>(state_->config.vocab_size),
+              "{} logits for {} rows", logits.size(), wanted);
 
   for (size_t i = 0; i < chunks.size(); ++i) {
     auto room = chunks[i].sequence->extend(static_cast<int>(chunks[i].tokens.size()));
@@ -62,7 +65,9 @@ Result<void> Model::forward(std::span<const Chunk> chunks, std::span<float> logi
     }
     return core::pass(room);
   }
-  run_forward({state_->config, state_->weights, state_->rope, *state_->ops, pool, state_->scratch, chunks, static_cast<int>(rows)}, logits);
+  run_forward({state_->config, state_->weights, state_->rope, *state_->ops, pool, state_->scratch, chunks,
+               static_cast<int>(rows)},
+              logits);
   return {};
 }
 

@@ -17,7 +17,8 @@ namespace mneme::model {
 // Which rows of a chunk want logits.
 enum class LogitsOf { kNone, kLast, kAll };
 
-// New tokens of one sequence. They stand at positions kv->token_count() .. in order; forward() extends the sequence itself.
+// New tokens of one sequence. They stand at positions kv->token_count() .. in order; forward() extends the
+// sequence itself.
 struct Chunk {
   kv::Sequence* sequence = nullptr;
   std::span<const TokenId> tokens;  // at least one, each in [0, vocab_size)
@@ -26,8 +27,9 @@ struct Chunk {
 
 class Model {
  public:
-  // Reads and packs every weight with the pool's threads. The Gguf must outlive the model: token embeddings are read from
-  // its mapping. `progress` (may be empty) is called now and then with the share done, from the calling thread.
+  // Reads and packs every weight with the pool's threads. The Gguf must outlive the model: token embeddings
+  // are read from its mapping. `progress` (may be empty) is called now and then with the share done, from the
+  // calling thread.
   static Result<Model> load(const Gguf& file, const kernels::Ops& ops, core::ThreadPool& pool,
                             const std::function<void(double)>& progress);
   ~Model();
@@ -35,13 +37,15 @@ class Model {
 
   const Config& config() const;
   kv::KvShape kv_shape() const;
-  uint64_t weight_bytes() const;        // packed, resident
-  uint64_t decode_bytes() const;        // weights read for one decoded token (the head included, the embedding table not)
+  uint64_t weight_bytes() const;  // packed, resident
+  uint64_t decode_bytes() const;  // weights read for one decoded token (the head included, the embedding
+                                  // table not)
   uint64_t parameters() const;
 
-  // One pass over all chunks (up to rows_max tokens in sum): for each layer every row goes through together, attention sequence by
-  // sequence. `logits` receives [rows that want them, vocab_size] in chunk order. Fails (with nothing changed) when the KV budget
-  // or rows_max does not allow it. Not thread safe: one forward at a time.
+  // One pass over all chunks (up to rows_max tokens in sum): for each layer every row goes through together,
+  // attention sequence by sequence. `logits` receives [rows that want them, vocab_size] in chunk order. Fails
+  // (with nothing changed) when the KV budget or rows_max does not allow it. Not thread safe: one forward at
+  // a time.
   Result<void> forward(std::span<const Chunk> chunks, std::span<float> logits, core::ThreadPool& pool);
   static constexpr int kRowsMax = 512;
 

@@ -12,7 +12,8 @@ constexpr double kTurn = 2 * std::numbers::pi;
 
 // The (fractional) pair whose angle makes `turns` turns over the original context.
 double pair_of_turns(const RopeConfig& config, double turns) {
-  return config.dims * std::log(config.context_original / (turns * kTurn)) / (2 * std::log(double{config.base}));
+  return config.dims * std::log(config.context_original / (turns * kTurn)) /
+         (2 * std::log(double{config.base}));
 }
 
 double yarn(const RopeConfig& config, double frequency, int pair) {
@@ -42,7 +43,9 @@ RopeFrequencies rope_frequencies(const RopeConfig& config, std::span<const float
       case RopeScaling::kNone: break;
       case RopeScaling::kLinear: frequency /= config.factor; break;
       case RopeScaling::kYarn: frequency = yarn(config, frequency, i); break;
-      case RopeScaling::kLlama3: if (divisors.empty()) frequency = llama3(config, frequency); break;
+      case RopeScaling::kLlama3:
+        if (divisors.empty()) frequency = llama3(config, frequency);
+        break;
     }
     result.frequencies.push_back(static_cast<float>(frequency));
   }

@@ -61,12 +61,14 @@ TEST(RopeFrequencies, Llama3RuleAndDivisors) {
   for (size_t i = 0; i < 32; ++i) EXPECT_FLOAT_EQ(divided.frequencies[i], plain.frequencies[i] / 2);
 }
 
-// A rotation keeps lengths, and the product of two rotated vectors depends on the distance of their positions only.
+// A rotation keeps lengths, and the product of two rotated vectors depends on the distance of their positions
+// only.
 TEST(Rope, DependsOnDistanceOnly) {
   const auto rope = rope_frequencies(config_of(RopeScaling::kNone), {});
   const auto turned_product = [&](int p, int q, bool interleaved) {
     std::vector<float> a(64), b(64), table(64);
-    for (size_t i = 0; i < 64; ++i) a[i] = std::sin(static_cast<float>(i)), b[i] = std::cos(3 * static_cast<float>(i));
+    for (size_t i = 0; i < 64; ++i)
+      a[i] = std::sin(static_cast<float>(i)), b[i] = std::cos(3 * static_cast<float>(i));
     kernels::rope_table(p, rope.frequencies, 1, table);
     kernels::rope_apply(a.data(), 64, interleaved, table.data());
     kernels::rope_table(q, rope.frequencies, 1, table);

@@ -52,7 +52,9 @@ Result<void> Plan::matrix(const std::string& name, int rows, int columns, Packed
   const uint64_t dims[] = {static_cast<uint64_t>(columns), static_cast<uint64_t>(rows)};
   auto tensor = file_.require_tensor(name, dims);
   if (!tensor) return core::pass(tensor);
-  if (columns % 32 != 0) return core::fail("{}: tensor {} has {} columns: only multiples of 32 are supported", file_.path(), name, columns);
+  if (columns % 32 != 0)
+    return core::fail("{}: tensor {} has {} columns: only multiples of 32 are supported", file_.path(), name,
+                      columns);
   out = {(*tensor)->type, rows, columns, nullptr};
   matrices.push_back({*tensor, &out});
   return {};
@@ -71,19 +73,32 @@ Result<void> Plan::layer(int index, LayerWeights& layer) {
   const std::string prefix = fmt::format("blk.{}.", index);
   const Config& c = config_;
   const int query_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
-  struct { const char* name; int rows, columns; PackedMatrix* out; } const matrices_wanted[] = {
-      {"attn_q.weight", query_dim, c.dim, &layer.query},   {"attn_k.weight", kv_dim, c.dim, &layer.key},
-      {"attn_v.weight", kv_dim, c.dim, &layer.value},      {"attn_output.weight", c.dim, query_dim, &layer.output},
-      {"ffn_gate.weight", c.ffn_dim, c.dim, &layer.gate},  {"ffn_up.weight", c.ffn_dim, c.dim, &layer.up},
-      {"ffn_down.weight", c.dim, c.ffn_dim, &layer.down}};
+  struct {
+    const char* name;
+    int rows, columns;
+    PackedMatrix* out;
+  } const matrices_wanted[] = {{"attn_q.weight", query_dim, c.dim, &layer.query},
+                               {"attn_k.weight", kv_dim, c.dim, &layer.key},
+                               {"attn_v.weight", kv_dim, c.dim, &layer.value},
+                               {"attn_output.weight", c.dim, query_dim, &layer.output},
+                               {"ffn_gate.weight", c.ffn_dim, c.dim, &layer.gate},
+                               {"ffn_up.weight", c.ffn_dim, c.dim, &layer.up},
+                               {"ffn_down.weight", c.dim, c.ffn_dim, &layer.down}};
   for (const auto& want : matrices_wanted) {
     if (auto ok = matrix(prefix + want.name, want.rows, want.columns, *want.out); !ok) return ok;
   }
   const bool biases = c.architecture == Architecture::kQwen2;
-  struct { const char* name; int size; bool required; std::span<const float>* out; } const vectors_wanted[] = {
-      {"attn_norm.weight", c.dim, true, &layer.attention_norm}, {"ffn_norm.weight", c.dim, true, &layer.ffn_norm},
-      {"attn_q.bias", query_dim, biases, &layer.query_bias},    {"attn_k.bias", kv_dim, biases, &layer.key_bias},
-      {"attn_v.bias", kv_dim, biases, &layer.value_bias},       {"attn_output.bias", c.dim, false, &layer.output_bias}};
+  struct {
+    const char* name;
+    int size;
+    bool required;
+    std::span<const float>* out;
+  } const vectors_wanted[] = {{"attn_norm.weight", c.dim, true, &layer.attention_norm},
+                              {"ffn_norm.weight", c.dim, true, &layer.ffn_norm},
+                              {"attn_q.bias", query_dim, biases, &layer.query_bias},
+                              {"attn_k.bias", kv_dim, biases, &layer.key_bias},
+                              {"attn_v.bias", kv_dim, biases, &layer.value_bias},
+                              {"attn_output.bias", c.dim, false, &layer.output_bias}};
   for (const auto& want : vectors_wanted) {
     if (auto ok = vector(prefix + want.name, want.size, want.required, *want.out); !ok) return ok;
   }
@@ -98,14 +113,18 @@ Result<void> Plan::rest(Weights& weights) {
   if (!embedding) return core::pass(embedding);
   weights.embedding = (*embedding)->view();
   const bool untied = file_.find_tensor("output.weight") != nullptr;
-  if (auto ok = matrix(untied ? "output.weight" : "token_embd.weight", config_.vocab_size, config_.dim, weights.head); !ok) return ok;
+  if (auto ok = matrix(untied ? "output.weight" : "token_embd.weight", config_.vocab_size, config_.dim,
+                       weights.head);
+      !ok)
+    return ok;
   return vector("output_norm.weight", config_.dim, true, weights.output_norm);
 }
 
 size_t Plan::bytes() const {
   size_t total = core::Arena::kAlign;
   for (const auto& job : matrices) {
-    total += kernels::packed_bytes(job.matrix->type, job.matrix->rows, job.matrix->columns) + core::Arena::kAlign;
+    total += kernels::packed_bytes(job.matrix->type, job.matrix->rows, job.matrix->columns) +
+             core::Arena::kAlign;
   }
   for (const auto& job : vectors) total += job.tensor->columns() * sizeof(float) + core::Arena::kAlign;
   return total;
@@ -123,7 +142,8 @@ std::vector<PackTask> cut_into_tasks(const std::vector<MatrixJob>& jobs) {
   for (const MatrixJob& job : jobs) {
     const int step = std::max(1, static_cast<int>(kReadBytes / job.matrix->tile_bytes()));
     for (int first = 0; first < job.matrix->tiles(); first += step) {
-      tasks.push_back({&job, const_cast<std::byte*>(job.matrix->data), first, std::min(step, job.matrix->tiles() - first)});
+      tasks.push_back({&job, const_cast<std::byte*>(job.matrix->data), first,
+                       std::min(step, job.matrix->tiles() - first)});
     }
   }
   return tasks;
@@ -132,11 +152,15 @@ std::vector<PackTask> cut_into_tasks(const std::vector<MatrixJob>& jobs) {
 Result<void> pack_task(const PackTask& task, const core::File& file, std::vector<std::byte>& buffer) {
   const PackedMatrix& matrix = *task.job->matrix;
   const size_t row_size = matrix.tile_bytes() / kTileRows;
-  const int row_first = task.first * kTileRows, row_end = std::min(matrix.rows, (task.first + task.count) * kTileRows);
+  const int row_first = task.first * kTileRows,
+            row_end = std::min(matrix.rows, (task.first + task.count) * kTileRows);
   const size_t size = static_cast<size_t>(row_end - row_first) * row_size;
   if (buffer.size() < size) buffer.resize(size);
   const std::span<std::byte> raw(buffer.data(), size);
-  if (auto ok = file.read_exactly(task.job->tensor->file_offset + static_cast<size_t>(row_first) * row_size, raw); !ok) return ok;
+  if (auto ok = file.read_exactly(task.job->tensor->file_offset + static_cast<size_t>(row_first) * row_size,
+                                  raw);
+      !ok)
+    return ok;
   for (int tile = task.first; tile < task.first + task.count; ++tile) {
     const int row = tile * kTileRows;
     kernels::pack_tile(matrix.type, matrix.columns, std::min(kTileRows, matrix.rows - row),
@@ -151,7 +175,8 @@ Result<std::vector<core::File>> open_parts(const Gguf& gguf) {
   for (const core::Mapping& mapping : gguf.files()) {
     auto file = core::File::open_read(mapping.path());
     if (!file) return core::pass(file);
-    if (file->size() != mapping.bytes().size()) return core::fail("{}: changed while it was being opened", mapping.path());
+    if (file->size() != mapping.bytes().size())
+      return core::fail("{}: changed while it was being opened", mapping.path());
     files.push_back(std::move(*file));
   }
   return files;
@@ -168,7 +193,8 @@ Result<void> pack_all(const Gguf& gguf, const std::vector<MatrixJob>& jobs, core
   Result<void> outcome;
   pool.run(static_cast<int>(tasks.size()), [&](int index, int thread) {
     const PackTask& task = tasks[static_cast<size_t>(index)];
-    auto ok = pack_task(task, (*files)[static_cast<size_t>(task.job->tensor->file)], buffers[static_cast<size_t>(thread)]);
+    auto ok = pack_task(task, (*files)[static_cast<size_t>(task.job->tensor->file)],
+                        buffers[static_cast<size_t>(thread)]);
     if (!ok) {
       const std::lock_guard lock(mutex);
       if (outcome) outcome = std::move(ok);

@@ -1,11 +1,15 @@
-// The matrix unit (AMX, bf16): 16 x 16 sums from 16 x 32 and 32 x 16 operands, 512 multiply-adds a cycle. Many rows only; a few
-// rows are memory-bound and stay with the vector kernels.
+// The matrix unit (AMX, bf16): 16 x 16 sums from 16 x 32 and 32 x 16 operands, 512 multiply-adds a cycle.
+// Many rows only; a few rows are memory-bound and stay with the vector kernels.
 //
-// A step of 2 x 2 sums loads 4 operands (4 KiB) for 64 cycles of arithmetic, so where the operands lie decides the speed:
-//   weights      2 tiles x 512 columns as bf16, unpacked into scratch just before (32 KiB: first-level cache), used for every row;
+// A step of 2 x 2 sums loads 4 operands (4 KiB) for 64 cycles of arithmetic, so where the operands lie
+// decides the speed:
+//   weights      2 tiles x 512 columns as bf16, unpacked into scratch just before (32 KiB: first-level
+//                cache), used for every row;
 //                packed bf16 weights lie as needed and are used in place
-//   activations  512 columns of all rows (512 KiB for 512 rows: second-level cache), used for every pair of tiles of the task
-//   sums         of the task's tiles and all rows, contiguous in scratch (512 KiB) between one stretch of columns and the next
+//   activations  512 columns of all rows (512 KiB for 512 rows: second-level cache), used for every pair of
+//                tiles of the task
+//   sums         of the task's tiles and all rows, contiguous in scratch (512 KiB) between one stretch of
+//                columns and the next
 #include "kernels/avx512/simd.h"
 
 #include "kernels/backends.h"
@@ -17,9 +21,9 @@ namespace mneme::kernels {
 
 namespace {
 
-constexpr int kTaskTiles = 16;       // at most, 256 weight rows
-constexpr int kStretch = 512;        // columns
-constexpr int kRowsMin = 17;         // below, the vector kernels are faster (measured: equal at about 16 rows)
+constexpr int kTaskTiles = 16;  // at most, 256 weight rows
+constexpr int kStretch = 512;   // columns
+constexpr int kRowsMin = 17;    // below, the vector kernels are faster (measured: equal at about 16 rows)
 
 struct alignas(64) TileConfig {
   uint8_t palette = 1;
@@ -42,7 +46,8 @@ class TileState {
   TileState& operator=(const TileState&) = delete;
 };
 
-// ---- weights to bf16 ----------------------------------------------------------------------------------------------------
+// ---- weights to bf16
+// ----------------------------------------------------------------------------------------------------
 
 // Lanes of two neighbouring columns to bf16 pairs.
 inline __m512i bf16_pairs(__m512 even, __m512 odd) {
@@ -53,7 +58,8 @@ inline __m512i bf16_pairs(__m512 even, __m512 odd) {
 }
 
 inline __m512 byte_to_f32(__m512i codes, int byte) {
-  return _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(codes, static_cast<unsigned>(8 * byte)), _mm512_set1_epi32(255)));
+  return _mm512_cvtepi32_ps(
+      _mm512_and_si512(_mm512_srli_epi32(codes, static_cast<unsigned>(8 * byte)), _mm512_set1_epi32(255)));
 }
 
 // Columns [first, first + count) of a tile as bf16 [count / 2][16][2].
@@ -68,7 +74,8 @@ void tile_to_bf16(const uint8_t* tile, int first, int count, uint16_t* out) {
       const int h = quad * G::kHalves / 8;
       __m512 value[4];
       MNEME_UNROLL
-      for (int j = 0; j < 4; ++j) value[j] = _mm512_fmadd_ps(byte_to_f32(w.codes[quad], j), w.scale[h], w.offset[h]);
+      for (int j = 0; j < 4; ++j)
+        value[j] = _mm512_fmadd_ps(byte_to_f32(w.codes[quad], j), w.scale[h], w.offset[h]);
       _mm512_storeu_si512(out, bf16_pairs(value[0], value[1]));
       _mm512_storeu_si512(out + 32, bf16_pairs(value[2], value[3]));
       out += 64;
@@ -114,7 +121,8 @@ ToBf16 to_bf16_of(DType type) {
   return nullptr;
 }
 
-// ---- products -----------------------------------------------------------------------------------------------------------
+// ---- products
+// -----------------------------------------------------------------------------------------------------------
 
 // To the compiler a tile load is no read of memory and could move before the stores that made its operand.
 inline void finish_stores() { __asm__ volatile("" ::: "memory"); }
@@ -123,19 +131,35 @@ inline void finish_stores() { __asm__ volatile("" ::: "memory"); }
 template <int kTile>
 inline void load_tile(const void* p, size_t stride) {
   static_assert(kTile >= 0 && kTile < 4);
-  if constexpr (kTile == 0) { _tile_loadd(0, p, stride); }
-  if constexpr (kTile == 1) { _tile_loadd(1, p, stride); }
-  if constexpr (kTile == 2) { _tile_loadd(2, p, stride); }
-  if constexpr (kTile == 3) { _tile_loadd(3, p, stride); }
+  if constexpr (kTile == 0) {
+    _tile_loadd(0, p, stride);
+  }
+  if constexpr (kTile == 1) {
+    _tile_loadd(1, p, stride);
+  }
+  if constexpr (kTile == 2) {
+    _tile_loadd(2, p, stride);
+  }
+  if constexpr (kTile == 3) {
+    _tile_loadd(3, p, stride);
+  }
 }
 
 template <int kTile>
 inline void store_tile(void* p, size_t stride) {
   static_assert(kTile >= 0 && kTile < 4);
-  if constexpr (kTile == 0) { _tile_stored(0, p, stride); }
-  if constexpr (kTile == 1) { _tile_stored(1, p, stride); }
-  if constexpr (kTile == 2) { _tile_stored(2, p, stride); }
-  if constexpr (kTile == 3) { _tile_stored(3, p, stride); }
+  if constexpr (kTile == 0) {
+    _tile_stored(0, p, stride);
+  }
+  if constexpr (kTile == 1) {
+    _tile_stored(1, p, stride);
+  }
+  if constexpr (kTile == 2) {
+    _tile_stored(2, p, stride);
+  }
+  if constexpr (kTile == 3) {
+    _tile_stored(3, p, stride);
+  }
 }
 
 inline void zero_tiles() {
@@ -158,7 +182,8 @@ template <int kTile>
 inline void load_sums(const SumBlock& block, float* edge) {
   if (block.whole()) return load_tile<kTile>(block.y, block.y_stride * sizeof(float));
   for (int r = 0; r < block.rows; ++r) {
-    for (int lane = 0; lane < block.lanes; ++lane) edge[r * 16 + lane] = block.y[static_cast<size_t>(r) * block.y_stride + static_cast<size_t>(lane)];
+    for (int lane = 0; lane < block.lanes; ++lane)
+      edge[r * 16 + lane] = block.y[static_cast<size_t>(r) * block.y_stride + static_cast<size_t>(lane)];
   }
   finish_stores();
   load_tile<kTile>(edge, 64);
@@ -170,18 +195,20 @@ inline void store_sums(const SumBlock& block, float* edge) {
   store_tile<kTile>(edge, 64);
   finish_stores();
   for (int r = 0; r < block.rows; ++r) {
-    for (int lane = 0; lane < block.lanes; ++lane) block.y[static_cast<size_t>(r) * block.y_stride + static_cast<size_t>(lane)] = edge[r * 16 + lane];
+    for (int lane = 0; lane < block.lanes; ++lane)
+      block.y[static_cast<size_t>(r) * block.y_stride + static_cast<size_t>(lane)] = edge[r * 16 + lane];
   }
 }
 
-// Up to 32 rows x 32 weight rows: operands and places of the four sums. a[1] and b[1] repeat [0] where there is no second.
+// Up to 32 rows x 32 weight rows: operands and places of the four sums. a[1] and b[1] repeat [0] where there
+// is no second.
 struct Quarter {
-  const uint16_t* a[2];   // [columns / 32][16][32]
-  const uint16_t* b[2];   // [columns / 2][16][2]
-  SumBlock from[2][2];    // [a][b]; not read in the first stretch
+  const uint16_t* a[2];  // [columns / 32][16][32]
+  const uint16_t* b[2];  // [columns / 2][16][2]
+  SumBlock from[2][2];   // [a][b]; not read in the first stretch
   SumBlock to[2][2];
   bool second_a, second_b;
-  float* edge;            // [16][16] for sums that are not whole
+  float* edge;  // [16][16] for sums that are not whole
 };
 
 void multiply(const Quarter& q, int columns, bool first) {
@@ -220,17 +247,20 @@ struct Task {
   float* y;
   size_t y_stride;
   int tile_first, tile_count;
-  uint16_t* weights;   // scratch: [2][kStretch / 2][16][2]
-  float* edge;         // scratch: [16][16]
-  float* sums;         // scratch: [tile of the task][row panel][16][16]
+  uint16_t* weights;  // scratch: [2][kStretch / 2][16][2]
+  float* edge;        // scratch: [16][16]
+  float* sums;        // scratch: [tile of the task][row panel][16][16]
 
   int panels() const { return (x.rows + 15) / 16; }
   SumBlock kept(int tile, int panel) const {
-    return {sums + (static_cast<size_t>(tile) * static_cast<size_t>(panels()) + static_cast<size_t>(panel)) * 256, 16, 16, 16};
+    return {
+        sums + (static_cast<size_t>(tile) * static_cast<size_t>(panels()) + static_cast<size_t>(panel)) * 256,
+        16, 16, 16};
   }
   SumBlock result(int tile, int panel) const {
     const int n = (tile_first + tile) * 16, r = panel * 16;
-    return {y + static_cast<size_t>(r) * y_stride + n, y_stride, x.rows - r < 16 ? x.rows - r : 16, w.rows - n < 16 ? w.rows - n : 16};
+    return {y + static_cast<size_t>(r) * y_stride + n, y_stride, x.rows - r < 16 ? x.rows - r : 16,
+            w.rows - n < 16 ? w.rows - n : 16};
   }
 };
 
@@ -243,7 +273,8 @@ void load_weights(const Task& task, int tile, int k, int count, const uint16_t* 
       b[i] = b[0];
       continue;
     }
-    const auto* data = reinterpret_cast<const uint8_t*>(task.w.data) + static_cast<size_t>(task.tile_first + tile + i) * tile_size;
+    const auto* data = reinterpret_cast<const uint8_t*>(task.w.data) +
+                       static_cast<size_t>(task.tile_first + tile + i) * tile_size;
     if (to_bf16 == nullptr) {
       b[i] = reinterpret_cast<const uint16_t*>(data) + static_cast<size_t>(k) * 16;
     } else {
@@ -277,23 +308,30 @@ void multiply_stretch(const Task& task, int k) {
   }
 }
 
-uint32_t forms(DType type, int rows) { return rows >= kRowsMin ? uint32_t{kFormBf16} : vector_forms(type, rows); }
+uint32_t forms(DType type, int rows) {
+  return rows >= kRowsMin ? uint32_t{kFormBf16} : vector_forms(type, rows);
+}
 
-void matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y, size_t y_stride, void* scratch) {
+void matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y,
+            size_t y_stride, void* scratch) {
   if (x.rows < kRowsMin) return vector_matmul(w, tile_first, tile_count, x, y, y_stride, scratch);
   const TileState tiles_on;
   auto* weights = static_cast<uint16_t*>(scratch);
   auto* edge = reinterpret_cast<float*>(weights + 2 * kStretch * 16);
   for (int tile = 0; tile < tile_count; tile += kTaskTiles) {
     const int left = tile_count - tile;
-    const Task task{w, x, y, y_stride, tile_first + tile, left < kTaskTiles ? left : kTaskTiles, weights, edge, edge + 256};
+    const Task task{
+        w,       x,    y,         y_stride, tile_first + tile, left < kTaskTiles ? left : kTaskTiles,
+        weights, edge, edge + 256};
     for (int k = 0; k < w.columns; k += kStretch) multiply_stretch(task, k);
   }
 }
 
-// ---- attention ----------------------------------------------------------------------------------------------------------
+// ---- attention
+// ----------------------------------------------------------------------------------------------------------
 
-// 16 query rows through one block. queries: bf16 [16][head_dim]; a key block and a value block are operands as they lie.
+// 16 query rows through one block. queries: bf16 [16][head_dim]; a key block and a value block are operands
+// as they lie.
 void score_tile(const uint16_t* queries, const uint16_t* keys, int head_dim, float* scores) {
   finish_stores();
   zero_tiles();
@@ -349,7 +387,8 @@ void attend_tile(const AttendTask& task, int row) {
   auto* weights = reinterpret_cast<uint16_t*>(s.weights);
   int limit_max = 0;
   for (int r = 0; r < 16; ++r) {
-    row_to_bf16(task.queries + static_cast<size_t>(row + r) * task.query_stride, task.head_dim, queries + r * task.head_dim);
+    row_to_bf16(task.queries + static_cast<size_t>(row + r) * task.query_stride, task.head_dim,
+                queries + r * task.head_dim);
     limit_max = task.limits[row + r] > limit_max ? task.limits[row + r] : limit_max;
   }
   float* out = task.out + row * task.head_dim;
@@ -357,8 +396,8 @@ void attend_tile(const AttendTask& task, int row) {
     score_tile(queries, task.keys[block], task.head_dim, s.scores);
     for (int r = 0; r < 16; ++r) {
       float* scores = s.scores + r * kBlock;
-      soften(scores, visible_tokens(task.limits[row + r], block), task.head_dim, out + r * task.head_dim, task.max[row + r],
-             task.sum[row + r]);
+      soften(scores, visible_tokens(task.limits[row + r], block), task.head_dim, out + r * task.head_dim,
+             task.max[row + r], task.sum[row + r]);
       row_to_bf16(scores, kBlock, weights + r * kBlock);
     }
     value_tile(weights, task.values[block], task.head_dim, out);
@@ -403,8 +442,8 @@ double peak(int steps) {
 }  // namespace
 
 const Ops& amx_ops() {
-  static constexpr Ops kOps{"amx",           forms,           vector_prepare, matmul,
-                            vector_rms_norm, vector_silu_mul, vector_add,     attend,         peak};
+  static constexpr Ops kOps{"amx",           forms,      vector_prepare, matmul, vector_rms_norm,
+                            vector_silu_mul, vector_add, attend,         peak};
   return kOps;
 }
 

@@ -38,17 +38,23 @@ struct Simd {
 
   static I izero() { return _mm256_setzero_si256(); }
   static I load_i(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-  static I and_u8(I a, uint8_t mask) { return _mm256_and_si256(a, _mm256_set1_epi8(static_cast<char>(mask))); }
+  static I and_u8(I a, uint8_t mask) {
+    return _mm256_and_si256(a, _mm256_set1_epi8(static_cast<char>(mask)));
+  }
   template <int kBits>
-  static I shift_right(I a) { return _mm256_srli_epi32(a, kBits); }
+  static I shift_right(I a) {
+    return _mm256_srli_epi32(a, kBits);
+  }
   template <int kBits>
-  static I shift_left(I a) { return _mm256_slli_epi32(a, kBits); }
+  static I shift_left(I a) {
+    return _mm256_slli_epi32(a, kBits);
+  }
   static I or_(I a, I b) { return _mm256_or_si256(a, b); }
   // Sets `value` in the bytes whose bit is set in the 32-bit mask at p.
   static I or_where(I a, const uint8_t* p, uint8_t value) {
     const I mask = _mm256_set1_epi32(*reinterpret_cast<const int*>(p));
-    const I byte_of = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,
-                                       2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+    const I byte_of = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2,
+                                       3, 3, 3, 3, 3, 3, 3, 3);
     const I bit_of = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
     const I bits = _mm256_and_si256(_mm256_shuffle_epi8(mask, byte_of), bit_of);
     return _mm256_or_si256(a, and_u8(_mm256_cmpeq_epi8(bits, bit_of), value));
@@ -59,19 +65,26 @@ struct Simd {
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(entries), index);
   }
   static F to_f32(I a) { return _mm256_cvtepi32_ps(a); }
-  static F load_f16(const void* p) { return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p))); }
-  static I load_u8(const void* p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))); }
-  static I load_i8(const void* p) { return _mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))); }
+  static F load_f16(const void* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  static I load_u8(const void* p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
+  }
+  static I load_i8(const void* p) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
+  }
   static I and_i32(I a, int mask) { return _mm256_and_si256(a, _mm256_set1_epi32(mask)); }
   static I sub_i32(I a, int b) { return _mm256_sub_epi32(a, _mm256_set1_epi32(b)); }
 
-  // acc + products of 4 unsigned codes a lane with the 4 signed codes at `quad`. VPMADDUBSW saturates at 16 bits, which two
-  // products of codes up to 63 cannot reach; larger codes are multiplied as 16-bit numbers.
+  // acc + products of 4 unsigned codes a lane with the 4 signed codes at `quad`. VPMADDUBSW saturates at 16
+  // bits, which two products of codes up to 63 cannot reach; larger codes are multiplied as 16-bit numbers.
   template <int kCodeMax>
   static I dot4(I acc, I codes, const int8_t* quad) {
     const I other = _mm256_set1_epi32(*reinterpret_cast<const int*>(quad));
     if constexpr (kCodeMax <= 63) {
-      return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, other), _mm256_set1_epi16(1)));
+      return _mm256_add_epi32(acc,
+                              _mm256_madd_epi16(_mm256_maddubs_epi16(codes, other), _mm256_set1_epi16(1)));
     } else {
       const I even = _mm256_madd_epi16(_mm256_and_si256(codes, _mm256_set1_epi16(0xFF)),
                                        _mm256_srai_epi16(_mm256_slli_epi16(other, 8), 8));
@@ -82,21 +95,26 @@ struct Simd {
   // Rounds to the nearest integer and stores kLanes signed bytes; |x| <= 127.
   static I round_i8(int8_t* p, F x) {
     const I rounded = _mm256_cvtps_epi32(x);
-    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(rounded),
+                                          _mm256_extracti128_si256(rounded, 1));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
     return rounded;
   }
   static void store_bf16(uint16_t*, F) {}  // this back-end reads f32 activations with bf16 weights
   // acc + the two products of a lane's bf16 pair with the pair at p.
-  struct Pair { float a, b; };
+  struct Pair {
+    float a, b;
+  };
   static Pair make_pair(float a, float b) { return {a, b}; }
   static F dot2(F acc, I pairs, const Pair* p) {
     const F low = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
-    const F high = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))));
+    const F high = _mm256_castsi256_ps(
+        _mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))));
     return fma(high, _mm256_broadcast_ss(&p->b), fma(low, _mm256_broadcast_ss(&p->a), acc));
   }
   static F exp2_split(F fraction, F whole) {
-    const I exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127)), 23);
+    const I exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127)),
+                                         23);
     return mul(fraction, _mm256_castsi256_ps(exponent));
   }
   static F round(F x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }

@@ -19,8 +19,8 @@ void attend(const AttendTask& task) {
 }  // namespace
 
 const Ops& avx512_ops() {
-  static constexpr Ops kOps{"avx512",          vector_forms,    vector_prepare, vector_matmul,
-                            vector_rms_norm, vector_silu_mul, vector_add,     attend,         vector_peak};
+  static constexpr Ops kOps{"avx512",        vector_forms, vector_prepare, vector_matmul, vector_rms_norm,
+                            vector_silu_mul, vector_add,   attend,         vector_peak};
   return kOps;
 }
 

@@ -1,4 +1,5 @@
-// The vector words of the shared kernels in 512-bit registers: 16 lanes of 32 bits. Needs AVX-512 F/BW/VL/DQ, VNNI, BF16, VBMI.
+// The vector words of the shared kernels in 512-bit registers: 16 lanes of 32 bits. Needs AVX-512 F/BW/VL/DQ,
+// VNNI, BF16, VBMI.
 #pragma once
 
 #include <immintrin.h>
@@ -30,11 +31,17 @@ struct Simd {
 
   static I izero() { return _mm512_setzero_si512(); }
   static I load_i(const void* p) { return _mm512_loadu_si512(p); }
-  static I and_u8(I a, uint8_t mask) { return _mm512_and_si512(a, _mm512_set1_epi8(static_cast<char>(mask))); }
+  static I and_u8(I a, uint8_t mask) {
+    return _mm512_and_si512(a, _mm512_set1_epi8(static_cast<char>(mask)));
+  }
   template <int kBits>
-  static I shift_right(I a) { return _mm512_srli_epi32(a, kBits); }
+  static I shift_right(I a) {
+    return _mm512_srli_epi32(a, kBits);
+  }
   template <int kBits>
-  static I shift_left(I a) { return _mm512_slli_epi32(a, kBits); }
+  static I shift_left(I a) {
+    return _mm512_slli_epi32(a, kBits);
+  }
   static I or_(I a, I b) { return _mm512_or_si512(a, b); }
   // Sets `value` in the bytes whose bit is set in the 64-bit mask at p.
   static I or_where(I a, const uint8_t* p, uint8_t value) {
@@ -47,9 +54,15 @@ struct Simd {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), index);
   }
   static F to_f32(I a) { return _mm512_cvtepi32_ps(a); }
-  static F load_f16(const void* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p))); }
-  static I load_u8(const void* p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))); }
-  static I load_i8(const void* p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))); }
+  static F load_f16(const void* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  }
+  static I load_u8(const void* p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  static I load_i8(const void* p) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
   static I and_i32(I a, int mask) { return _mm512_and_si512(a, _mm512_set1_epi32(mask)); }
   static I sub_i32(I a, int b) { return _mm512_sub_epi32(a, _mm512_set1_epi32(b)); }
 
@@ -74,7 +87,8 @@ struct Simd {
     return static_cast<uint32_t>(_mm_cvtsi128_si32(reinterpret_cast<__m128i>(_mm_cvtneps_pbh(ab))));
   }
   static F dot2(F acc, I pairs, const Pair* p) {
-    return _mm512_dpbf16_ps(acc, reinterpret_cast<__m512bh>(pairs), reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(*p))));
+    return _mm512_dpbf16_ps(acc, reinterpret_cast<__m512bh>(pairs),
+                            reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(*p))));
   }
   // 2^x for the exp below.
   static F exp2_split(F fraction, F whole) { return _mm512_scalef_ps(fraction, whole); }

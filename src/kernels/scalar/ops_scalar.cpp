@@ -15,7 +15,8 @@ uint32_t forms(tensor::DType, int) { return kFormF32; }
 
 void prepare(const Activations&, uint32_t, int, int) {}
 
-void matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y, size_t y_stride, void*) {
+void matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y,
+            size_t y_stride, void*) {
   float unit_values[kTileRows * 256];
   const int unit = unit_columns(w.type), units = w.columns / unit;
   for (int tile = tile_first; tile < tile_first + tile_count; ++tile) {
@@ -30,7 +31,9 @@ void matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activat
           for (int c = 0; c < unit; ++c) sums[row] += double{unit_values[row * unit + c]} * in[u * unit + c];
         }
       }
-      for (int row = 0; row < count; ++row) y[static_cast<size_t>(r) * y_stride + static_cast<size_t>(first + row)] = static_cast<float>(sums[row]);
+      for (int row = 0; row < count; ++row)
+        y[static_cast<size_t>(r) * y_stride + static_cast<size_t>(first + row)] = static_cast<float>(
+            sums[row]);
     }
   }
 }
@@ -43,7 +46,8 @@ void rms_norm(float* out, const float* x, const float* gain, int n, float epsilo
 }
 
 void silu_mul(float* out, const float* gate, const float* up, int n) {
-  for (int i = 0; i < n; ++i) out[i] = static_cast<float>(gate[i] / (1.0 + std::exp(-double{gate[i]})) * up[i]);
+  for (int i = 0; i < n; ++i)
+    out[i] = static_cast<float>(gate[i] / (1.0 + std::exp(-double{gate[i]})) * up[i]);
 }
 
 void add(float* out, const float* x, int n) {
@@ -51,11 +55,13 @@ void add(float* out, const float* x, int n) {
 }
 
 float key_at(const AttendTask& task, int token, int channel) {
-  return tensor::to_f32(tensor::Bf16{task.keys[token / 64][channel / 2 * 128 + token % 64 * 2 + channel % 2]});
+  return tensor::to_f32(
+      tensor::Bf16{task.keys[token / 64][channel / 2 * 128 + token % 64 * 2 + channel % 2]});
 }
 
 float value_at(const AttendTask& task, int token, int channel) {
-  return tensor::to_f32(tensor::Bf16{task.values[token / 64][token % 64 / 2 * task.head_dim * 2 + channel * 2 + token % 2]});
+  return tensor::to_f32(
+      tensor::Bf16{task.values[token / 64][token % 64 / 2 * task.head_dim * 2 + channel * 2 + token % 2]});
 }
 
 // One token after the other, the state moving to each new maximum.
@@ -65,7 +71,8 @@ void attend(const AttendTask& task) {
     for (int token = 0; token < std::min(task.limits[r], task.blocks * 64); ++token) {
       double logit = 0;
       for (int c = 0; c < task.head_dim; ++c) {
-        logit += double{task.queries[static_cast<size_t>(r) * task.query_stride + static_cast<size_t>(c)]} * key_at(task, token, c);
+        logit += double{task.queries[static_cast<size_t>(r) * task.query_stride + static_cast<size_t>(c)]} *
+                 key_at(task, token, c);
       }
       const auto score = static_cast<float>(logit);
       if (score > task.max[r]) {
@@ -84,7 +91,8 @@ void attend(const AttendTask& task) {
 }  // namespace
 
 const Ops& scalar_ops() {
-  static constexpr Ops kOps{"scalar", forms, prepare, matmul, rms_norm, silu_mul, add, attend, [](int) { return 0.0; }};
+  static constexpr Ops kOps{
+      "scalar", forms, prepare, matmul, rms_norm, silu_mul, add, attend, [](int) { return 0.0; }};
   return kOps;
 }
 

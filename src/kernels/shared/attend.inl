@@ -1,5 +1,6 @@
-// Flash attention over 64-token blocks, for ISA files. One pass over the keys and values of a KV head serves every query row of
-// the task: a vector of keys (16 tokens' channel pair) is loaded once and multiplied with kRows queries before the next is.
+// Flash attention over 64-token blocks, for ISA files. One pass over the keys and values of a KV head serves
+// every query row of the task: a vector of keys (16 tokens' channel pair) is loaded once and multiplied with
+// kRows queries before the next is.
 #pragma once
 
 #include "kernels/shared/groups.inl"
@@ -12,9 +13,9 @@ constexpr int kBlock = 64;
 
 // Scores, weights and operands of one task, in the caller's scratch.
 struct AttendScratch {
-  float* scores;         // [rows][64]
-  Simd::Pair* queries;   // [rows][head_dim / 2]
-  Simd::Pair* weights;   // [rows][32]
+  float* scores;        // [rows][64]
+  Simd::Pair* queries;  // [rows][head_dim / 2]
+  Simd::Pair* weights;  // [rows][32]
 };
 
 AttendScratch attend_scratch(const AttendTask& task) {
@@ -63,12 +64,14 @@ inline void score_rows(const uint16_t* keys, const Simd::Pair* queries, int pair
 
 // out[r][channel] += weights[r] . values, kRows rows, kVectors lanes of channels.
 template <int kRows, int kVectors>
-inline void value_part(const uint16_t* values, const Simd::Pair* weights, int head_dim, int channel, float* out) {
+inline void value_part(const uint16_t* values, const Simd::Pair* weights, int head_dim, int channel,
+                       float* out) {
   Simd::F acc[kRows][kVectors];
   MNEME_UNROLL
   for (int r = 0; r < kRows; ++r) {
     MNEME_UNROLL
-    for (int v = 0; v < kVectors; ++v) acc[r][v] = Simd::load(out + r * head_dim + channel + v * Simd::kLanes);
+    for (int v = 0; v < kVectors; ++v)
+      acc[r][v] = Simd::load(out + r * head_dim + channel + v * Simd::kLanes);
   }
   const uint16_t* p = values + channel * 2;
   for (int pair = 0; pair < kBlock / 2; ++pair, p += head_dim * 2) {
@@ -76,13 +79,15 @@ inline void value_part(const uint16_t* values, const Simd::Pair* weights, int he
     for (int v = 0; v < kVectors; ++v) {
       const Simd::I value = Simd::load_i(p + v * Simd::kLanes * 2);
       MNEME_UNROLL
-      for (int r = 0; r < kRows; ++r) acc[r][v] = Simd::dot2(acc[r][v], value, weights + r * (kBlock / 2) + pair);
+      for (int r = 0; r < kRows; ++r)
+        acc[r][v] = Simd::dot2(acc[r][v], value, weights + r * (kBlock / 2) + pair);
     }
   }
   MNEME_UNROLL
   for (int r = 0; r < kRows; ++r) {
     MNEME_UNROLL
-    for (int v = 0; v < kVectors; ++v) Simd::store(out + r * head_dim + channel + v * Simd::kLanes, acc[r][v]);
+    for (int v = 0; v < kVectors; ++v)
+      Simd::store(out + r * head_dim + channel + v * Simd::kLanes, acc[r][v]);
   }
 }
 
@@ -93,11 +98,12 @@ inline void value_rows(const uint16_t* values, const Simd::Pair* weights, int he
   for (; channel + kVectors * Simd::kLanes <= head_dim; channel += kVectors * Simd::kLanes) {
     value_part<kRows, kVectors>(values, weights, head_dim, channel, out);
   }
-  for (; channel < head_dim; channel += Simd::kLanes) value_part<kRows, 1>(values, weights, head_dim, channel, out);
+  for (; channel < head_dim; channel += Simd::kLanes)
+    value_part<kRows, 1>(values, weights, head_dim, channel, out);
 }
 
-// Online softmax of one row's block (Milakov & Gimelshein 2018): scores become weights, the row's state moves to the new maximum.
-// Returns false when the row sees nothing of the block.
+// Online softmax of one row's block (Milakov & Gimelshein 2018): scores become weights, the row's state moves
+// to the new maximum. Returns false when the row sees nothing of the block.
 inline bool soften(float* scores, int visible, int head_dim, float* out, float& max, float& sum) {
   constexpr int L = Simd::kLanes;
   if (visible <= 0) {
@@ -145,12 +151,14 @@ inline void attend_block(const AttendTask& task, const AttendScratch& s, int blo
   bool any = false;
   for (int r = row; r < row + kRows; ++r) {
     float* row_scores = s.scores + r * kBlock;
-    any |= soften(row_scores, visible_tokens(task.limits[r], block), task.head_dim, task.out + r * task.head_dim, task.max[r],
-                  task.sum[r]);
-    for (int t = 0; t < kBlock; t += 2) s.weights[r * (kBlock / 2) + t / 2] = Simd::make_pair(row_scores[t], row_scores[t + 1]);
+    any |= soften(row_scores, visible_tokens(task.limits[r], block), task.head_dim,
+                  task.out + r * task.head_dim, task.max[r], task.sum[r]);
+    for (int t = 0; t < kBlock; t += 2)
+      s.weights[r * (kBlock / 2) + t / 2] = Simd::make_pair(row_scores[t], row_scores[t + 1]);
   }
   if (!any) return;
-  value_rows<kRows>(task.values[block], s.weights + row * (kBlock / 2), task.head_dim, task.out + row * task.head_dim);
+  value_rows<kRows>(task.values[block], s.weights + row * (kBlock / 2), task.head_dim,
+                    task.out + row * task.head_dim);
 }
 
 // Ops::attend; head_dim a multiple of kLanes.
@@ -160,7 +168,8 @@ void vector_attend(const AttendTask& task) {
   int limit_max = 0;
   for (int r = 0; r < task.rows; ++r) {
     const float* q = task.queries + static_cast<size_t>(r) * task.query_stride;
-    for (int pair = 0; pair < pairs; ++pair) s.queries[r * pairs + pair] = Simd::make_pair(q[2 * pair], q[2 * pair + 1]);
+    for (int pair = 0; pair < pairs; ++pair)
+      s.queries[r * pairs + pair] = Simd::make_pair(q[2 * pair], q[2 * pair + 1]);
     limit_max = task.limits[r] > limit_max ? task.limits[r] : limit_max;
   }
   for (int block = 0; block < task.blocks && block * kBlock < limit_max; ++block) {

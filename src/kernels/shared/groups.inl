@@ -1,6 +1,6 @@
-// How each quantised type becomes, for 32 columns of kLanes rows: 8 vectors of unsigned codes (one a quad) and, for the group or for
-// each half of it, a scale and an offset with  value = scale * code + offset.  Layouts: packed.h.
-// Included by ISA files after their simd.h.
+// How each quantised type becomes, for 32 columns of kLanes rows: 8 vectors of unsigned codes (one a quad)
+// and, for the group or for each half of it, a scale and an offset with  value = scale * code + offset.
+// Layouts: packed.h. Included by ISA files after their simd.h.
 #pragma once
 
 // Loops over the registers of a tile: accumulators live in registers only when they are unrolled whole.
@@ -21,7 +21,8 @@ struct Group {
   Simd::F offset[2];
 };
 
-constexpr size_t kLaneBytes = Simd::kLanes * 4;  // of a quad of every row here; half a tile has half of a unit's vectors
+constexpr size_t kLaneBytes = Simd::kLanes * 4;  // of a quad of every row here; half a tile has half of a
+                                                 // unit's vectors
 
 // `half`: which kLanes of the 16 rows.
 inline Simd::F f16_lanes(const uint8_t* p, int half) { return Simd::load_f16(p + half * Simd::kLanes * 2); }
@@ -49,18 +50,21 @@ inline void two_bits(const uint8_t* p, int half, Simd::I (&codes)[8]) {
 
 inline void or_bits(const uint8_t* p, int half, uint8_t value, Simd::I (&codes)[8]) {
   MNEME_UNROLL
-  for (int quad = 0; quad < 8; ++quad) codes[quad] = Simd::or_where(codes[quad], p + quad * 8 + half * Simd::kLanes / 2, value);
+  for (int quad = 0; quad < 8; ++quad)
+    codes[quad] = Simd::or_where(codes[quad], p + quad * 8 + half * Simd::kLanes / 2, value);
 }
 
 template <DType kType>
-struct Groups;  // kColumns and kUnitBytes of a unit; kHalves: 1 or 2 scales a group; kCodeMax; load(unit, group, half, out)
+struct Groups;  // kColumns and kUnitBytes of a unit; kHalves: 1 or 2 scales a group; kCodeMax; load(unit,
+                // group, half, out)
 
 template <>
 struct Groups<DType::kQ8_0> {
   static constexpr int kColumns = 32, kUnitBytes = 544, kHalves = 1, kCodeMax = 255;
   static void load(const uint8_t* unit, int, int half, Group& out) {
     MNEME_UNROLL
-    for (int quad = 0; quad < 8; ++quad) out.codes[quad] = Simd::load_i(unit + 32 + quad * 64 + static_cast<size_t>(half) * kLaneBytes);
+    for (int quad = 0; quad < 8; ++quad)
+      out.codes[quad] = Simd::load_i(unit + 32 + quad * 64 + static_cast<size_t>(half) * kLaneBytes);
     out.scale[0] = f16_lanes(unit, half);
     out.offset[0] = Simd::mul(out.scale[0], Simd::set1(-128.0f));
   }
@@ -81,7 +85,8 @@ struct Groups<DType::kIQ4_NL> {
   static constexpr int kColumns = 32, kUnitBytes = 288, kHalves = 1, kCodeMax = 255;
   static void load(const uint8_t* unit, int, int half, Group& out) {
     // The format's 16 values, plus 128.
-    static constexpr uint8_t kTable[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
+    static constexpr uint8_t kTable[16] = {1,   24,  45,  63,  79,  93,  106, 118,
+                                           129, 141, 153, 166, 181, 197, 217, 241};
     nibbles(unit + 32, half, out.codes);
     MNEME_UNROLL
     for (auto& codes : out.codes) codes = Simd::lookup(codes, kTable);
@@ -160,7 +165,8 @@ struct Groups<DType::kQ6_K> {
     nibbles(unit + 288 + group * 256, half, out.codes);
     two_bits(unit + 2336 + group * 128, half, high);
     MNEME_UNROLL
-    for (int quad = 0; quad < 8; ++quad) out.codes[quad] = Simd::or_(out.codes[quad], Simd::shift_left<4>(high[quad]));
+    for (int quad = 0; quad < 8; ++quad)
+      out.codes[quad] = Simd::or_(out.codes[quad], Simd::shift_left<4>(high[quad]));
     const Simd::F d = f16_lanes(unit, half);
     MNEME_UNROLL
     for (int i = 0; i < 2; ++i) {
@@ -193,7 +199,8 @@ struct Groups<DType::kQ3_K> {
     two_bits(unit + 736 + group * 128, half, out.codes);
     or_bits(unit + 224 + group * 64, half, 4, out.codes);
     const Simd::F d = f16_lanes(unit, half);
-    // Nibbles of halves 2 group and 2 group + 1 share a byte; four 2-bit fields share a byte of the high part.
+    // Nibbles of halves 2 group and 2 group + 1 share a byte; four 2-bit fields share a byte of the high
+    // part.
     const Simd::I low = u8_lanes(unit + 32 + group * 16, half);
     Simd::I high = u8_lanes(unit + 160 + group / 2 * 16, half);
     if (group % 2 == 1) high = Simd::shift_right<4>(high);

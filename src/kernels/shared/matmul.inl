@@ -1,9 +1,11 @@
 // Matrix products of packed weights with a few rows of activations, for ISA files.
 //
 // One tile of 16 weight rows, one panel of kRows activation rows at a time:
-//   y[n, r] = sum over groups of 32 columns of  scale[n] x_scale[r] (codes[n] . x_codes[r])  +  offset[n] x_sum[r]
-// The 8 code vectors of a group stay in registers for all rows of the panel; a row costs 8 integer dot products and 3 to 4 float
-// operations, so with 8 rows the unpacking is 10-15 % of the work, and with one row the loop is bound by memory.
+//   y[n, r] = sum over groups of 32 columns of  scale[n] x_scale[r] (codes[n] . x_codes[r])  +  offset[n]
+//     x_sum[r]
+// The 8 code vectors of a group stay in registers for all rows of the panel; a row costs 8 integer dot
+// products and 3 to 4 float operations, so with 8 rows the unpacking is 10-15 % of the work, and with one row
+// the loop is bound by memory.
 #pragma once
 
 #include "kernels/shared/groups.inl"
@@ -22,14 +24,16 @@ struct Panel {
   size_t f32_stride;
 };
 
-// Weights are read once, in order, at the memory's speed; the hardware prefetchers alone leave a third of it unused, because the
-// arithmetic of a group fills the reorder buffer. So each group asks for what comes this many bytes later (measured: 1-8 KiB alike).
+// Weights are read once, in order, at the memory's speed; the hardware prefetchers alone leave a third of it
+// unused, because the arithmetic of a group fills the reorder buffer. So each group asks for what comes this
+// many bytes later (measured: 1-8 KiB alike).
 constexpr int kPrefetchAhead = 4096;
 
 template <int kBytes>
 inline void prefetch_ahead(const uint8_t* p) {
   MNEME_UNROLL
-  for (int line = 0; line < (kBytes + 63) / 64; ++line) _mm_prefetch(reinterpret_cast<const char*>(p) + kPrefetchAhead + 64 * line, _MM_HINT_T0);
+  for (int line = 0; line < (kBytes + 63) / 64; ++line)
+    _mm_prefetch(reinterpret_cast<const char*>(p) + kPrefetchAhead + 64 * line, _MM_HINT_T0);
 }
 
 // out: [kRows][16], the lanes of `half` are written.
@@ -42,7 +46,8 @@ void product_q8(const uint8_t* unit, int half, Panel x, int columns, float* out)
   for (auto& a : acc) a = Simd::zero();
   for (int k = 0; k < columns; k += G::kColumns, unit += G::kUnitBytes) {
     for (int group = 0; group < G::kColumns / 32; ++group) {
-      if constexpr (kRows <= 2) prefetch_ahead<G::kUnitBytes * 32 / G::kColumns>(unit + group * (G::kUnitBytes * 32 / G::kColumns));
+      if constexpr (kRows <= 2)
+        prefetch_ahead<G::kUnitBytes * 32 / G::kColumns>(unit + group * (G::kUnitBytes * 32 / G::kColumns));
       Group w;
       G::load(unit, group, half, w);
       MNEME_UNROLL
@@ -99,7 +104,8 @@ void product_bf16(const uint8_t* unit, int half, Panel x, int columns, float* ou
   }
   MNEME_UNROLL
   for (int r = 0; r < kRows; ++r) {
-    Simd::store(out + r * 16 + half * Simd::kLanes, kSums == 2 ? Simd::add(acc[r][0], acc[r][kSums - 1]) : acc[r][0]);
+    Simd::store(out + r * 16 + half * Simd::kLanes,
+                kSums == 2 ? Simd::add(acc[r][0], acc[r][kSums - 1]) : acc[r][0]);
   }
 }
 
@@ -156,8 +162,10 @@ Product product_of(DType type) {
     case DType::kF32: return product_f32<DType::kF32, kRows>;
     case DType::kF16: return product_f32<DType::kF16, kRows>;
     case DType::kBF16:
-      if constexpr (Simd::kHasBf16Dot) return product_bf16<kRows>;
-      else return product_f32<DType::kBF16, kRows>;
+      if constexpr (Simd::kHasBf16Dot)
+        return product_bf16<kRows>;
+      else
+        return product_f32<DType::kBF16, kRows>;
   }
   return nullptr;
 }
@@ -180,12 +188,18 @@ uint32_t vector_forms(DType type, int /*rows*/) {
 
 Panel panel_at(const Activations& x, int row) {
   const auto first = static_cast<size_t>(row), columns = static_cast<size_t>(x.columns);
-  return {x.q8 + first * columns, x.q8_scale + first * (columns / 32), x.q8_sum32 + first * (columns / 32),
-          x.q8_sum16 + first * (columns / 16), x.bf16 + first * x.bf16_pitch, x.f32 + first * x.f32_stride, x.f32_stride};
+  return {x.q8 + first * columns,
+          x.q8_scale + first * (columns / 32),
+          x.q8_sum32 + first * (columns / 32),
+          x.q8_sum16 + first * (columns / 16),
+          x.bf16 + first * x.bf16_pitch,
+          x.f32 + first * x.f32_stride,
+          x.f32_stride};
 }
 
 // Ops::matmul.
-void vector_matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y, size_t y_stride, void*) {
+void vector_matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y,
+                   size_t y_stride, void*) {
   const uint32_t form = vector_forms(w.type, x.rows);
   const int panel_max = form == kFormBf16 ? kBf16PanelRows : kQ8PanelRows;
   const int height = panel_height(x.rows, panel_max);
@@ -197,7 +211,8 @@ void vector_matmul(const PackedMatrix& w, int tile_first, int tile_count, const 
     for (int row = 0; row < x.rows;) {
       // f32 rows are not padded: whole powers of two until none is left.
       int rows = height;
-      if (form == kFormF32) while (rows > x.rows - row) rows /= 2;
+      if (form == kFormF32)
+        while (rows > x.rows - row) rows /= 2;
       const Product product = product_of(w.type, rows);
       for (int half = 0; half < 16 / Simd::kLanes; ++half) {
         product(unit, half, panel_at(x, row), x.columns, out);

@@ -1,4 +1,5 @@
-// The most this back-end's many-row product instruction can do on one core, measured in registers: what a share of peak is a share of.
+// The most this back-end's many-row product instruction can do on one core, measured in registers: what a
+// share of peak is a share of.
 #pragma once
 
 #include "kernels/shared/groups.inl"

@@ -4,8 +4,8 @@
 namespace mneme::kernels {
 namespace {
 
-// exp(x) for x <= 0 and moderate x > 0: 2^n 2^f with n = round(x log2 e) and a degree-6 polynomial on |f| <= 1/2; relative error
-// below 2e-7. Arguments under -87 give 0.
+// exp(x) for x <= 0 and moderate x > 0: 2^n 2^f with n = round(x log2 e) and a degree-6 polynomial on |f| <=
+// 1/2; relative error below 2e-7. Arguments under -87 give 0.
 inline Simd::F vector_exp(Simd::F x) {
   x = Simd::max(x, Simd::set1(-87.0f));
   const Simd::F n = Simd::round(Simd::mul(x, Simd::set1(1.44269504f)));
@@ -51,15 +51,18 @@ void vector_rms_norm(float* out, const float* x, const float* gain, int n, float
 
 inline Simd::F silu_mul_lanes(Simd::F gate, Simd::F up) {
   const Simd::F one = Simd::set1(1.0f);
-  // exp of a large positive argument must not overflow into infinity times zero: clamp, silu is 0 to f32 there.
+  // exp of a large positive argument must not overflow into infinity times zero: clamp, silu is 0 to f32
+  // there.
   const Simd::F negative = Simd::sub(Simd::zero(), gate);
-  const Simd::F clamped = Simd::sub(Simd::zero(), Simd::max(Simd::sub(Simd::zero(), negative), Simd::set1(-87.0f)));
+  const Simd::F clamped = Simd::sub(Simd::zero(),
+                                    Simd::max(Simd::sub(Simd::zero(), negative), Simd::set1(-87.0f)));
   return Simd::mul(Simd::div(gate, Simd::add(one, vector_exp(clamped))), up);
 }
 
 void vector_silu_mul(float* out, const float* gate, const float* up, int n) {
   int i = 0;
-  for (; i + Simd::kLanes <= n; i += Simd::kLanes) Simd::store(out + i, silu_mul_lanes(Simd::load(gate + i), Simd::load(up + i)));
+  for (; i + Simd::kLanes <= n; i += Simd::kLanes)
+    Simd::store(out + i, silu_mul_lanes(Simd::load(gate + i), Simd::load(up + i)));
   for_tail(i, n, [&](auto& in, auto& result, int count) {
     for (int j = 0; j < count; ++j) in[0][j] = gate[i + j], in[1][j] = up[i + j];
     Simd::store(result, silu_mul_lanes(Simd::load(in[0]), Simd::load(in[1])));
@@ -69,7 +72,8 @@ void vector_silu_mul(float* out, const float* gate, const float* up, int n) {
 
 void vector_add(float* out, const float* x, int n) {
   int i = 0;
-  for (; i + Simd::kLanes <= n; i += Simd::kLanes) Simd::store(out + i, Simd::add(Simd::load(out + i), Simd::load(x + i)));
+  for (; i + Simd::kLanes <= n; i += Simd::kLanes)
+    Simd::store(out + i, Simd::add(Simd::load(out + i), Simd::load(x + i)));
   for (; i < n; ++i) out[i] += x[i];
 }
 
@@ -77,13 +81,15 @@ void vector_add(float* out, const float* x, int n) {
 void prepare_q8_row(const Activations& x, int row) {
   constexpr int L = Simd::kLanes;
   const int height = panel_height(x.rows, kQ8PanelRows), groups = x.columns / 32;
-  const auto first = static_cast<size_t>(row / height * height), h = static_cast<size_t>(height), lane = static_cast<size_t>(row % height);
+  const auto first = static_cast<size_t>(row / height * height), h = static_cast<size_t>(height),
+             lane = static_cast<size_t>(row % height);
   int8_t* codes = x.q8 + first * static_cast<size_t>(x.columns) + lane * 32;
   float* scales = x.q8_scale + first * static_cast<size_t>(groups) + lane;
   float* sums32 = x.q8_sum32 + first * static_cast<size_t>(groups) + lane;
   float* sums16 = x.q8_sum16 + 2 * first * static_cast<size_t>(groups) + lane;
   const float* in = x.f32 + static_cast<size_t>(row) * x.f32_stride;
-  for (int group = 0; group < groups; ++group, in += 32, codes += 32 * h, scales += h, sums32 += h, sums16 += 2 * h) {
+  for (int group = 0; group < groups;
+       ++group, in += 32, codes += 32 * h, scales += h, sums32 += h, sums16 += 2 * h) {
     Simd::F v[32 / L], top = Simd::zero();
     for (int i = 0; i < 32 / L; ++i) v[i] = Simd::load(in + i * L), top = Simd::max(top, Simd::abs(v[i]));
     const float scale = Simd::largest(top) / 127.0f;
@@ -91,7 +97,8 @@ void prepare_q8_row(const Activations& x, int row) {
     Simd::F halves[2] = {Simd::zero(), Simd::zero()};
     for (int i = 0; i < 32 / L; ++i) {
       const int half = i * L / 16;
-      halves[half] = Simd::add(halves[half], Simd::to_f32(Simd::round_i8(codes + i * L, Simd::mul(v[i], inverse))));
+      halves[half] = Simd::add(halves[half],
+                               Simd::to_f32(Simd::round_i8(codes + i * L, Simd::mul(v[i], inverse))));
     }
     const float low = scale * Simd::sum(halves[0]), high = scale * Simd::sum(halves[1]);
     scales[0] = scale;
