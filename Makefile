@@ -1,0 +1,69 @@
+# The commands of mneme. `make help` lists them. Everything else is a CMake preset (CMakePresets.json) or a verb of the program.
+JOBS ?= $(shell nproc)
+
+# make run: what is run on what. They reach tools/run.sh as environment, so that no shell reads the prompt.
+MODEL  ?= tests/data/fixture.gguf
+FILES  ?= README.md ARCHITECTURE.md $(addprefix src/model/,model.h config.h weights.h forward.h)
+PROMPT ?= How does one token travel through this program?
+N      ?= 64
+
+# make fuzz: seconds for each fuzzer
+FUZZ_SECONDS ?= 30
+
+BINARY = build/release/mneme
+
+.PHONY: help build run test bench fuzz check clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make build    the program, optimised: $(BINARY)"
+	@echo "make run      build it, and let MODEL go on from FILES and PROMPT for N tokens:"
+	@echo "              make run MODEL=model.gguf FILES=\"a.txt b.txt\" PROMPT=\"What is this?\" N=64"
+	@echo "make test     build and run every test; what .ci/run does"
+	@echo "make check    the tests again under AddressSanitizer and UBSan, the threaded ones under ThreadSanitizer, the guards"
+	@echo "make bench    build and run the kernel benchmarks"
+	@echo "make fuzz     build every fuzzer and run each for FUZZ_SECONDS=$(FUZZ_SECONDS)"
+	@echo "make clean    remove build/"
+	@echo "Each installs the packages it lacks (Debian, apt-get; tools/bootstrap.sh says which)."
+
+build:
+	@tools/bootstrap.sh build
+	@cmake --preset release
+	@cmake --build build/release -j $(JOBS) --target mneme
+
+run: export MODEL := $(MODEL)
+run: export FILES := $(FILES)
+run: export PROMPT := $(PROMPT)
+run: export N := $(N)
+run: build
+	@tools/run.sh
+
+test:
+	@tools/bootstrap.sh build test
+	@cmake --preset release
+	@cmake --build build/release -j $(JOBS)
+	@tools/ctest.sh release
+
+check:
+	@tools/bootstrap.sh build test
+	@cmake --preset dev
+	@cmake --build build/dev -j $(JOBS)
+	@tools/ctest.sh dev
+	@cmake --preset tsan
+	@cmake --build build/tsan -j $(JOBS) --target core_test model_test engine_test
+	@tools/ctest.sh tsan -R '^(core|model|engine)_test$$'
+
+bench:
+	@tools/bootstrap.sh build bench
+	@cmake --preset bench
+	@cmake --build build/bench -j $(JOBS)
+	@tools/bench.sh
+
+fuzz:
+	@tools/bootstrap.sh build fuzz
+	@cmake --preset fuzz
+	@cmake --build build/fuzz -j $(JOBS)
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+clean:
+	rm -rf build
