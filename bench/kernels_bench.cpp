@@ -20,20 +20,17 @@ namespace {
 using tensor::DType;
 
 // Bytes a second of one thread reading 256 MiB in 2 MiB pages.
-double read_speed() {
-  static core::Arena arena = *core::Arena::reserve(size_t{256} << 20);
-  static const auto words = [] {
-    auto all = arena.take_array<uint64_t>((size_t{256} << 20) / sizeof(uint64_t));
-    std::memset(all.data(), 1, all.size_bytes());
+double read_speed(const Ops& ops) {
+  constexpr size_t kBytes = size_t{256} << 20;
+  static core::Arena arena = *core::Arena::reserve(kBytes);
+  static const std::span<std::byte> data = [] {
+    auto all = arena.take(kBytes);
+    std::memset(all.data(), 1, all.size());
     return all;
   }();
   const double start = core::now_s();
-  uint64_t sums[8] = {};
-  for (size_t i = 0; i < words.size(); i += 8) {
-    for (size_t j = 0; j < 8; ++j) sums[j] += words[i + j];
-  }
-  for (auto sum : sums) benchmark::DoNotOptimize(sum);
-  return static_cast<double>(words.size_bytes()) / (core::now_s() - start);
+  benchmark::DoNotOptimize(ops.read_work(data.data(), kBytes));
+  return static_cast<double>(kBytes) / (core::now_s() - start);
 }
 
 double peak_speed(const Ops& ops) {
@@ -61,7 +58,7 @@ void matmul(benchmark::State& state, const Ops& ops, DType type, int tokens) {
     scratch.multiply(ops, pool, {&product, 1}, x.data(), tokens, static_cast<size_t>(columns));
     seconds += core::now_s() - start;
     state.PauseTiming();
-    limit += tokens == 1 ? read_speed() : peak_speed(ops);
+    limit += tokens == 1 ? read_speed(ops) : peak_speed(ops);
     state.ResumeTiming();
   }
   const auto rounds = static_cast<double>(state.iterations());
@@ -100,7 +97,7 @@ void attend(benchmark::State& state, const Ops& ops, int head_dim, int group) {
     ops.attend(task);
     seconds += core::now_s() - start;
     state.PauseTiming();
-    limit += read_speed();
+    limit += read_speed(ops);
     state.ResumeTiming();
   }
   const auto rounds = static_cast<double>(state.iterations());

@@ -1,5 +1,6 @@
-// Errors of the outside world (file, user, network, model file) travel as values: Result<T> holds a T or an Error.
-// The message names the thing that is wrong and, where there is one, what to do about it; it is one line for a person.
+// Errors of the outside world (file, user, network, model file) travel as values: Result<T> holds a T or an
+// Error. The message names the thing that is wrong and, where there is one, what to do about it; it is one
+// line for a person.
 #pragma once
 
 #include <string>

@@ -104,6 +104,9 @@ struct Ops {
   // returns the multiplies and adds done. Timed by the caller it gives the peak that benchmarks quote shares
   // of. 0: this back-end has no such instruction.
   double (*peak_work)(int steps);
+  // Reads every line of `data` (a multiple of 512 bytes) as fast as this back-end can; returns something that
+  // depends on all of it.
+  uint32_t (*read_work)(const void* data, size_t bytes);
 };
 
 inline constexpr int kAttendRowsMax = 64;  // rows of one AttendTask

@@ -15,6 +15,7 @@
 #include "kernels/backends.h"
 #include "kernels/shared/attend.inl"
 #include "kernels/shared/matmul.inl"
+#include "kernels/shared/peak.inl"
 #include "kernels/shared/rows.inl"
 
 namespace mneme::kernels {
@@ -443,7 +444,7 @@ double peak(int steps) {
 
 const Ops& amx_ops() {
   static constexpr Ops kOps{"amx",           forms,      vector_prepare, matmul, vector_rms_norm,
-                            vector_silu_mul, vector_add, attend,         peak};
+                            vector_silu_mul, vector_add, attend,         peak,   vector_read};
   return kOps;
 }
 

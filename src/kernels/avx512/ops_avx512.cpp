@@ -20,7 +20,7 @@ void attend(const AttendTask& task) {
 
 const Ops& avx512_ops() {
   static constexpr Ops kOps{"avx512",        vector_forms, vector_prepare, vector_matmul, vector_rms_norm,
-                            vector_silu_mul, vector_add,   attend,         vector_peak};
+                            vector_silu_mul, vector_add,   attend,         vector_peak,   vector_read};
   return kOps;
 }
 

@@ -29,6 +29,9 @@ struct Simd {
   static float sum(F a) { return _mm512_reduce_add_ps(a); }
   static float largest(F a) { return _mm512_reduce_max_ps(a); }
 
+  // Into the second-level cache.
+  static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+
   static I izero() { return _mm512_setzero_si512(); }
   static I load_i(const void* p) { return _mm512_loadu_si512(p); }
   static I and_u8(I a, uint8_t mask) {

@@ -88,11 +88,22 @@ void attend(const AttendTask& task) {
   }
 }
 
+uint32_t read_work(const void* data, size_t bytes) {
+  const auto* words = static_cast<const uint64_t*>(data);
+  uint64_t sums[8] = {};
+  for (size_t i = 0; i < bytes / sizeof(uint64_t); i += 8) {
+    for (size_t lane = 0; lane < 8; ++lane) sums[lane] += words[i + lane];
+  }
+  uint64_t sum = 0;
+  for (const uint64_t s : sums) sum += s;
+  return static_cast<uint32_t>(sum ^ (sum >> 32));
+}
+
 }  // namespace
 
 const Ops& scalar_ops() {
   static constexpr Ops kOps{
-      "scalar", forms, prepare, matmul, rms_norm, silu_mul, add, attend, [](int) { return 0.0; }};
+      "scalar", forms, prepare, matmul, rms_norm, silu_mul, add, attend, [](int) { return 0.0; }, read_work};
   return kOps;
 }
 

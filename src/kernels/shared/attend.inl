@@ -30,8 +30,12 @@ AttendScratch attend_scratch(const AttendTask& task) {
 }
 
 // scores[r][token] = query r . key token, kRows rows, kVectors lanes of tokens from `token` on.
+// `ahead` is what the pass after this one reads, laid out alike: every line loaded here asks for its
+// counterpart there, because blocks do not follow each other in memory and the hardware prefetchers stop at
+// each one's end. Null: nothing to ask for.
 template <int kRows, int kVectors>
-inline void score_part(const uint16_t* keys, const Simd::Pair* queries, int pairs, int token, float* scores) {
+inline void score_part(const uint16_t* keys, const uint16_t* ahead, const Simd::Pair* queries, int pairs,
+                       int token, float* scores) {
   Simd::F acc[kRows][kVectors];
   MNEME_UNROLL
   for (auto& row : acc) {
@@ -39,10 +43,12 @@ inline void score_part(const uint16_t* keys, const Simd::Pair* queries, int pair
     for (auto& a : row) a = Simd::zero();
   }
   const uint16_t* k = keys + token * 2;
+  const std::ptrdiff_t distance = ahead == nullptr ? 0 : ahead - keys;
   for (int pair = 0; pair < pairs; ++pair, k += kBlock * 2) {
     MNEME_UNROLL
     for (int v = 0; v < kVectors; ++v) {
       const Simd::I key = Simd::load_i(k + v * Simd::kLanes * 2);
+      if (distance != 0) Simd::prefetch(k + v * Simd::kLanes * 2 + distance);
       MNEME_UNROLL
       for (int r = 0; r < kRows; ++r) acc[r][v] = Simd::dot2(acc[r][v], key, queries + r * pairs + pair);
     }
@@ -55,17 +61,18 @@ inline void score_part(const uint16_t* keys, const Simd::Pair* queries, int pair
 }
 
 template <int kRows>
-inline void score_rows(const uint16_t* keys, const Simd::Pair* queries, int pairs, float* scores) {
+inline void score_rows(const uint16_t* keys, const uint16_t* ahead, const Simd::Pair* queries, int pairs,
+                       float* scores) {
   constexpr int kVectors = Simd::kLanes == 16 ? 4 : 2;  // as many sums as half of the registers
   for (int token = 0; token < kBlock; token += kVectors * Simd::kLanes) {
-    score_part<kRows, kVectors>(keys, queries, pairs, token, scores);
+    score_part<kRows, kVectors>(keys, ahead, queries, pairs, token, scores);
   }
 }
 
 // out[r][channel] += weights[r] . values, kRows rows, kVectors lanes of channels.
 template <int kRows, int kVectors>
-inline void value_part(const uint16_t* values, const Simd::Pair* weights, int head_dim, int channel,
-                       float* out) {
+inline void value_part(const uint16_t* values, const uint16_t* ahead, const Simd::Pair* weights, int head_dim,
+                       int channel, float* out) {
   Simd::F acc[kRows][kVectors];
   MNEME_UNROLL
   for (int r = 0; r < kRows; ++r) {
@@ -74,10 +81,12 @@ inline void value_part(const uint16_t* values, const Simd::Pair* weights, int he
       acc[r][v] = Simd::load(out + r * head_dim + channel + v * Simd::kLanes);
   }
   const uint16_t* p = values + channel * 2;
+  const std::ptrdiff_t distance = ahead == nullptr ? 0 : ahead - values;
   for (int pair = 0; pair < kBlock / 2; ++pair, p += head_dim * 2) {
     MNEME_UNROLL
     for (int v = 0; v < kVectors; ++v) {
       const Simd::I value = Simd::load_i(p + v * Simd::kLanes * 2);
+      if (distance != 0) Simd::prefetch(p + v * Simd::kLanes * 2 + distance);
       MNEME_UNROLL
       for (int r = 0; r < kRows; ++r)
         acc[r][v] = Simd::dot2(acc[r][v], value, weights + r * (kBlock / 2) + pair);
@@ -92,14 +101,15 @@ inline void value_part(const uint16_t* values, const Simd::Pair* weights, int he
 }
 
 template <int kRows>
-inline void value_rows(const uint16_t* values, const Simd::Pair* weights, int head_dim, float* out) {
+inline void value_rows(const uint16_t* values, const uint16_t* ahead, const Simd::Pair* weights, int head_dim,
+                       float* out) {
   constexpr int kVectors = Simd::kLanes == 16 ? 4 : 2;
   int channel = 0;
   for (; channel + kVectors * Simd::kLanes <= head_dim; channel += kVectors * Simd::kLanes) {
-    value_part<kRows, kVectors>(values, weights, head_dim, channel, out);
+    value_part<kRows, kVectors>(values, ahead, weights, head_dim, channel, out);
   }
   for (; channel < head_dim; channel += Simd::kLanes)
-    value_part<kRows, 1>(values, weights, head_dim, channel, out);
+    value_part<kRows, 1>(values, ahead, weights, head_dim, channel, out);
 }
 
 // Online softmax of one row's block (Milakov & Gimelshein 2018): scores become weights, the row's state moves
@@ -147,7 +157,11 @@ template <int kRows>
 inline void attend_block(const AttendTask& task, const AttendScratch& s, int block, int row) {
   const int pairs = task.head_dim / 2;
   float* scores = s.scores + row * kBlock;
-  score_rows<kRows>(task.keys[block], s.queries + row * pairs, pairs, scores);
+  // The first rows fetch for all: this block's values while its keys are read, the next block's keys after
+  // that.
+  const uint16_t* values_ahead = row == 0 ? task.values[block] : nullptr;
+  const uint16_t* keys_ahead = row == 0 && block + 1 < task.blocks ? task.keys[block + 1] : nullptr;
+  score_rows<kRows>(task.keys[block], values_ahead, s.queries + row * pairs, pairs, scores);
   bool any = false;
   for (int r = row; r < row + kRows; ++r) {
     float* row_scores = s.scores + r * kBlock;
@@ -157,7 +171,7 @@ inline void attend_block(const AttendTask& task, const AttendScratch& s, int blo
       s.weights[r * (kBlock / 2) + t / 2] = Simd::make_pair(row_scores[t], row_scores[t + 1]);
   }
   if (!any) return;
-  value_rows<kRows>(task.values[block], s.weights + row * (kBlock / 2), task.head_dim,
+  value_rows<kRows>(task.values[block], keys_ahead, s.weights + row * (kBlock / 2), task.head_dim,
                     task.out + row * task.head_dim);
 }
 
