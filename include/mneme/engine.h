@@ -1,0 +1,132 @@
+// mneme's public interface: an Engine is one loaded model with its threads; a Session is one growing context.
+//
+//   auto engine = mneme::Engine::open({.model_path = "model.gguf"});
+//   auto session = (*engine)->new_session();
+//   (*session)->append((*engine)->text().encode("Once upon a time", {}));
+//   auto report = mneme::generate(**engine, **session, {.tokens_max = 64}, {.on_text = print});
+//
+// Ownership: sessions must be destroyed before their engine. Thread safety: an Engine and its sessions belong
+// to one thread at a time; Text is immutable and may be used from any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mneme/result.h"
+#include "mneme/sampling.h"
+#include "mneme/text.h"
+
+namespace mneme {
+
+struct EngineOptions {
+  // What it does
+  std::string model_path = {};  // GGUF; the first part of a split model
+  uint64_t kv_bytes_max =
+      0;  // memory for keys and values of all sessions; 0: half of what is free after loading
+  // How fast
+  int threads = 0;         // 0: one a core that this process may use
+  int prefill_rows = 512;  // tokens in one pass, 1..512; more is faster and takes more memory
+  std::function<void(double share)> on_load =
+      {};  // progress of loading, from the calling thread; may be empty
+};
+
+struct ModelInfo {
+  std::string path, name, architecture;
+  std::string isa;  // kernels in use: "scalar", "avx2", "avx512", "amx"
+  int threads = 0;
+  size_t prefill_rows = 0;  // tokens in one pass
+  int layers = 0, dim = 0, ffn_dim = 0, heads = 0, kv_heads = 0, head_dim = 0, vocab_size = 0;
+  int context_length = 0;  // what the model was trained for; longer contexts are allowed
+  uint64_t parameters = 0;
+  uint64_t file_bytes = 0;
+  uint64_t weight_bytes = 0;    // resident
+  uint64_t decode_bytes = 0;    // weights read a decoded token
+  uint64_t kv_token_bytes = 0;  // keys and values a token, all layers
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+  // Adds tokens to the context; they are evaluated by Engine::step. Ids outside the vocabulary: an error,
+  // nothing added.
+  virtual Result<void> append(std::span<const TokenId> tokens) = 0;
+  virtual std::span<const TokenId> tokens() const = 0;  // all, evaluated or not
+  virtual size_t pending() const = 0;                   // not yet evaluated
+  // Logits after the last token, [vocab_size]; empty until pending() is 0, and after truncate() until
+  // something new was evaluated. Valid until the next step, append or truncate.
+  virtual std::span<const float> logits() const = 0;
+  // Forgets everything from token `count` on; a count beyond the end changes nothing.
+  virtual void truncate(size_t count) = 0;
+  // Makes the context `depth` tokens deep by copying the keys and values of the first `period` (a multiple of
+  // 64, all evaluated, no more than depth) again and again. Tokens after them are forgotten first. For
+  // measuring speed at depth only.
+  virtual Result<void> repeat_for_bench(size_t period, size_t depth) = 0;
+};
+
+class Engine {
+ public:
+  // Fails with one line naming what is wrong with the file, the options, or the memory that is missing.
+  static Result<std::unique_ptr<Engine>> open(const EngineOptions& options);
+  virtual ~Engine() = default;
+
+  virtual const ModelInfo& info() const = 0;
+  virtual const Text& text() const = 0;
+  virtual std::unique_ptr<Session> new_session() = 0;
+
+  // One pass over some of the pending tokens of these sessions (each named once), together: every session
+  // with one pending token decodes, the rest of the rows go to prefill in the order given. Returns how many
+  // tokens were evaluated (0: nothing was pending). Fails without change when the KV budget is used up.
+  virtual Result<size_t> step(std::span<Session* const> sessions) = 0;
+  // Evaluates `tokens` after the session's context and hands each row of logits [vocab_size] to `row`, in
+  // order; one token at a time when `decode`. An error where something appended before is still pending,
+  // where an id is outside the vocabulary (nothing evaluated), or where the KV budget is used up (rows handed
+  // out so far stand).
+  virtual Result<void> logits_of(Session& session, std::span<const TokenId> tokens, bool decode,
+                                 const std::function<void(std::span<const float>)>& row) = 0;
+  virtual uint64_t kv_bytes_used() const = 0;
+  virtual uint64_t kv_bytes_max() const = 0;
+};
+
+struct GenerateOptions {
+  int tokens_max = 256;  // < 0: until the end token or the budget
+  SamplingOptions sampling = {};
+  std::vector<std::string> stop = {};  // generation ends before the first of these texts
+  bool ignore_end = false;             // go on past the model's end-of-generation tokens
+};
+
+enum class StopReason {
+  kEnd,     // the model's end token
+  kLength,  // tokens_max
+  kStopText,
+  kCancelled,
+  kFull,  // no memory for more keys and values; `message` says which budget. What was generated stands
+};
+
+struct GenerateReport {
+  StopReason reason = StopReason::kEnd;
+  std::string message;  // for a person, where the reason is kFull
+  std::string text;
+  size_t prompt_tokens = 0;  // evaluated before the first new token
+  size_t generated_tokens = 0;
+  double prefill_s = 0;
+  double decode_s = 0;  // from the first new token to the last
+};
+
+struct GenerateEvents {
+  std::function<void(size_t done, size_t total)> on_prefill = {};  // tokens evaluated so far
+  std::function<void(std::string_view)> on_text = {};              // whole UTF-8 characters
+  std::function<bool()> cancelled = {};                            // asked between steps
+};
+
+// Evaluates what is pending, then samples until a stop. The generated tokens are in the session afterwards,
+// the end token too (a stop text is cut from `text`, not from the session). Fails for an empty context and,
+// before anything is evaluated, for a prompt that the KV budget cannot hold.
+Result<GenerateReport> generate(Engine& engine, Session& session, const GenerateOptions& options,
+                                const GenerateEvents& events);
+
+}  // namespace mneme

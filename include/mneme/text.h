@@ -1,0 +1,54 @@
+// The text side of a model file: tokens and chat templates, without its weights.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mneme/result.h"
+
+namespace mneme {
+
+using TokenId = int32_t;
+
+struct EncodeOptions {
+  bool add_bos_eos = true;     // where the file's flags ask for them
+  bool parse_specials = true;  // recognise special tokens written in the text
+};
+
+struct ChatMessage {
+  std::string role;  // "system", "user", "assistant", "tool"
+  std::string content;
+};
+
+// Immutable, thread safe.
+class Text {
+ public:
+  // Reads the vocabulary of a model file only.
+  static Result<std::unique_ptr<Text>> open(const std::string& model_path);
+  virtual ~Text() = default;
+
+  virtual std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const = 0;
+  virtual std::string decode(std::span<const TokenId> tokens, bool show_specials) const = 0;
+  virtual bool is_end_of_generation(TokenId token) const = 0;
+  virtual int vocab_size() const = 0;
+  // The conversation in the model's own format (ChatML where the file has no template), ready to encode with
+  // parse_specials and without BOS. Fails when the template refuses the conversation.
+  virtual Result<std::string> render_chat(std::span<const ChatMessage> messages,
+                                          bool add_generation_prompt) const = 0;
+
+  // Streams tokens to text that is always whole UTF-8 characters.
+  class Stream {
+   public:
+    virtual ~Stream() = default;
+    virtual std::string push(TokenId token) = 0;
+    virtual std::string finish() = 0;
+  };
+  virtual std::unique_ptr<Stream> stream(bool show_specials) const = 0;
+};
+
+}  // namespace mneme

@@ -1,0 +1,120 @@
+// mneme bench: prefill and decode speed at several depths, beside the limits of this machine.
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/cli.h"
+#include "cli/measure.h"
+#include "cli/options.h"
+#include "cli/report.h"
+#include "cli/terminal.h"
+
+namespace mneme::cli {
+
+namespace {
+
+struct BenchArguments {
+  ModelArguments model;
+  BenchPlan plan;
+  std::string fill = "prefill";
+  bool json = false;
+};
+
+const char* fill_name(const BenchRow& row) { return row.filled_by_repeat ? "repeat" : "prefill"; }
+
+nlohmann::ordered_json row_json(const BenchRow& row) {
+  nlohmann::ordered_json json;
+  json["test"] = row.test;
+  json["depth"] = row.depth;
+  json["tokens_per_second"] = {
+      {"median", row.tokens_per_s_median}, {"min", row.tokens_per_s_min}, {"max", row.tokens_per_s_max}};
+  json["bytes_per_second"] = row.bytes_per_s;
+  json["share_of_limit"] = nullptr;
+  if (row.share_of_limit >= 0) json["share_of_limit"] = row.share_of_limit;
+  json["rss_bytes"] = row.rss_bytes;
+  json["fill"] = fill_name(row);
+  return json;
+}
+
+std::string header_text(const Engine& engine, const MachineLimits& limits) {
+  const ModelInfo& info = engine.info();
+  std::string text = format(
+      "%s: %.2f billion parameters, weights %s; %s, %d thread%s; this machine reads %.1f GB/s",
+      info.path.c_str(), static_cast<double>(info.parameters) / 1e9, bytes_text(info.weight_bytes).c_str(),
+      info.isa.c_str(), info.threads, info.threads == 1 ? "" : "s", limits.read_bytes_per_s / 1e9);
+  if (limits.matmul_flops_per_s > 0)
+    text += format(", multiplies %.0f GFLOP/s", limits.matmul_flops_per_s / 1e9);
+  return text + format("\n%-9s %8s %10s %10s %10s %14s %9s %10s %8s\n", "test", "depth", "tok/s", "min",
+                       "max", "rate", "of limit", "memory", "fill");
+}
+
+std::string row_text(const BenchRow& row) {
+  const std::string rate = row.prefill ? format("%.1f GFLOP/s", row.flops_per_s / 1e9)
+                                       : format("%.1f GB/s", row.bytes_per_s / 1e9);
+  const std::string share = row.share_of_limit >= 0 ? format("%.1f %%", row.share_of_limit * 100) : "-";
+  return format("%-9s %8zu %10.2f %10.2f %10.2f %14s %9s %10s %8s\n", row.test.c_str(), row.depth,
+                row.tokens_per_s_median, row.tokens_per_s_min, row.tokens_per_s_max, rate.c_str(),
+                share.c_str(), bytes_text(row.rss_bytes).c_str(), fill_name(row));
+}
+
+int bench(BenchArguments& arguments) {
+  if (arguments.plan.prefill_tokens == 0 && arguments.plan.decode_tokens == 0) {
+    return wrong_usage("-p 0 -n 0 leaves nothing to measure");
+  }
+  arguments.plan.fill_by_repeat = arguments.fill == "repeat";
+  auto engine = open_engine(arguments.model);
+  if (!engine) return fail(engine.error());
+  auto bandwidth = measure_read_bandwidth((*engine)->info().threads);
+  if (!bandwidth) return fail(bandwidth.error());
+  auto peak = measure_matmul_peak((*engine)->info().threads);
+  if (!peak) return fail(peak.error());
+  const MachineLimits limits{.read_bytes_per_s = *bandwidth, .matmul_flops_per_s = *peak};
+
+  Output output;
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  Progress progress;
+  const auto on_row = [&](const BenchRow& row) {
+    progress.clear();
+    if (!arguments.json && rows.empty()) output.write(header_text(**engine, limits));
+    if (!arguments.json) output.write(row_text(row));
+    rows.push_back(row_json(row));
+  };
+  const auto on_work = [&](const std::string& work) { progress.show(work); };
+  auto done = measure(**engine, arguments.plan, limits, on_row, on_work);
+  progress.clear();
+  if (!done) return fail(done.error());
+  if (arguments.json) output.write(json_text({{"rows", rows}}));
+  return output.ok() ? kDone : fail(output.error());
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, int& status) {
+  auto arguments = std::make_shared<BenchArguments>();
+  CLI::App& verb = *app.add_subcommand("bench", "speed beside this machine's limits");
+  add_model_options(verb, arguments->model);
+  constexpr size_t kTokensMax = size_t{1} << 30;
+  verb.add_option("-p,--prefill", arguments->plan.prefill_tokens,
+                  "tokens of the prefill test; 0 leaves it out")
+      ->check(CLI::Range(size_t{0}, kTokensMax))
+      ->capture_default_str();
+  verb.add_option("-n,--decode", arguments->plan.decode_tokens, "tokens of the decode test; 0 leaves it out")
+      ->check(CLI::Range(size_t{0}, kTokensMax))
+      ->capture_default_str();
+  verb.add_option("-d,--depths", arguments->plan.depths,
+                  "tokens of context before each test, a list with commas")
+      ->delimiter(',')
+      ->check(CLI::Range(size_t{0}, kTokensMax))
+      ->capture_default_str();
+  verb.add_option("-r,--repetitions", arguments->plan.repetitions, "measured runs; the median counts")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  verb.add_option(
+          "--fill", arguments->fill,
+          "how a depth is reached: prefill, or repeat (copies the keys and values of 512 tokens; fast)")
+      ->check(CLI::IsMember({"prefill", "repeat"}))
+      ->capture_default_str();
+  verb.add_flag("--json", arguments->json, "as JSON");
+  verb.callback([arguments, &status] { status = bench(*arguments); });
+}
+
+}  // namespace mneme::cli

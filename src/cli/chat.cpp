@@ -1,0 +1,157 @@
+// mneme chat: a conversation in the model's own format; each turn evaluates only what is new.
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "cli/report.h"
+#include "cli/terminal.h"
+
+namespace mneme::cli {
+
+namespace {
+
+struct ChatArguments {
+  ModelArguments model;
+  SamplingArguments sampling;
+  std::string system;
+  GenerateOptions generate;
+};
+
+constexpr const char* kHelp =
+    "/help   this list\n"
+    "/reset  forget the conversation\n"
+    "/exit   leave (so does the end of input)\n";
+
+class Conversation {
+ public:
+  Conversation(Engine& engine, const ChatArguments& arguments, SamplingOptions sampling)
+      : engine_(&engine),
+        session_(engine.new_session()),
+        system_(arguments.system),
+        options_(arguments.generate) {
+    options_.sampling = std::move(sampling);
+    reset();
+  }
+
+  void reset() {
+    messages_.clear();
+    if (!system_.empty()) messages_.push_back({"system", system_});
+    session_->truncate(0);
+  }
+
+  // Streams the answer. On an error the turn is forgotten and the conversation goes on from before it.
+  Result<GenerateReport> answer(const std::string& text, Output& output) {
+    messages_.push_back({"user", text});
+    auto report = generate_answer(output);
+    if (report) {
+      messages_.push_back({"assistant", report->text});
+      ++options_.sampling.seed;  // the same question twice need not get the same answer
+    } else {
+      messages_.pop_back();
+    }
+    return report;
+  }
+
+ private:
+  Result<GenerateReport> generate_answer(Output& output) {
+    auto prompt = engine_->text().render_chat(messages_, true);
+    if (!prompt) return tl::unexpected(prompt.error());
+    const auto tokens = engine_->text().encode(*prompt, {.add_bos_eos = false, .parse_specials = true});
+    keep_common_prefix(tokens);
+    auto appended = session_->append(std::span(tokens).subspan(session_->tokens().size()));
+    if (!appended) return tl::unexpected(appended.error());
+    const Interrupt interrupt;
+    Progress progress;
+    GenerateEvents events;
+    events.cancelled = [&] { return interrupt.asked() || !output.ok(); };
+    events.on_prefill = [&](size_t done, size_t total) {
+      if (progress.due()) progress.show(format("reading %zu of %zu tokens", done, total));
+    };
+    events.on_text = [&](std::string_view piece) {
+      progress.clear();
+      output.write(piece);
+    };
+    return generate(*engine_, *session_, options_, events);
+  }
+
+  // What the session already holds of these tokens stays, but for the last one, whose logits are wanted.
+  void keep_common_prefix(std::span<const TokenId> tokens) {
+    const auto held = session_->tokens();
+    const auto end = std::mismatch(held.begin(), held.end(), tokens.begin(), tokens.end()).first;
+    const auto common = static_cast<size_t>(end - held.begin());
+    session_->truncate(tokens.empty() ? 0 : std::min(common, tokens.size() - 1));
+  }
+
+  Engine* engine_;
+  std::unique_ptr<Session> session_;
+  std::string system_;
+  GenerateOptions options_;
+  std::vector<ChatMessage> messages_;
+};
+
+// One line of the user's; false at the end of input.
+bool read_line(bool interactive, std::string& line) {
+  if (interactive) std::cerr << "> " << std::flush;
+  if (std::getline(std::cin, line)) return true;
+  if (interactive) std::cerr << '\n';
+  return false;
+}
+
+int talk(Engine& engine, const ChatArguments& arguments) {
+  const bool interactive = is_terminal(STDIN_FILENO);
+  Conversation conversation(engine, arguments, sampling_options(arguments.sampling));
+  if (interactive) std::cerr << engine.info().name << ": /help lists the commands, Ctrl-C stops an answer\n";
+  Output output;
+  std::string line;
+  while (output.ok() && read_line(interactive, line)) {
+    if (line.empty()) continue;
+    if (line == "/exit" || line == "/quit") break;
+    if (line == "/help") {
+      std::cerr << kHelp;
+    } else if (line == "/reset") {
+      conversation.reset();
+    } else if (line[0] == '/' && interactive) {
+      std::cerr << "unknown command " << line << '\n' << kHelp;
+    } else {
+      auto report = conversation.answer(line, output);
+      if (!report && !interactive) return fail(report.error());
+      if (!report) {
+        fail(report.error());
+        continue;
+      }
+      output.write("\n");
+      if (interactive) note(summary_text(engine, *report));
+      if (report->reason == StopReason::kFull) note("stopped early: " + report->message);
+    }
+  }
+  return output.ok() ? kDone : fail(output.error());
+}
+
+int chat(const ChatArguments& arguments) {
+  auto engine = open_engine(arguments.model);
+  if (!engine) return fail(engine.error());
+  return talk(**engine, arguments);
+}
+
+}  // namespace
+
+void add_chat(CLI::App& app, int& status) {
+  auto arguments = std::make_shared<ChatArguments>();
+  arguments->generate.tokens_max = -1;
+  CLI::App& verb =
+      *app.add_subcommand("chat", "a conversation, one line a turn, on the terminal or from a pipe");
+  add_model_options(verb, arguments->model);
+  verb.add_option("--system", arguments->system, "what the model is told before the conversation");
+  verb.add_option("-n,--tokens", arguments->generate.tokens_max,
+                  "tokens of an answer at most; -1: until its end")
+      ->check(CLI::Range(-1, 1 << 30))
+      ->capture_default_str();
+  add_sampling_options(verb, arguments->sampling);
+  verb.callback([arguments, &status] { status = chat(*arguments); });
+}
+
+}  // namespace mneme::cli

@@ -1,0 +1,72 @@
+// mneme logits: the logits after each of some tokens, as raw little-endian f32 rows.
+#include <bit>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "cli/cli.h"
+#include "cli/input.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+
+namespace mneme::cli {
+
+static_assert(std::endian::native == std::endian::little, "rows are written as they lie in memory");
+
+namespace {
+
+struct LogitsArguments {
+  ModelArguments model;
+  std::string tokens_path;
+  std::string out_path;
+  bool decode = false;
+};
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+int logits(const LogitsArguments& arguments) {
+  auto text = read_input(arguments.tokens_path);
+  if (!text) return fail(text.error());
+  auto tokens = parse_ids(*text);
+  if (!tokens) return fail({arguments.tokens_path + ": " + tokens.error().message});
+  if (tokens->empty()) return fail({arguments.tokens_path + ": no token ids in it"});
+  auto engine = open_engine(arguments.model);
+  if (!engine) return fail(engine.error());
+
+  const auto cannot_write = [&] { return fail({arguments.out_path + ": " + std::strerror(errno)}); };
+  std::unique_ptr<std::FILE, CloseFile> file(std::fopen(arguments.out_path.c_str(), "wb"));
+  if (!file) return cannot_write();
+  auto session = (*engine)->new_session();
+  Progress progress;
+  size_t rows = 0;
+  bool written = true;
+  auto done = (*engine)->logits_of(*session, *tokens, arguments.decode, [&](std::span<const float> row) {
+    written = written && std::fwrite(row.data(), sizeof(float), row.size(), file.get()) == row.size();
+    if (++rows; progress.due()) progress.show(format("%zu of %zu tokens", rows, tokens->size()));
+  });
+  progress.clear();
+  if (!done) return fail(done.error());
+  if (!written || std::fflush(file.get()) != 0) return cannot_write();
+  return kDone;
+}
+
+}  // namespace
+
+void add_logits(CLI::App& app, int& status) {
+  auto arguments = std::make_shared<LogitsArguments>();
+  CLI::App& verb =
+      *app.add_subcommand("logits", "the logits after each of some tokens, for comparing runtimes");
+  add_model_options(verb, arguments->model);
+  verb.add_option("--tokens", arguments->tokens_path, "file of token ids as text; -: standard input")
+      ->required();
+  verb.add_option("--out", arguments->out_path,
+                  "raw little-endian f32, one row of the vocabulary's size a token")
+      ->required();
+  verb.add_flag("--decode", arguments->decode, "evaluate one token at a time");
+  verb.callback([arguments, &status] { status = logits(*arguments); });
+}
+
+}  // namespace mneme::cli

@@ -1,0 +1,189 @@
+#include "cli/measure.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "cli/report.h"
+#include "cli/terminal.h"
+
+namespace mneme::cli {
+
+namespace {
+
+constexpr size_t kBlockTokens = 64;
+constexpr size_t kRepeatedTokens = 512;  // really evaluated before the rest of a depth is copied
+
+// Any ids will do: what a pass costs does not depend on them. The stream is the same in every run.
+std::vector<TokenId> some_tokens(size_t count, int vocab_size) {
+  std::vector<TokenId> tokens;
+  uint64_t state = 1;
+  for (size_t i = 0; i < count; ++i) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    tokens.push_back(static_cast<TokenId>((state >> 33) % static_cast<uint64_t>(vocab_size)));
+  }
+  return tokens;
+}
+
+// Multiplications and additions of one token's matrix products but for the head, which a prefill does once.
+double flops_per_token(const ModelInfo& info) {
+  const double dim = info.dim;
+  const double queries = double{1} * info.heads * info.head_dim;
+  const double keys = double{1} * info.kv_heads * info.head_dim;
+  return 2.0 * info.layers * (2 * dim * queries + 2 * dim * keys + 3 * dim * info.ffn_dim);
+}
+
+class Measurement {
+ public:
+  Measurement(Engine& engine, const BenchPlan& plan, const MachineLimits& limits,
+              const std::function<void(const std::string&)>& on_work)
+      : engine_(&engine), plan_(&plan), limits_(limits), on_work_(&on_work) {}
+
+  // A session of `depth` tokens to measure in.
+  Result<void> start(size_t depth);
+  Result<BenchRow> prefill();
+  Result<BenchRow> decode();
+
+ private:
+  Result<void> evaluate(std::span<const TokenId> tokens);
+  Result<double> repetition(size_t tokens, bool one_by_one);
+  Result<BenchRow> measure(const std::string& name, size_t tokens, bool one_by_one);
+  void set_rates(BenchRow& row, size_t tokens) const;
+
+  Engine* engine_;
+  const BenchPlan* plan_;
+  MachineLimits limits_;
+  const std::function<void(const std::string&)>* on_work_;
+  std::unique_ptr<Session> session_;
+  size_t depth_ = 0;
+  bool repeated_ = false;
+  std::string label_;
+};
+
+Result<void> Measurement::start(size_t depth) {
+  depth_ = depth;
+  session_ = engine_->new_session();
+  label_ = format("filling to depth %zu", depth);
+  repeated_ = plan_->fill_by_repeat && depth > kRepeatedTokens;
+  auto filled = evaluate(some_tokens(repeated_ ? kRepeatedTokens : depth, engine_->info().vocab_size));
+  if (!filled || !repeated_) return filled;
+  return session_->repeat_for_bench(kRepeatedTokens, depth);
+}
+
+Result<BenchRow> Measurement::prefill() {
+  return measure("pp" + std::to_string(plan_->prefill_tokens), plan_->prefill_tokens, false);
+}
+
+Result<BenchRow> Measurement::decode() {
+  return measure("tg" + std::to_string(plan_->decode_tokens), plan_->decode_tokens, true);
+}
+
+Result<void> Measurement::evaluate(std::span<const TokenId> tokens) {
+  auto appended = session_->append(tokens);
+  if (!appended) return appended;
+  Session* const sessions[] = {session_.get()};
+  while (session_->pending() > 0) {
+    auto step = engine_->step(sessions);
+    if (!step) return tl::unexpected(step.error());
+    (*on_work_)(
+        format("%s, %zu of %zu tokens", label_.c_str(), tokens.size() - session_->pending(), tokens.size()));
+  }
+  return {};
+}
+
+// Seconds for `tokens` more tokens; the session is as before afterwards.
+Result<double> Measurement::repetition(size_t tokens, bool one_by_one) {
+  const std::vector<TokenId> ids = some_tokens(tokens, engine_->info().vocab_size);
+  const size_t piece = one_by_one ? 1 : tokens;
+  const double start_s = now_s();
+  for (size_t i = 0; i < tokens; i += piece) {
+    auto done = evaluate(std::span(ids).subspan(i, piece));
+    if (!done) return tl::unexpected(done.error());
+  }
+  const double seconds = now_s() - start_s;
+  session_->truncate(depth_);
+  return seconds;
+}
+
+Result<BenchRow> Measurement::measure(const std::string& name, size_t tokens, bool one_by_one) {
+  constexpr size_t kWarmUpDecode = 4;
+  label_ = format("%s at depth %zu, warming up", name.c_str(), depth_);
+  auto warm = repetition(one_by_one ? std::min(tokens, kWarmUpDecode) : tokens, one_by_one);
+  if (!warm) return tl::unexpected(warm.error());
+
+  std::vector<double> speeds;
+  for (int i = 0; i < plan_->repetitions; ++i) {
+    label_ = format("%s at depth %zu, %d of %d", name.c_str(), depth_, i + 1, plan_->repetitions);
+    auto seconds = repetition(tokens, one_by_one);
+    if (!seconds) return tl::unexpected(seconds.error());
+    speeds.push_back(static_cast<double>(tokens) / *seconds);
+  }
+  std::sort(speeds.begin(), speeds.end());
+  BenchRow row;
+  row.test = name;
+  row.depth = depth_;
+  row.prefill = !one_by_one;
+  row.tokens_per_s_min = speeds.front();
+  row.tokens_per_s_max = speeds.back();
+  row.tokens_per_s_median = (speeds[speeds.size() / 2] + speeds[(speeds.size() - 1) / 2]) / 2;
+  row.filled_by_repeat = repeated_;
+  row.rss_bytes = rss_bytes();
+  set_rates(row, tokens);
+  return row;
+}
+
+// Decoding reads all weights and the whole context's keys and values for each token: bandwidth is its limit.
+// A prefill reads the weights once a pass and is limited by arithmetic.
+void Measurement::set_rates(BenchRow& row, size_t tokens) const {
+  const ModelInfo& info = engine_->info();
+  const auto weights = static_cast<double>(info.decode_bytes);
+  const double middle = static_cast<double>(depth_) + static_cast<double>(tokens) / 2;
+  const double context = static_cast<double>(info.kv_token_bytes) * middle;
+  if (row.prefill) {
+    const double passes = static_cast<double>((tokens + info.prefill_rows - 1) / info.prefill_rows);
+    row.bytes_per_s = (weights + context) * passes / static_cast<double>(tokens) * row.tokens_per_s_median;
+    row.flops_per_s = flops_per_token(info) * row.tokens_per_s_median;
+    if (limits_.matmul_flops_per_s > 0) row.share_of_limit = row.flops_per_s / limits_.matmul_flops_per_s;
+    return;
+  }
+  row.bytes_per_s = (weights + context) * row.tokens_per_s_median;
+  if (limits_.read_bytes_per_s > 0) row.share_of_limit = row.bytes_per_s / limits_.read_bytes_per_s;
+}
+
+Result<void> check_fits(const Engine& engine, const BenchPlan& plan) {
+  const size_t deepest = *std::max_element(plan.depths.begin(), plan.depths.end());
+  const size_t most = deepest + std::max(plan.prefill_tokens, plan.decode_tokens);
+  const uint64_t needed =
+      (most + kBlockTokens - 1) / kBlockTokens * kBlockTokens * engine.info().kv_token_bytes;
+  if (needed <= engine.kv_bytes_max()) return {};
+  return tl::unexpected(
+      Error{format("depth %zu needs %s of keys and values, the budget is %s (raise --kv)", deepest,
+                   bytes_text(needed).c_str(), bytes_text(engine.kv_bytes_max()).c_str())});
+}
+
+}  // namespace
+
+Result<void> measure(Engine& engine, const BenchPlan& plan, const MachineLimits& limits,
+                     const std::function<void(const BenchRow&)>& on_row,
+                     const std::function<void(const std::string&)>& on_work) {
+  auto fits = check_fits(engine, plan);
+  if (!fits) return fits;
+  for (const size_t depth : plan.depths) {
+    Measurement measurement(engine, plan, limits, on_work);
+    auto started = measurement.start(depth);
+    if (!started) return started;
+    if (plan.prefill_tokens > 0) {
+      auto row = measurement.prefill();
+      if (!row) return tl::unexpected(row.error());
+      on_row(*row);
+    }
+    if (plan.decode_tokens > 0) {
+      auto row = measurement.decode();
+      if (!row) return tl::unexpected(row.error());
+      on_row(*row);
+    }
+  }
+  return {};
+}
+
+}  // namespace mneme::cli

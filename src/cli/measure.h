@@ -1,0 +1,38 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "mneme/engine.h"
+#include "mneme/machine.h"
+
+namespace mneme::cli {
+
+struct BenchPlan {
+  size_t prefill_tokens = 512;    // 0: no such test
+  size_t decode_tokens = 32;      // 0: no such test
+  std::vector<size_t> depths{0};  // tokens of context before each test
+  int repetitions = 3;
+  bool fill_by_repeat = false;  // reach a depth by copying a short prefill's keys and values
+};
+
+struct BenchRow {
+  std::string test;  // "pp512", "tg32"
+  size_t depth = 0;
+  bool prefill = false;
+  double tokens_per_s_median = 0, tokens_per_s_min = 0, tokens_per_s_max = 0;
+  double bytes_per_s = 0;      // weights, keys and values read
+  double flops_per_s = 0;      // of the matrix products, the head left out; prefill only
+  double share_of_limit = -1;  // decode: of the read bandwidth; prefill: of the matmul peak; < 0: not known
+  uint64_t rss_bytes = 0;
+  bool filled_by_repeat = false;
+};
+
+// Runs the plan. Each test is done once before it is measured. `on_row` gets each row as it is done;
+// `on_work` says what goes on, at every step.
+Result<void> measure(Engine& engine, const BenchPlan& plan, const MachineLimits& limits,
+                     const std::function<void(const BenchRow&)>& on_row,
+                     const std::function<void(const std::string&)>& on_work);
+
+}  // namespace mneme::cli

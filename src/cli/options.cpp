@@ -1,0 +1,117 @@
+#include "cli/options.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <random>
+
+#include "cli/input.h"
+
+namespace mneme::cli {
+
+namespace {
+
+std::string check_size(const std::string& text) {
+  const auto size = parse_size(text);
+  return size && *size > 0 ? "" : "'" + text + "' is no size: write 512MiB or 2GiB";
+}
+
+std::optional<std::pair<TokenId, float>> parse_bias(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals + 1 == text.size()) return std::nullopt;
+  const auto id = parse_int(std::string_view(text).substr(0, equals));
+  char* end = nullptr;
+  const float value = std::strtof(text.c_str() + equals + 1, &end);  // "-inf" forbids
+  if (!id || *id < 0 || *end != '\0' || std::isnan(value)) return std::nullopt;
+  return std::pair(*id, value);
+}
+
+std::string check_bias(const std::string& text) {
+  return parse_bias(text) ? "" : "'" + text + "' is no bias: write ID=VALUE, -inf to forbid";
+}
+
+// Finite, and not below `least`.
+CLI::Validator number_from(float least) {
+  const auto check = [least](const std::string& text) {
+    char* end = nullptr;
+    const float value = std::strtof(text.c_str(), &end);
+    if (*end == '\0' && end != text.c_str() && std::isfinite(value) && value >= least) return std::string();
+    return "'" + text + "' is no number" + (std::isfinite(least) ? format(" from %g", double{least}) : "");
+  };
+  return CLI::Validator(check, "");
+}
+
+}  // namespace
+
+void add_model_options(CLI::App& verb, ModelArguments& arguments) {
+  verb.add_option("-m,--model", arguments.path, "GGUF model file (the first part of a split one)")
+      ->required();
+  verb.add_option("-t,--threads", arguments.threads,
+                  "threads; one a core that this process may use if not given")
+      ->check(CLI::Range(1, 1024));
+  verb.add_option("--kv", arguments.kv_size,
+                  "memory for keys and values, e.g. 2GiB; half of what is free after loading if not given")
+      ->check(CLI::Validator(check_size, "SIZE"));
+}
+
+Result<std::unique_ptr<Engine>> open_engine(const ModelArguments& arguments) {
+  Progress progress;
+  EngineOptions options;
+  options.model_path = arguments.path;
+  options.threads = arguments.threads;
+  options.kv_bytes_max = parse_size(arguments.kv_size).value_or(0);
+  options.on_load = [&](double share) {
+    if (progress.due()) progress.show(format("loading %s: %.0f %%", arguments.path.c_str(), share * 100));
+  };
+  return Engine::open(options);
+}
+
+void add_sampling_options(CLI::App& verb, SamplingArguments& arguments) {
+  SamplingOptions& options = arguments.options;
+  constexpr float kAny = -std::numeric_limits<float>::infinity();
+  verb.add_option("--seed", arguments.seed, "same seed, same text; random if not given")
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option("--temp", options.temperature, "temperature; 0: always the likeliest token")
+      ->check(number_from(0))
+      ->capture_default_str();
+  verb.add_option("--top-k", options.top_k, "only the K likeliest tokens; 0: off")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  verb.add_option("--top-p", options.top_p, "only the likeliest tokens that make up P together; 1: off")
+      ->check(number_from(0))
+      ->check(CLI::Range(0.0f, 1.0f))
+      ->capture_default_str();
+  verb.add_option("--min-p", options.min_p, "only tokens at least P times as likely as the likeliest; 0: off")
+      ->check(number_from(0))
+      ->check(CLI::Range(0.0f, 1.0f))
+      ->capture_default_str();
+  verb.add_option("--repeat-penalty", options.repetition_penalty,
+                  "divides the logits of recent tokens; 1: off")
+      ->check(number_from(1e-6f))
+      ->capture_default_str();
+  verb.add_option("--presence-penalty", options.presence_penalty, "subtracted from recent tokens; 0: off")
+      ->check(number_from(kAny))
+      ->capture_default_str();
+  verb.add_option("--frequency-penalty", options.frequency_penalty,
+                  "subtracted each time a token is recent; 0: off")
+      ->check(number_from(kAny))
+      ->capture_default_str();
+  verb.add_option("--penalty-window", options.penalty_window, "tokens that count as recent; -1: all")
+      ->check(CLI::Range(-1, 1 << 30))
+      ->capture_default_str();
+  verb.add_option("--logit-bias", arguments.logit_bias,
+                  "ID=VALUE added to a token's logit; -inf forbids; repeatable")
+      ->check(CLI::Validator(check_bias, "ID=VALUE"))
+      ->allow_extra_args(false);
+}
+
+SamplingOptions sampling_options(const SamplingArguments& arguments) {
+  SamplingOptions options = arguments.options;
+  options.seed = arguments.seed ? *arguments.seed : std::random_device{}();
+  for (const std::string& text : arguments.logit_bias) {
+    if (const auto bias = parse_bias(text)) options.logit_bias.push_back(*bias);
+  }
+  return options;
+}
+
+}  // namespace mneme::cli

@@ -1,0 +1,67 @@
+#include "cli/report.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "cli/terminal.h"
+#include "mneme/machine.h"
+
+namespace mneme::cli {
+
+std::string bytes_text(uint64_t bytes) {
+  constexpr std::array kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1024 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  return format(unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
+}
+
+std::string duration_text(double seconds) {
+  if (seconds < 1) return format("%.1f ms", seconds * 1e3);
+  if (seconds < 60) return format("%.2f s", seconds);
+  const auto whole = static_cast<long>(seconds + 0.5);
+  if (whole < 3600) return format("%ld:%02ld", whole / 60, whole % 60);
+  return format("%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+double per_second(size_t count, double seconds) {
+  return seconds > 0 ? static_cast<double>(count) / seconds : 0;
+}
+
+double decode_speed(const GenerateReport& report) {
+  return report.generated_tokens > 1 ? per_second(report.generated_tokens - 1, report.decode_s) : 0;
+}
+
+std::string summary_text(const Engine& engine, const GenerateReport& report) {
+  return format(
+      "prefill %zu tokens, %.1f tok/s (%s) | decode %zu tokens, %.1f tok/s (%s) | peak memory %s | KV %s",
+      report.prompt_tokens, per_second(report.prompt_tokens, report.prefill_s),
+      duration_text(report.prefill_s).c_str(), report.generated_tokens, decode_speed(report),
+      duration_text(report.decode_s).c_str(), bytes_text(rss_peak_bytes()).c_str(),
+      bytes_text(engine.kv_bytes_used()).c_str());
+}
+
+std::string stop_name(StopReason reason) {
+  switch (reason) {
+    case StopReason::kEnd:
+      return "end";
+    case StopReason::kLength:
+      return "length";
+    case StopReason::kStopText:
+      return "stop";
+    case StopReason::kCancelled:
+      return "cancelled";
+    case StopReason::kFull:
+      return "full";
+  }
+  return "unknown";
+}
+
+std::string json_text(const nlohmann::ordered_json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace mneme::cli

@@ -1,0 +1,144 @@
+// mneme run: reads files, standard input and a prompt, and goes on from there.
+#include <unistd.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "cli/cli.h"
+#include "cli/input.h"
+#include "cli/options.h"
+#include "cli/report.h"
+#include "cli/terminal.h"
+#include "mneme/machine.h"
+
+namespace mneme::cli {
+
+namespace {
+
+struct RunArguments {
+  ModelArguments model;
+  SamplingArguments sampling;
+  std::vector<std::string> files;
+  std::optional<std::string> prompt;
+  GenerateOptions generate;
+  bool json = false;
+};
+
+// The files in order, then the text. Where there are several files, a line before each names it (as head and
+// tail do), so that the model can tell them apart and cite them.
+Result<std::string> read_prompt(const RunArguments& arguments) {
+  std::vector<std::string> files = arguments.files;
+  if (files.empty() && !arguments.prompt) files.push_back("-");
+  std::string prompt;
+  for (const std::string& file : files) {
+    auto text = read_input(file);
+    if (!text) return text;
+    if (files.size() == 1) {
+      prompt = std::move(*text);
+      continue;
+    }
+    prompt += "==> " + (file == "-" ? "standard input" : file) + " <==\n" + *text;
+    if (!prompt.ends_with('\n')) prompt += '\n';
+  }
+  return prompt + arguments.prompt.value_or("");
+}
+
+void warn_beyond_trained_context(const Engine& engine, const Session& session) {
+  const int trained = engine.info().context_length;
+  const size_t tokens = session.tokens().size();
+  if (trained <= 0 || tokens <= static_cast<size_t>(trained)) return;
+  note(format("%zu tokens of context; the model was trained for %d", tokens, trained));
+}
+
+std::string json_report(const Engine& engine, const GenerateReport& report, uint64_t seed) {
+  nlohmann::ordered_json json;
+  json["text"] = report.text;
+  json["stop"] = stop_name(report.reason);
+  json["seed"] = seed;
+  json["prefill"] = {{"tokens", report.prompt_tokens},
+                     {"seconds", report.prefill_s},
+                     {"tokens_per_second", per_second(report.prompt_tokens, report.prefill_s)}};
+  json["decode"] = {{"tokens", report.generated_tokens},
+                    {"seconds", report.decode_s},
+                    {"tokens_per_second", decode_speed(report)}};
+  json["rss_peak_bytes"] = rss_peak_bytes();
+  json["kv_bytes"] = engine.kv_bytes_used();
+  return json_text(json);
+}
+
+Result<GenerateReport> stream(Engine& engine, Session& session, const RunArguments& arguments,
+                              Output& output) {
+  const Interrupt interrupt;
+  Progress progress;
+  const double start_s = now_s();
+  bool warned = false;
+  GenerateEvents events;
+  events.cancelled = [&] { return interrupt.asked() || !output.ok(); };
+  events.on_prefill = [&](size_t done, size_t total) {
+    // Not before: a prompt that does not fit is refused with one line.
+    if (!std::exchange(warned, true)) warn_beyond_trained_context(engine, session);
+    if (!progress.due()) return;
+    const double speed = per_second(done, now_s() - start_s);
+    progress.show(format("prefill %zu of %zu tokens, %.1f tok/s, %s left", done, total, speed,
+                         duration_text(static_cast<double>(total - done) / speed).c_str()));
+  };
+  if (!arguments.json) {
+    events.on_text = [&](std::string_view text) {
+      progress.clear();
+      output.write(text);
+    };
+  }
+  return generate(engine, session, arguments.generate, events);
+}
+
+int run(RunArguments& arguments) {
+  if (arguments.files.empty() && !arguments.prompt && is_terminal(STDIN_FILENO)) {
+    return wrong_usage("nothing to go on from: give -f FILE, -p TEXT, or text on standard input");
+  }
+  auto prompt = read_prompt(arguments);
+  if (!prompt) return fail(prompt.error());
+  auto engine = open_engine(arguments.model);
+  if (!engine) return fail(engine.error());
+  auto session = (*engine)->new_session();
+  auto appended = session->append((*engine)->text().encode(*prompt, {}));
+  if (!appended) return fail(appended.error());
+  arguments.generate.sampling = sampling_options(arguments.sampling);
+  const uint64_t seed = arguments.generate.sampling.seed;
+  Output output;
+  auto report = stream(**engine, *session, arguments, output);
+  if (!report) return fail(report.error());
+  if (arguments.json) {
+    output.write(json_report(**engine, *report, seed));
+  } else {
+    if (!report->text.ends_with('\n')) output.write("\n");
+    note(summary_text(**engine, *report) + format(" | seed %llu", static_cast<unsigned long long>(seed)));
+  }
+  if (!output.ok()) return fail(output.error());
+  return report->reason == StopReason::kFull ? fail({"stopped early: " + report->message}) : kDone;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, int& status) {
+  auto arguments = std::make_shared<RunArguments>();
+  CLI::App& verb = *app.add_subcommand("run", "go on from files, standard input and a prompt");
+  add_model_options(verb, arguments->model);
+  verb.add_option("-f,--file", arguments->files,
+                  "text to read before the prompt; repeatable, each is then introduced by its name; -: "
+                  "standard input")
+      ->allow_extra_args(false);
+  verb.add_option("-p,--prompt", arguments->prompt,
+                  "text after the files; standard input if neither is given");
+  verb.add_option("-n,--tokens", arguments->generate.tokens_max, "new tokens at most; -1: until the end")
+      ->check(CLI::Range(-1, 1 << 30))
+      ->capture_default_str();
+  verb.add_option("--stop", arguments->generate.stop, "text that ends the generation; repeatable")
+      ->allow_extra_args(false);
+  verb.add_flag("--ignore-eos", arguments->generate.ignore_end, "go on past the model's end tokens");
+  verb.add_flag("--json", arguments->json, "one JSON object at the end instead of text");
+  add_sampling_options(verb, arguments->sampling);
+  verb.callback([arguments, &status] { status = run(*arguments); });
+}
+
+}  // namespace mneme::cli

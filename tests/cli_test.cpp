@@ -1,0 +1,288 @@
+// The built binary as scripts see it: exit codes, what goes to stdout and to stderr, JSON shapes.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+const std::string kData = std::string(MNEME_SOURCE_DIR) + "/tests/data/";
+const std::string kModel = kData + "fixture.gguf";
+
+struct Outcome {
+  int status = -1;  // exit status; 128 + n for signal n
+  std::string out, err;
+
+  size_t err_lines() const { return static_cast<size_t>(std::count(err.begin(), err.end(), '\n')); }
+};
+
+std::string read_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class Cli : public testing::Test {
+ protected:
+  Cli() : folder_(fs::temp_directory_path() / ("mneme_cli_" + std::to_string(::getpid()))) {
+    fs::create_directories(folder_);
+  }
+  ~Cli() override { fs::remove_all(folder_); }
+
+  std::string write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+    return (folder_ / name).string();
+  }
+  // `arguments` as a shell reads them; `input` becomes standard input.
+  Outcome mneme(const std::string& arguments, const std::string& input = "") {
+    const std::string in = write("stdin", input);
+    return shell(std::string(MNEME_BINARY) + " " + arguments + " < " + in);
+  }
+  Outcome shell(const std::string& command) {
+    const fs::path out = folder_ / "stdout";
+    const fs::path err = folder_ / "stderr";
+    const int raw = std::system(("{ " + command + "; } > " + out.string() + " 2> " + err.string()).c_str());
+    return {WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw), read_file(out), read_file(err)};
+  }
+  void expect_failure(const std::string& arguments, int status, const std::string& part,
+                      const std::string& input = "") {
+    const Outcome outcome = mneme(arguments, input);
+    EXPECT_EQ(outcome.status, status) << arguments << "\n" << outcome.err;
+    EXPECT_EQ(outcome.err_lines(), 1u) << arguments << "\n" << outcome.err;
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << arguments << "\n" << outcome.err;
+    EXPECT_EQ(outcome.out, "") << arguments;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(Cli, HelpAndVersion) {
+  EXPECT_EQ(mneme("--version").out.substr(0, 6), "mneme ");
+  EXPECT_EQ(mneme("--version").status, 0);
+  for (const char* verb : {"", "run", "chat", "bench", "logits", "tokenize", "inspect"}) {
+    const Outcome help = mneme(std::string(verb) + " --help");
+    EXPECT_EQ(help.status, 0) << verb;
+    EXPECT_NE(help.out, "") << verb;
+  }
+}
+
+TEST_F(Cli, WrongUsageIsTwo) {
+  const std::string run = "run -m " + kModel + " -p x ";
+  expect_failure("", 2, "subcommand");
+  expect_failure("frobnicate", 2, "frobnicate");
+  expect_failure("run -p x", 2, "--model");
+  expect_failure(run + "--nonesuch", 2, "--nonesuch");
+  for (const char* flags : {"--temp warm", "--temp -1", "--temp nan", "--top-p 2", "--top-k -1", "--min-p x",
+                            "-n -2", "-n many", "--kv 12q", "--kv 0", "--logit-bias 5", "--logit-bias x=1",
+                            "--threads 0", "--repeat-penalty 0", "--seed -1"}) {
+    const Outcome outcome = mneme(run + flags);
+    EXPECT_EQ(outcome.status, 2) << flags << "\n" << outcome.err;
+    EXPECT_EQ(outcome.err_lines(), 1u) << flags << "\n" << outcome.err;
+  }
+  expect_failure("bench -m " + kModel + " -d 1,x", 2, "x");
+  expect_failure("bench -m " + kModel + " --fill magic", 2, "--fill");
+  expect_failure("bench -m " + kModel + " -p 0 -n 0", 2, "nothing to measure");
+}
+
+TEST_F(Cli, FailuresAreOneLine) {
+  const std::string bad = write("bad.gguf", "GGUF\x03 and then nonsense");
+  const std::string empty = write("empty", "");
+  for (const std::string verb : {"run -p x -m ", "bench -m ", "tokenize -m ", "inspect ", "chat -m "}) {
+    expect_failure(verb + "/nonexistent.gguf", 1, "/nonexistent.gguf");
+    expect_failure(verb + folder_.string(), 1, folder_.string());
+    expect_failure(verb + bad, 1, "bad.gguf");
+    expect_failure(verb + empty, 1, "empty");
+  }
+  const std::string run = "run -m " + kModel + " ";
+  expect_failure(run + "-f /nonexistent", 1, "/nonexistent");
+  expect_failure(run + "-f " + folder_.string(), 1, folder_.string());
+  expect_failure(run + "--kv 1K -p x", 1, "KV");
+  // About 400 KiB of text and a budget for 1,024 tokens.
+  expect_failure(run + "--kv 1MiB", 1, "raise --kv", std::string(400'000, 'q'));
+  expect_failure("bench -m " + kModel + " --kv 1MiB -d 100000 --fill repeat", 1, "raise --kv");
+}
+
+TEST_F(Cli, RunSaysTheSameForTheSameSeed) {
+  const std::string run = "run -m " + kModel + " -p 'The memory of' -n 24 --ignore-eos ";
+  const Outcome first = mneme(run + "--seed 5");
+  EXPECT_EQ(first.status, 0) << first.err;
+  EXPECT_EQ(first.out, mneme(run + "--seed 5").out);
+  EXPECT_NE(first.out, mneme(run + "--seed 6").out);
+  EXPECT_NE(first.err.find("seed 5"), std::string::npos);
+  EXPECT_NE(first.err.find("prefill"), std::string::npos);
+  EXPECT_EQ(first.err.find('\033'), std::string::npos) << "no progress where stderr is no terminal";
+  EXPECT_EQ(mneme(run + "--temp 0 --seed 1").out, mneme(run + "--temp 0 --seed 2").out);
+}
+
+TEST_F(Cli, RunReadsFilesInputAndPrompt) {
+  const std::string a = write("a.txt", "first text");
+  const std::string b = write("b.txt", "second text\n");
+  const std::string run = "run -m " + kModel + " -n 8 --seed 1 --json ";
+  const auto tokens = [&](const std::string& text) {
+    const std::string line = mneme("tokenize -m " + kModel, text).out;
+    return std::count(line.begin(), line.end(), ' ') + 1;
+  };
+  const auto prompt_tokens = [&](const std::string& flags, const std::string& input = "") {
+    const Outcome outcome = mneme(run + flags, input);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return Json::parse(outcome.out)["prefill"]["tokens"].get<long>();
+  };
+  EXPECT_EQ(prompt_tokens("-f " + a), tokens("first text"));
+  EXPECT_EQ(prompt_tokens("-f " + a + " -p ' more'"), tokens("first text more"));
+  EXPECT_EQ(prompt_tokens("-f " + a + " -f " + b + " -p Q"),
+            tokens("==> " + a + " <==\nfirst text\n==> " + b + " <==\nsecond text\nQ"));
+  EXPECT_EQ(prompt_tokens("", "from the pipe"), tokens("from the pipe"));
+  EXPECT_EQ(prompt_tokens("-f -", "from the pipe"), tokens("from the pipe"));
+  EXPECT_EQ(prompt_tokens("-p only", "not read"), tokens("only"));
+}
+
+TEST_F(Cli, RunStops) {
+  const std::string run = "run -m " + kModel + " -p 'The memory' --temp 0 --ignore-eos --json ";
+  const Json whole = Json::parse(mneme(run + "-n 12").out);
+  EXPECT_EQ(whole["stop"], "length");
+  EXPECT_EQ(whole["decode"]["tokens"], 12);
+  const std::string text = whole["text"];
+  ASSERT_GT(text.size(), 4u);
+  const fs::path flag = folder_ / "stop";
+  write("stop", text.substr(text.size() / 2, 3));
+  const Json cut = Json::parse(mneme(run + "-n 12 --stop \"$(cat " + flag.string() + ")\"").out);
+  EXPECT_EQ(cut["stop"], "stop");
+  EXPECT_LE(cut["text"].get<std::string>().size(), text.size() / 2);
+  const Json none = Json::parse(mneme(run + "-n 0").out);
+  EXPECT_EQ(none["text"], "");
+}
+
+TEST_F(Cli, AFullCacheKeepsTheTextAndFails) {
+  const Outcome outcome = mneme("run -m " + kModel + " -p x -n -1 --kv 256KiB --ignore-eos --seed 1 --json");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.err_lines(), 1u) << outcome.err;
+  const Json json = Json::parse(outcome.out);
+  EXPECT_EQ(json["stop"], "full");
+  EXPECT_GT(json["decode"]["tokens"], 200);
+}
+
+TEST_F(Cli, AClosedPipeEndsItCleanly) {
+  const std::string command =
+      std::string(MNEME_BINARY) + " run -m " + kModel + " -p x -n -1 --ignore-eos --seed 1";
+  const Outcome outcome = shell("sh -c '(" + command + "; echo status $? >&2) | head -c 10 > /dev/null'");
+  EXPECT_NE(outcome.err.find("status 1"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("Broken pipe"), std::string::npos) << outcome.err;
+  const Outcome full = shell(std::string(MNEME_BINARY) + " inspect " + kModel + " > /dev/full");
+  EXPECT_EQ(full.status, 1);
+  EXPECT_EQ(full.err_lines(), 1u);
+}
+
+TEST_F(Cli, CtrlCEndsWithTheSummary) {
+  const std::string command =
+      std::string(MNEME_BINARY) + " run -m " + kModel + " -p x -n -1 --ignore-eos --seed 1";
+  // A shell's background job ignores SIGINT: env puts it back.
+  const Outcome outcome = shell("env --default-signal=INT " + command +
+                                " > /dev/null & pid=$!; sleep 1; kill -INT $pid; wait $pid");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("decode"), std::string::npos) << outcome.err;
+}
+
+TEST_F(Cli, ChatReadsFromAPipe) {
+  const std::string chat = "chat -m " + kModel + " --seed 3 -n 8 ";
+  const Outcome outcome = mneme(chat, "Hello\n\nHow are you?\n/reset\nHello\n/exit\nnever read\n");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_GE(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 3);
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_EQ(mneme(chat, "").status, 0);
+  EXPECT_EQ(mneme(chat + "--temp 0", "Hello\n").out + mneme(chat + "--temp 0", "Hello\n").out,
+            mneme(chat + "--temp 0", "Hello\n/reset\nHello\n").out);
+}
+
+TEST_F(Cli, BenchJsonIsTheContract) {
+  const Outcome outcome = mneme("bench -m " + kModel + " -p 32 -n 4 -d 0,600 -r 2 --fill repeat --json");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json rows = Json::parse(outcome.out)["rows"];
+  ASSERT_EQ(rows.size(), 4u);
+  const std::vector<std::string> tests{"pp32", "tg4", "pp32", "tg4"};
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const Json& row = rows[i];
+    EXPECT_EQ(row["test"], tests[i]);
+    EXPECT_EQ(row["depth"], i < 2 ? 0 : 600);
+    EXPECT_EQ(row["fill"], i < 2 ? "prefill" : "repeat");
+    EXPECT_LE(row["tokens_per_second"]["min"], row["tokens_per_second"]["median"]);
+    EXPECT_LE(row["tokens_per_second"]["median"], row["tokens_per_second"]["max"]);
+    EXPECT_GT(row["tokens_per_second"]["min"], 0);
+    EXPECT_GT(row["bytes_per_second"], 0);
+    EXPECT_TRUE(row.contains("share_of_limit"));
+    EXPECT_GT(row["rss_bytes"], 0);
+    EXPECT_EQ(row.size(), 7u);
+  }
+  EXPECT_EQ(Json::parse(mneme("bench -m " + kModel + " -p 0 -n 2 -r 1 --json").out)["rows"].size(), 1u);
+  EXPECT_EQ(Json::parse(mneme("bench -m " + kModel + " -p 8 -n 0 -r 1 --json").out)["rows"].size(), 1u);
+  EXPECT_NE(mneme("bench -m " + kModel + " -p 8 -n 2 -r 1").out.find("tg2"), std::string::npos);
+}
+
+std::vector<float> floats(const std::string& bytes) {
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
+TEST_F(Cli, LogitsWritesRows) {
+  const std::string model = kData + "golden/llama-bf16.gguf";
+  const std::vector<float> expected = floats(read_file(kData + "golden/llama-bf16.logits.f32"));
+  const fs::path out = folder_ / "out.f32";
+  for (const char* decode : {"", " --decode"}) {
+    const Outcome outcome = mneme("logits -m " + model + " --tokens " + kData + "golden/tokens.txt --out " +
+                                  out.string() + decode);
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(outcome.out + outcome.err, "");
+    const std::vector<float> got = floats(read_file(out));
+    ASSERT_EQ(got.size(), expected.size());
+    double error = 0;
+    double power = 0;
+    for (size_t i = 0; i < got.size(); ++i) {
+      error += std::pow(double{got[i]} - double{expected[i]}, 2);
+      power += std::pow(double{expected[i]}, 2);
+    }
+    EXPECT_LE(error / power, 1e-4);
+  }
+  const std::string logits = "logits -m " + model + " --out " + out.string() + " --tokens ";
+  expect_failure(logits + "/nonexistent", 1, "/nonexistent");
+  expect_failure(logits + write("words", "1 2 three"), 1, "three");
+  expect_failure(logits + write("big", "1 512"), 1, "512");
+  expect_failure(logits + write("none", " \n"), 1, "none");
+  expect_failure("logits -m " + model + " --tokens - --out /nonexistent/x", 1, "/nonexistent/x", "1 2");
+  expect_failure("logits -m " + model + " --tokens - --out /dev/full", 1, "/dev/full", "1 2");
+}
+
+TEST_F(Cli, TokenizeWritesOneLine) {
+  const std::string file = write("text", "Hello, world!\n<|im_end|>");
+  const Outcome with = mneme("tokenize -m " + kModel + " -f " + file);
+  EXPECT_EQ(with.status, 0) << with.err;
+  EXPECT_EQ(std::count(with.out.begin(), with.out.end(), '\n'), 1);
+  EXPECT_EQ(with.out.find_first_not_of("0123456789 \n"), std::string::npos);
+  EXPECT_EQ(with.out, mneme("tokenize -m " + kModel, read_file(file)).out);
+  EXPECT_GT(mneme("tokenize --no-specials -m " + kModel + " -f " + file).out.size(), with.out.size());
+  expect_failure("tokenize -m " + kModel + " -f /nonexistent", 1, "/nonexistent");
+}
+
+TEST_F(Cli, InspectShowsTheFile) {
+  const Json json = Json::parse(mneme("inspect " + kModel + " --json").out);
+  EXPECT_EQ(json["model"]["architecture"], "llama");
+  EXPECT_EQ(json["model"]["layers"], 4);
+  EXPECT_GT(json["tensors"].size(), 10u);
+  EXPECT_GT(json["metadata"].size(), 10u);
+  const Outcome text = mneme("inspect " + kModel);
+  EXPECT_EQ(text.status, 0);
+  EXPECT_NE(text.out.find("token_embd.weight"), std::string::npos);
+}
+
+}  // namespace
