@@ -1,5 +1,6 @@
-// Any bytes as a chat template: compiling and rendering them may fail, but must not crash, hang, leak or exhaust memory.
-// What follows the first zero byte, if there is one, is read as the JSON of the context; else a fixed context is used.
+// Any bytes as a chat template: compiling and rendering them may fail, but must not crash, hang, leak or
+// exhaust memory. What follows the first zero byte, if there is one, is read as the JSON of the context; else
+// a fixed context is used.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -14,13 +15,14 @@ constexpr std::string_view kContext = R"({
     {"role": "system", "content": "You are helpful.\n"},
     {"role": "user", "content": "你好 <b>\"x\"</b> {{ 1 }}"},
     {"role": "assistant", "content": "<think>\nhm\n</think>\n\nYes", "reasoning_content": null,
-     "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "look", "arguments": {"x": 1, "y": [1.5, true]}}}]},
+     "tool_calls": [{"id": "call_1", "type": "function",
+                     "function": {"name": "look", "arguments": {"x": 1, "y": [1.5, true]}}}]},
     {"role": "tool", "content": "42", "name": "look"},
     {"role": "user", "content": [{"type": "text", "text": "part"}, {"type": "image"}]}
   ],
   "tools": [{"type": "function", "function": {"name": "look", "description": "looks", "parameters":
-    {"type": "object", "properties": {"x": {"type": "integer"}, "y": {"type": "array", "items": {"type": "number"}}},
-     "required": ["x"]}}}],
+    {"type": "object", "required": ["x"],
+     "properties": {"x": {"type": "integer"}, "y": {"type": "array", "items": {"type": "number"}}}}}}],
   "add_generation_prompt": true, "enable_thinking": false, "bos_token": "<s>", "eos_token": "</s>",
   "n": 7, "f": -2.5, "d": {"a": 1, "b": {"c": []}}, "l": [3, 1, 2], "s": "Hello, World"
 })";
