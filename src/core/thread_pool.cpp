@@ -6,7 +6,12 @@ namespace mneme::core {
 
 namespace {
 
-constexpr uint64_t kClosed = 0xFFFFFFFFu;
+constexpr uint64_t kTaskBits = 20, kTaskMask = (uint64_t{1} << kTaskBits) - 1;
+
+uint64_t range_bits(uint64_t job, uint64_t first, uint64_t end) {
+  return (job << (2 * kTaskBits)) | (first << kTaskBits) | end;
+}
+
 // About 20 microseconds: longer than the serial work between two parallel sections of a decode step, shorter
 // than a time slice.
 constexpr int kSpins = 400;
@@ -19,8 +24,9 @@ inline void relax() {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int thread_count) : ticket_(kClosed) {
+ThreadPool::ThreadPool(int thread_count) {
   MNEME_CHECK(thread_count >= 1, "thread_count {}", thread_count);
+  ranges_ = std::make_unique<Range[]>(static_cast<size_t>(thread_count));
   for (int i = 1; i < thread_count; ++i) threads_.emplace_back([this, i] { worker(i); });
 }
 
@@ -37,15 +43,20 @@ void ThreadPool::run_raw(int count, Call call, void* context) {
     for (int task = 0; task < count; ++task) call(context, task, 0);
     return;
   }
-  // The last job is done, so no thread holds a task; a late one may still be reading the old fields. Closing
-  // the ticket first makes its exchange fail before it can act on a mixture of old and new.
-  const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-  ticket_.store((job << 32) | kClosed, std::memory_order_seq_cst);
-  count_.store(count, std::memory_order_relaxed);
+  MNEME_CHECK(static_cast<uint64_t>(count) < kTaskMask, "{} tasks", count);
+  // The last job is done: every range is empty and no thread holds a task. A late one may still be reading
+  // the old fields; a range of the new job opens after they are written, so a task taken from it is always
+  // called with them.
+  ++job_number_;
+  count_.store(static_cast<uint32_t>(count), std::memory_order_relaxed);
   call_.store(call, std::memory_order_relaxed);
   context_.store(context, std::memory_order_relaxed);
   done_.store(0, std::memory_order_relaxed);
-  ticket_.store(job << 32, std::memory_order_seq_cst);
+  const auto threads = static_cast<uint64_t>(thread_count()), tasks = static_cast<uint64_t>(count);
+  for (uint64_t t = 0; t < threads; ++t) {
+    ranges_[t].bits.store(range_bits(job_number_, tasks * t / threads, tasks * (t + 1) / threads),
+                          std::memory_order_release);
+  }
   job_.fetch_add(1, std::memory_order_release);
   job_.notify_all();
 
@@ -61,18 +72,30 @@ void ThreadPool::run_raw(int count, Call call, void* context) {
   }
 }
 
-// Takes one task of the current job and does it; false when none is left.
+// Does one task: the thread's own next one, or the last of another's; false when none is left.
 bool ThreadPool::work_on_one(int thread) {
-  uint64_t ticket = ticket_.load(std::memory_order_acquire);
+  const auto own = static_cast<size_t>(thread), threads = static_cast<size_t>(thread_count());
+  if (take(own, true, thread)) return true;
+  for (size_t step = 1; step < threads; ++step) {
+    if (take((own + step) % threads, false, thread)) return true;
+  }
+  return false;
+}
+
+bool ThreadPool::take(size_t owner, bool from_front, int thread) {
+  std::atomic<uint64_t>& range = ranges_[owner].bits;
+  uint64_t bits = range.load(std::memory_order_acquire);
   while (true) {
-    const uint64_t task = ticket & kClosed;
-    if (task == kClosed || task >= static_cast<uint64_t>(count_.load(std::memory_order_acquire)))
-      return false;
+    const uint64_t job = bits >> (2 * kTaskBits), first = (bits >> kTaskBits) & kTaskMask,
+                   end = bits & kTaskMask;
+    if (first >= end) return false;
     const Call call = call_.load(std::memory_order_relaxed);
     void* context = context_.load(std::memory_order_relaxed);
-    if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
-    const auto count = static_cast<uint32_t>(count_.load(std::memory_order_relaxed));
-    call(context, static_cast<int>(task), thread);
+    const uint32_t count = count_.load(std::memory_order_relaxed);
+    const uint64_t left = from_front ? range_bits(job, first + 1, end) : range_bits(job, first, end - 1);
+    if (!range.compare_exchange_weak(bits, left, std::memory_order_acq_rel, std::memory_order_acquire))
+      continue;
+    call(context, static_cast<int>(from_front ? first : end - 1), thread);
     if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) done_.notify_one();
     return true;
   }

@@ -10,9 +10,11 @@
 
 namespace mneme::core {
 
-// Tasks are handed out one at a time from a shared counter, so a thread that the system takes off its core
-// delays only the task it holds; a thread that has not yet woken delays nobody. Waiting spins a few
-// microseconds, then sleeps. run() may be called from one thread at a time and must not be nested.
+// Each thread owns a contiguous range of the tasks and takes them in order, so that neighbouring tasks (rows
+// of one matrix, blocks of one head) stream through one core; a thread that has finished takes from the far
+// end of another's range. A thread that the system takes off its core therefore delays only the task it
+// holds, and one that has not yet woken delays nobody. Waiting spins a few microseconds, then sleeps. run()
+// may be called from one thread at a time and must not be nested.
 class ThreadPool {
  public:
   explicit ThreadPool(int thread_count);
@@ -22,8 +24,8 @@ class ThreadPool {
 
   int thread_count() const { return static_cast<int>(threads_.size()) + 1; }
 
-  // Calls body(task, thread) once for each task in [0, count), thread in [0, thread_count()); returns when
-  // all are done. The body must not throw.
+  // Calls body(task, thread) once for each task in [0, count), count < 2^20, thread in [0, thread_count());
+  // returns when all are done. The body must not throw.
   template <class Body>
   void run(int count, Body&& body) {
     using Plain = std::remove_reference_t<Body>;
@@ -39,11 +41,17 @@ class ThreadPool {
   bool work_on_one(int thread);
   void worker(int thread);
 
-  // High half: number of the job; low half: next task. kClosed in the low half means that the job is being
-  // replaced.
-  std::atomic<uint64_t> ticket_;
+  // The tasks that one thread has left: number of the job (high 24 bits), first (20), end (20). An empty
+  // range is closed.
+  struct alignas(64) Range {
+    std::atomic<uint64_t> bits{0};
+  };
+  bool take(size_t owner, bool from_front, int thread);
+
+  std::unique_ptr<Range[]> ranges_;  // [thread]
+  uint64_t job_number_ = 0;          // of the calling thread alone
   std::atomic<uint32_t> done_{0};
-  std::atomic<int> count_{0};
+  std::atomic<uint32_t> count_{0};
   std::atomic<Call> call_{nullptr};
   std::atomic<void*> context_{nullptr};
   std::atomic<bool> stop_{false};
