@@ -24,8 +24,8 @@ struct MachineLimits {
                                   // measured
 };
 
-// Reads 512 MiB several times with `threads` threads and the kernels in use, the best pass; less than a second in sum. Fails without
-// the memory.
+// Reads 512 MiB several times with `threads` threads and the kernels in use, the best pass; less than a
+// second in sum. Fails without the memory.
 Result<double> measure_read_bandwidth(int threads);
 
 // The product instruction that many-row products stand on, in registers, with `threads` threads: multiplies

@@ -13,9 +13,9 @@ size_t matmul_scratch_bytes() {
 
 namespace {
 
-// A task streams about this many bytes of weights: long enough to hide the hand-out (100 ns against 5 us),
-// short enough that a thread which lost its core holds little.
-constexpr size_t kTaskBytes = 96 << 10;
+// A task streams about this many bytes of weights: 2 us, which is what a section's last task can cost the
+// others, against 50 ns to hand it out.
+constexpr size_t kTaskBytes = 32 << 10;
 // With many rows the weights are not the cost: a task is large enough that activations, read once a task, are
 // not it either.
 constexpr int kTaskTilesManyRows = 16;

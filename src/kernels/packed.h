@@ -11,7 +11,7 @@
 //   F16      f16 [16]
 //   BF16     bf16 [16][2]
 //   Q8_0     d, code + 128 [8 quads][16][4]
-//   Q4_0     d, nibbles [4][16][4]: quad q low, quad q + 4 high     (IQ4_NL the same: codes are table indices)
+//   Q4_0     d, nibbles [4][16][4]: quad q low, quad q + 4 high  (IQ4_NL alike: codes are table indices)
 //   Q4_1     d, m, nibbles
 //   Q5_0     d, bit 4 as u64 [8 quads], nibbles
 //   Q5_1     d, m, bit 4 as u64 [8 quads], nibbles
@@ -22,7 +22,8 @@
 //   Q6_K     d, scales i8 [16][16], nibbles [8 groups], bits 4 and 5 as planes [8 groups][2][16][4]
 //              plane p: 2-bit field f is quad 4p + f
 //   Q2_K     d, dmin, scales [16][16] (low nibble scale, high nibble min), codes as planes [8 groups]
-//   Q3_K     d, scales [8][16] (nibbles: 2p low, 2p + 1 high), scales_high [4][16] (2-bit fields of 4p .. 4p + 3),
+//   Q3_K     d, scales [8][16] (nibbles: 2p low, 2p + 1 high),
+//              scales_high [4][16] (2-bit fields of 4p .. 4p + 3),
 //              bit 2 as u64 [8 groups][8 quads], bits 0 and 1 as planes [8 groups]
 // A u64 mask has bit row * 4 + j for column j of the quad.
 #pragma once

@@ -9,7 +9,7 @@ namespace mneme::model {
 
 namespace {
 
-void embed(const Pass& pass);
+Result<void> embed(const Pass& pass);
 void place(const Pass& pass);
 void attention_layer(const Pass& pass, const LayerWeights& layer, int index);
 void ffn_layer(const Pass& pass, const LayerWeights& layer);
@@ -17,8 +17,8 @@ void head(const Pass& pass, std::span<float> logits);
 
 }  // namespace
 
-void run_forward(const Pass& pass, std::span<float> logits) {
-  embed(pass);
+Result<void> run_forward(const Pass& pass, std::span<float> logits) {
+  if (auto read = embed(pass); !read) return read;
   place(pass);
   for (int i = 0; i < pass.config.layers; ++i) {
     const LayerWeights& layer = pass.weights.layers[static_cast<size_t>(i)];
@@ -26,6 +26,7 @@ void run_forward(const Pass& pass, std::span<float> logits) {
     ffn_layer(pass, layer);
   }
   head(pass, logits);
+  return {};
 }
 
 namespace {
@@ -56,16 +57,19 @@ int first_position(const Chunk& chunk) {
 }
 
 // residual[row] = embedding of the row's token
-void embed(const Pass& pass) {
-  const size_t dim = as_size(pass.config.dim),
-               row_size = *tensor::row_bytes(pass.weights.embedding.type, dim);
-  for_chunks(pass, [&](const Chunk& chunk, size_t first) {
-    for (size_t i = 0; i < chunk.tokens.size(); ++i) {
-      tensor::dequantize(pass.weights.embedding.type,
-                         pass.weights.embedding.bytes.subspan(as_size(chunk.tokens[i]) * row_size, row_size),
-                         pass.scratch.residual.subspan((first + i) * dim, dim));
+Result<void> embed(const Pass& pass) {
+  const size_t dim = as_size(pass.config.dim);
+  const EmbeddingTable& table = pass.weights.embedding;
+  pass.scratch.embedding_row.resize(table.row_bytes);
+  size_t row = 0;
+  for (const Chunk& chunk : pass.chunks) {
+    for (const TokenId token : chunk.tokens) {
+      auto read = table.read_row(token, pass.scratch.embedding_row,
+                                 pass.scratch.residual.subspan(row++ * dim, dim));
+      if (!read) return read;
     }
-  });
+  }
+  return {};
 }
 
 // cos and sin of every row's position, shared by all layers

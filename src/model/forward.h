@@ -27,6 +27,7 @@ struct Scratch {
   std::span<float> gate, up;    // [rows, ffn_dim]
   std::span<float> rope;        // [rows, rope dims]: cos and sin of each row's position
   std::vector<attention::DenseJob> jobs;
+  std::vector<std::byte> embedding_row;  // as in the file
   core::Arena arena;
   kernels::MatmulScratch matmul;
   attention::DenseAttention attention;
@@ -50,6 +51,6 @@ struct Pass {
 
 // Logits of the rows that want them, in chunk order: [rows wanted, vocab_size]. The sequences are extended
 // already.
-void run_forward(const Pass& pass, std::span<float> logits);
+Result<void> run_forward(const Pass& pass, std::span<float> logits);
 
 }  // namespace mneme::model

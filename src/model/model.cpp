@@ -56,19 +56,23 @@ Result<void> Model::forward(std::span<const Chunk> chunks, std::span<float> logi
   MNEME_CHECK(logits.size() == wanted * static_cast<size_t>(state_->config.vocab_size),
               "{} logits for {} rows", logits.size(), wanted);
 
+  // All or nothing: what the chunks before the failing one added is taken back.
+  const auto take_back = [&](size_t count) {
+    for (const Chunk& chunk : chunks.first(count)) {
+      chunk.sequence->truncate(chunk.sequence->token_count() - static_cast<int>(chunk.tokens.size()));
+    }
+  };
   for (size_t i = 0; i < chunks.size(); ++i) {
     auto room = chunks[i].sequence->extend(static_cast<int>(chunks[i].tokens.size()));
     if (room) continue;
-    for (size_t j = 0; j < i; ++j) {  // all or nothing
-      kv::Sequence& sequence = *chunks[j].sequence;
-      sequence.truncate(sequence.token_count() - static_cast<int>(chunks[j].tokens.size()));
-    }
-    return core::pass(room);
+    take_back(i);
+    return room;
   }
-  run_forward({state_->config, state_->weights, state_->rope, *state_->ops, pool, state_->scratch, chunks,
-               static_cast<int>(rows)},
-              logits);
-  return {};
+  auto done = run_forward({state_->config, state_->weights, state_->rope, *state_->ops, pool, state_->scratch,
+                           chunks, static_cast<int>(rows)},
+                          logits);
+  if (!done) take_back(chunks.size());
+  return done;
 }
 
 }  // namespace mneme::model

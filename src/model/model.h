@@ -27,9 +27,8 @@ struct Chunk {
 
 class Model {
  public:
-  // Reads and packs every weight with the pool's threads. The Gguf must outlive the model: token embeddings
-  // are read from its mapping. `progress` (may be empty) is called now and then with the share done, from the
-  // calling thread.
+  // Reads and packs every weight with the pool's threads. Token embeddings stay in the file, which is kept
+  // open. `progress` (may be empty) is called now and then with the share done, from the calling thread.
   static Result<Model> load(const Gguf& file, const kernels::Ops& ops, core::ThreadPool& pool,
                             const std::function<void(double)>& progress);
   ~Model();

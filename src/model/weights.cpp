@@ -111,7 +111,12 @@ Result<void> Plan::rest(Weights& weights) {
   const uint64_t dims[] = {static_cast<uint64_t>(config_.dim), static_cast<uint64_t>(config_.vocab_size)};
   auto embedding = file_.require_tensor("token_embd.weight", dims);
   if (!embedding) return core::pass(embedding);
-  weights.embedding = (*embedding)->view();
+  weights.embedding.type = (*embedding)->type;
+  weights.embedding.offset = (*embedding)->file_offset;
+  weights.embedding.row_bytes = (*embedding)->bytes.size() / static_cast<size_t>(config_.vocab_size);
+  auto part = core::File::open_read(file_.files()[static_cast<size_t>((*embedding)->file)].path());
+  if (!part) return core::pass(part);
+  weights.embedding.file = std::move(*part);
   const bool untied = file_.find_tensor("output.weight") != nullptr;
   if (auto ok = matrix(untied ? "output.weight" : "token_embd.weight", config_.vocab_size, config_.dim,
                        weights.head);
@@ -212,6 +217,13 @@ std::span<const float> load_vector(const TensorInfo& tensor, core::Arena& arena)
 }
 
 }  // namespace
+
+Result<void> EmbeddingTable::read_row(int index, std::span<std::byte> raw, std::span<float> row) const {
+  auto read = file->read_exactly(offset + static_cast<uint64_t>(index) * row_bytes, raw);
+  if (!read) return read;
+  tensor::dequantize(type, raw, row);
+  return {};
+}
 
 Result<Weights> load_weights(const Gguf& file, const Config& config, core::ThreadPool& pool,
                              const std::function<void(double)>& progress) {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "core/arena.h"
+#include "core/file.h"
 #include "core/thread_pool.h"
 #include "kernels/packed.h"
 #include "model/config.h"
@@ -26,13 +28,26 @@ struct LayerWeights {
   kernels::PackedMatrix down;                               // [dim, ffn_dim]
 };
 
+// Token embeddings stay in the file: a token needs one row, which the page cache gives in a microsecond.
+// (Through the mapping each row would pull in 64 KiB of neighbours, and a file cut short by somebody else
+// would end the process instead of failing a read.)
+struct EmbeddingTable {
+  tensor::DType type = tensor::DType::kF32;
+  uint64_t offset = 0;  // of row 0 in `file`
+  size_t row_bytes = 0;
+  std::optional<core::File> file;  // set once loaded
+
+  // row: [dim]; `raw`: [row_bytes]
+  Result<void> read_row(int index, std::span<std::byte> raw, std::span<float> row) const;
+};
+
 struct Weights {
   std::vector<LayerWeights> layers;
-  tensor::MatrixView embedding;        // [vocab_size, dim], rows read from the mapped file
+  EmbeddingTable embedding;            // [vocab_size, dim]
   std::span<const float> output_norm;  // [dim]
   kernels::PackedMatrix head;  // [vocab_size, dim]; the embedding again where the file has no output.weight
   std::vector<float> rope_divisors;  // [rope dims / 2] or empty
-  core::Arena arena;                 // owns everything but the embedding
+  core::Arena arena;                 // owns everything but the embedding table
   uint64_t parameters = 0;           // values in the file's tensors
   uint64_t decode_bytes = 0;         // packed bytes of layers and head
 };

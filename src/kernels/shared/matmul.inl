@@ -198,6 +198,15 @@ Panel panel_at(const Activations& x, int row) {
           x.f32_stride};
 }
 
+inline void write_lanes(const float* from, int lanes, float* to) {
+  if (lanes == 16) {
+    MNEME_UNROLL
+    for (int lane = 0; lane < 16; lane += Simd::kLanes) Simd::store(to + lane, Simd::load(from + lane));
+    return;
+  }
+  for (int lane = 0; lane < lanes; ++lane) to[lane] = from[lane];
+}
+
 // Ops::matmul.
 void vector_matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y,
                    size_t y_stride, void*) {
@@ -219,10 +228,9 @@ void vector_matmul(const PackedMatrix& w, int tile_first, int tile_count, const 
         product(unit, half, panel_at(x, row), x.columns, out);
       }
       const int valid = x.rows - row < rows ? x.rows - row : rows;
-      MNEME_UNROLL
       for (int r = 0; r < valid; ++r) {
-        float* to = y + static_cast<size_t>(row + r) * y_stride + static_cast<size_t>(tile) * 16;
-        for (int lane = 0; lane < lanes; ++lane) to[lane] = out[r * 16 + lane];
+        write_lanes(out + r * 16, lanes,
+                    y + static_cast<size_t>(row + r) * y_stride + static_cast<size_t>(tile) * 16);
       }
       row += rows;
     }
