@@ -13,9 +13,9 @@ size_t matmul_scratch_bytes() {
 
 namespace {
 
-// A task streams about this many bytes of weights: 2 us, which is what a section's last task can cost the
+// A task streams about this many bytes of weights: 4 us, which is what a section's last task can cost the
 // others, against 50 ns to hand it out.
-constexpr size_t kTaskBytes = 32 << 10;
+constexpr size_t kTaskBytes = 64 << 10;
 // With many rows the weights are not the cost: a task is large enough that activations, read once a task, are
 // not it either.
 constexpr int kTaskTilesManyRows = 16;
