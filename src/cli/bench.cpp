@@ -7,6 +7,8 @@
 #include "cli/options.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
+#include "mneme/inspect.h"
+#include "mneme/machine.h"
 
 namespace mneme::cli {
 
@@ -56,30 +58,38 @@ std::string row_text(const BenchRow& row) {
                 share.c_str(), bytes_text(row.rss_bytes).c_str(), fill_name(row));
 }
 
+Result<MachineLimits> measure_limits(int threads) {
+  auto bandwidth = measure_read_bandwidth(threads);
+  if (!bandwidth) return tl::unexpected(bandwidth.error());
+  auto peak = measure_matmul_peak(threads);
+  if (!peak) return tl::unexpected(peak.error());
+  return MachineLimits{.read_bytes_per_s = *bandwidth, .matmul_flops_per_s = *peak};
+}
+
 int bench(BenchArguments& arguments) {
   if (arguments.plan.prefill_tokens == 0 && arguments.plan.decode_tokens == 0) {
     return wrong_usage("-p 0 -n 0 leaves nothing to measure");
   }
   arguments.plan.fill_by_repeat = arguments.fill == "repeat";
+  // A file that is no model fails before anything is measured; the limits come before the weights are loaded,
+  // so that the memory they are measured in never stands beside them.
+  if (auto file = inspect(arguments.model.path); !file) return fail(file.error());
+  auto limits = measure_limits(arguments.model.threads > 0 ? arguments.model.threads : usable_cpus());
+  if (!limits) return fail(limits.error());
   auto engine = open_engine(arguments.model);
   if (!engine) return fail(engine.error());
-  auto bandwidth = measure_read_bandwidth((*engine)->info().threads);
-  if (!bandwidth) return fail(bandwidth.error());
-  auto peak = measure_matmul_peak((*engine)->info().threads);
-  if (!peak) return fail(peak.error());
-  const MachineLimits limits{.read_bytes_per_s = *bandwidth, .matmul_flops_per_s = *peak};
 
   Output output;
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   Progress progress;
   const auto on_row = [&](const BenchRow& row) {
     progress.clear();
-    if (!arguments.json && rows.empty()) output.write(header_text(**engine, limits));
+    if (!arguments.json && rows.empty()) output.write(header_text(**engine, *limits));
     if (!arguments.json) output.write(row_text(row));
     rows.push_back(row_json(row));
   };
   const auto on_work = [&](const std::string& work) { progress.show(work); };
-  auto done = measure(**engine, arguments.plan, limits, on_row, on_work);
+  auto done = measure(**engine, arguments.plan, *limits, on_row, on_work);
   progress.clear();
   if (!done) return fail(done.error());
   if (arguments.json) output.write(json_text({{"rows", rows}}));
