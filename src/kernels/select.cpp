@@ -19,12 +19,14 @@ bool ask_for_tiles() {
   return ::syscall(SYS_arch_prctl, kArchReqXcompPerm, kTileData) == 0;
 }
 
-// What compilers' __builtin_cpu_supports does not know everywhere: CPUID leaf 7.
-struct Leaf7 {
-  bool avx512_bf16 = false, amx_bf16 = false;
+// What some compilers' __builtin_cpu_supports does not know. The operating system's part is asked there, with
+// AVX2 and AVX-512F.
+struct MoreFeatures {
+  bool f16c = false, avx512_bf16 = false, amx_bf16 = false;
 
-  Leaf7() {
+  MoreFeatures() {
     unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid(1, &a, &b, &c, &d)) f16c = (c & (1u << 29)) != 0;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
     amx_bf16 = (d & (1u << 22)) != 0 && (d & (1u << 24)) != 0;  // AMX-BF16 and AMX-TILE
     if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) avx512_bf16 = (a & (1u << 5)) != 0;
@@ -32,14 +34,15 @@ struct Leaf7 {
 };
 
 bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && MoreFeatures().f16c &&
          __builtin_cpu_supports("bmi2");
 }
 
 bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi") && Leaf7().avx512_bf16;
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi") &&
+         MoreFeatures().avx512_bf16;
 }
 
 }  // namespace
@@ -50,7 +53,7 @@ std::vector<const Ops*> available_ops() {
   all.push_back(&avx2_ops());
   if (!has_avx512()) return all;
   all.push_back(&avx512_ops());
-  if (Leaf7().amx_bf16 && ask_for_tiles()) all.push_back(&amx_ops());
+  if (MoreFeatures().amx_bf16 && ask_for_tiles()) all.push_back(&amx_ops());
   return all;
 }
 
