@@ -174,8 +174,8 @@ TEST_F(Cli, AFullCacheKeepsTheTextAndFails) {
 }
 
 TEST_F(Cli, AClosedPipeEndsItCleanly) {
-  const std::string command =
-      std::string(MNEME_BINARY) + " run -m " + kModel + " -p x -n -1 --ignore-eos --seed 1";
+  const std::string command = std::string(MNEME_BINARY) + " run -m " + kModel +
+                              " -p x -n -1 --ignore-eos --seed 1";
   const Outcome outcome = shell("sh -c '(" + command + "; echo status $? >&2) | head -c 10 > /dev/null'");
   EXPECT_NE(outcome.err.find("status 1"), std::string::npos) << outcome.err;
   EXPECT_NE(outcome.err.find("Broken pipe"), std::string::npos) << outcome.err;
@@ -185,8 +185,8 @@ TEST_F(Cli, AClosedPipeEndsItCleanly) {
 }
 
 TEST_F(Cli, CtrlCEndsWithTheSummary) {
-  const std::string command =
-      std::string(MNEME_BINARY) + " run -m " + kModel + " -p x -n -1 --ignore-eos --seed 1";
+  const std::string command = std::string(MNEME_BINARY) + " run -m " + kModel +
+                              " -p x -n -1 --ignore-eos --seed 1";
   // A shell's background job ignores SIGINT: env puts it back.
   const Outcome outcome = shell("env --default-signal=INT " + command +
                                 " > /dev/null & pid=$!; sleep 1; kill -INT $pid; wait $pid");
@@ -283,6 +283,25 @@ TEST_F(Cli, InspectShowsTheFile) {
   const Outcome text = mneme("inspect " + kModel);
   EXPECT_EQ(text.status, 0);
   EXPECT_NE(text.out.find("token_embd.weight"), std::string::npos);
+}
+
+TEST_F(Cli, BadIdsLeaveTheOldLogitsAlone) {
+  const std::string tokens = write("ids", "1 2 512\n");
+  const std::string kept = write("kept", "old contents");
+  expect_failure("logits -m " + kModel + " --tokens " + tokens + " --out " + kept, 1,
+                 "outside the vocabulary");
+  EXPECT_EQ(read_file(kept), "old contents");
+}
+
+TEST_F(Cli, LogitsGoToStandardOutput) {
+  const std::string tokens = write("ids", "1 2 3\n");
+  const Outcome done = mneme("logits -m " + kModel + " --tokens " + tokens + " --out -");
+  EXPECT_EQ(done.status, 0) << done.err;
+  EXPECT_EQ(done.out.size(), size_t{3} * 512 * sizeof(float));
+}
+
+TEST_F(Cli, BiasForATokenThatIsNotThereFails) {
+  expect_failure("run -m " + kModel + " -p x -n 1 --logit-bias 512=1", 1, "vocabulary");
 }
 
 }  // namespace

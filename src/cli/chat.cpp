@@ -126,6 +126,9 @@ int talk(Engine& engine, const ChatArguments& arguments) {
       output.write("\n");
       if (interactive) note(summary_text(engine, *report));
       if (report->reason == StopReason::kFull) note("stopped early: " + report->message);
+      // Nobody is there to go on: a script's conversation ends with the interrupt, or with its memory.
+      if (!interactive && report->reason == StopReason::kFull) return kFailed;
+      if (!interactive && report->reason == StopReason::kCancelled) break;
     }
   }
   return output.ok() ? kDone : fail(output.error());
@@ -142,8 +145,8 @@ int chat(const ChatArguments& arguments) {
 void add_chat(CLI::App& app, int& status) {
   auto arguments = std::make_shared<ChatArguments>();
   arguments->generate.tokens_max = -1;
-  CLI::App& verb =
-      *app.add_subcommand("chat", "a conversation, one line a turn, on the terminal or from a pipe");
+  CLI::App& verb = *app.add_subcommand("chat",
+                                       "a conversation, one line a turn, on the terminal or from a pipe");
   add_model_options(verb, arguments->model);
   verb.add_option("--system", arguments->system, "what the model is told before the conversation");
   verb.add_option("-n,--tokens", arguments->generate.tokens_max,

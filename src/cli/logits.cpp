@@ -24,7 +24,9 @@ struct LogitsArguments {
 };
 
 struct CloseFile {
-  void operator()(std::FILE* file) const { std::fclose(file); }
+  void operator()(std::FILE* file) const {
+    if (file != stdout) std::fclose(file);
+  }
 };
 
 int logits(const LogitsArguments& arguments) {
@@ -36,8 +38,17 @@ int logits(const LogitsArguments& arguments) {
   auto engine = open_engine(arguments.model);
   if (!engine) return fail(engine.error());
 
+  // Before the file is touched: a bad id must not cost what was in it.
+  const int vocab_size = (*engine)->info().vocab_size;
+  for (const TokenId token : *tokens) {
+    if (token >= 0 && token < vocab_size) continue;
+    return fail({format("%s: token %d is outside the vocabulary of %d", arguments.tokens_path.c_str(), token,
+                        vocab_size)});
+  }
+
   const auto cannot_write = [&] { return fail({arguments.out_path + ": " + std::strerror(errno)}); };
-  std::unique_ptr<std::FILE, CloseFile> file(std::fopen(arguments.out_path.c_str(), "wb"));
+  std::unique_ptr<std::FILE, CloseFile> file(
+      arguments.out_path == "-" ? stdout : std::fopen(arguments.out_path.c_str(), "wb"));
   if (!file) return cannot_write();
   auto session = (*engine)->new_session();
   Progress progress;
@@ -57,13 +68,13 @@ int logits(const LogitsArguments& arguments) {
 
 void add_logits(CLI::App& app, int& status) {
   auto arguments = std::make_shared<LogitsArguments>();
-  CLI::App& verb =
-      *app.add_subcommand("logits", "the logits after each of some tokens, for comparing runtimes");
+  CLI::App& verb = *app.add_subcommand("logits",
+                                       "the logits after each of some tokens, for comparing runtimes");
   add_model_options(verb, arguments->model);
   verb.add_option("--tokens", arguments->tokens_path, "file of token ids as text; -: standard input")
       ->required();
   verb.add_option("--out", arguments->out_path,
-                  "raw little-endian f32, one row of the vocabulary's size a token")
+                  "raw little-endian f32, one row of the vocabulary's size a token; -: standard output")
       ->required();
   verb.add_flag("--decode", arguments->decode, "evaluate one token at a time");
   verb.callback([arguments, &status] { status = logits(*arguments); });

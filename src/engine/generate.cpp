@@ -32,6 +32,16 @@ Result<void> check_prompt_fits(const Engine& engine, const Session& session) {
               session.pending(), (needed >> 20) + 1, left >> 20);
 }
 
+Result<void> check_bias(const Engine& engine, const SamplingOptions& sampling) {
+  const int vocab_size = engine.info().vocab_size;
+  for (const auto& [token, bias] : sampling.logit_bias) {
+    if (token < 0 || token >= vocab_size) {
+      return fail("logit bias {} for token {}: the vocabulary has {} tokens", bias, token, vocab_size);
+    }
+  }
+  return {};
+}
+
 // Sees to it that there are logits to sample from once nothing is pending: after truncate() there are none.
 Result<void> ensure_logits(Session& session) {
   if (session.tokens().empty()) return fail("the prompt is empty: there is nothing to go on from");
@@ -136,6 +146,8 @@ Result<GenerateReport> generate(Engine& engine, Session& session, const Generate
   if (!ready) return pass(ready);
   auto fits = check_prompt_fits(engine, session);
   if (!fits) return pass(fits);
+  auto known = check_bias(engine, options.sampling);
+  if (!known) return pass(known);
 
   GenerateReport report;
   report.prompt_tokens = session.pending();
