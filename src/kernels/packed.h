@@ -33,7 +33,6 @@
 #include <span>
 
 #include "tensor/dtype.h"
-#include "tensor/view.h"
 
 namespace mneme::kernels {
 

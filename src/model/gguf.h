@@ -16,7 +16,6 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "tensor/dtype.h"
-#include "tensor/view.h"
 
 namespace mneme::model {
 
@@ -61,7 +60,6 @@ struct TensorInfo {
 
   uint64_t columns() const { return dims[0]; }
   uint64_t rows() const;  // product of the other dims
-  tensor::MatrixView view() const { return {type, rows(), columns(), bytes}; }
 };
 
 // Thread safe once open. Views live as long as the Gguf; moving it keeps them valid.

@@ -104,7 +104,7 @@ void expect_everything(const Gguf& file) {
   EXPECT_EQ(a.columns(), 3u);
   EXPECT_EQ(a.rows(), 2u);
   std::vector<float> values(6);
-  tensor::dequantize(a.type, a.view().bytes, values);
+  tensor::dequantize(a.type, a.bytes, values);
   EXPECT_EQ(values, (std::vector<float>{1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(file.find_tensor("c")->rows(), 24u);
   values.resize(32);

@@ -5,11 +5,9 @@
 //   convert.h     scalar f16/bf16 <-> f32
 //   blocks.h      the block formats as structs, and their packed scales
 //   dequantize.h  rows of any type to f32, written to be read: the oracle for every packed kernel
-//   view.h        MatrixView: rows x columns of a type, somewhere in memory
 #pragma once
 
 #include "tensor/blocks.h"
 #include "tensor/convert.h"
 #include "tensor/dequantize.h"
 #include "tensor/dtype.h"
-#include "tensor/view.h"

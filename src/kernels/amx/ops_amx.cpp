@@ -406,7 +406,6 @@ void attend_tile(const AttendTask& task, int row) {
 }
 
 void attend(const AttendTask& task) {
-  if (task.head_dim % Simd::kLanes != 0) return scalar_ops().attend(task);
   int row = 0;
   if (task.head_dim % 32 == 0 && task.rows >= 16) {
     const TileState tiles_on;

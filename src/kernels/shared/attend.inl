@@ -3,6 +3,7 @@
 // kRows queries before the next is.
 #pragma once
 
+#include "kernels/backends.h"
 #include "kernels/shared/groups.inl"
 #include "kernels/shared/rows.inl"
 
@@ -175,8 +176,9 @@ inline void attend_block(const AttendTask& task, const AttendScratch& s, int blo
                     task.out + row * task.head_dim);
 }
 
-// Ops::attend; head_dim a multiple of kLanes.
+// Ops::attend. Heads that do not fill whole vectors are rare: the oracle serves them.
 void vector_attend(const AttendTask& task) {
+  if (task.head_dim % Simd::kLanes != 0) return scalar_ops().attend(task);
   const AttendScratch s = attend_scratch(task);
   const int pairs = task.head_dim / 2;
   int limit_max = 0;
