@@ -8,7 +8,7 @@ need="" wish=""
 for job; do
   case $job in
     build) need="$need g++ cmake ninja-build ccache pkg-config libfmt-dev libcli11-dev nlohmann-json3-dev
-                 libexpected-dev libpcre2-dev libxxhash-dev libgtest-dev" ;;
+                 libexpected-dev libpcre2-dev libxxhash-dev libicu-dev libgtest-dev" ;;
     test)  command -v node >/dev/null && command -v npm >/dev/null || wish="nodejs npm" ;;
     bench) need="$need libbenchmark-dev" ;;
     fuzz)  need="$need clang libclang-rt-14-dev" ;;

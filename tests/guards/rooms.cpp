@@ -19,8 +19,10 @@ struct ThirdParty {
 constexpr ThirdParty kThirdParty[] = {
     {"fmt/", "core"},     {"xxhash.h", "core"}, {"pcre2.h", "model"}, {"CLI/", "cli"},
     {"nlohmann/", "cli"}, {"tl/", "mneme"},     {"gtest/", "test"},   {"gmock/", "test"},
-    {"benchmark/", "bench"},
+    {"benchmark/", "bench"}, {"unicode/", "engram"}, {"torch/", "train"}, {"ATen/", "train"}, {"c10/", "train"},
 };
+// The programs' options: rooms that hold a main().
+constexpr ThirdParty kPrograms[] = {{"CLI/", "corpus"}, {"CLI/", "train"}};
 
 // Headers of the C library, POSIX, Linux and the compiler; the C++ library's have neither dot nor slash.
 bool is_system_header(std::string_view name) {
@@ -91,7 +93,10 @@ std::optional<std::string> why_angled_is_wrong(const SourceFile& file, const std
                                            [&](const ThirdParty& x) { return name.starts_with(x.prefix); });
   if (known == std::end(kThirdParty))
     return "<" + name + ">: a new dependency; name its room in tests/guards/rooms.cpp";
-  if (known->room == room_of(file.path)) return std::nullopt;
+  const std::string room = room_of(file.path);
+  if (known->room == room) return std::nullopt;
+  const auto is_this = [&](const ThirdParty& x) { return name.starts_with(x.prefix) && x.room == room; };
+  if (std::ranges::any_of(kPrograms, is_this)) return std::nullopt;
   if (known->room == "test" && is_test(file.path)) return std::nullopt;
   return "<" + name + "> belongs to " + std::string(known->room);
 }

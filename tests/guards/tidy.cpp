@@ -17,8 +17,8 @@ size_t code_points(std::string_view text) {
 
 bool is_library(std::string_view path) {
   if (path.starts_with("include/")) return true;
-  return path.starts_with("src/") && !path.starts_with("src/cli/") && path != "src/core/error.cpp" &&
-         !is_test(path);
+  return path.starts_with("src/") && !path.starts_with("src/cli/") && !path.ends_with("/main.cpp") &&
+         !path.starts_with("src/train/command_") && path != "src/core/error.cpp" && !is_test(path);
 }
 
 

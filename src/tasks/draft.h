@@ -1,0 +1,68 @@
+// What every task's generator works on: the request, the source, the generator of numbers, and the sample so
+// far.
+#pragma once
+
+#include <algorithm>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+
+#include "tasks/tasks.h"
+
+namespace mneme::tasks {
+
+struct Draft {
+  const Request& request;
+  const TextSource& source;
+  core::Rng& rng;
+  Sample sample;
+  std::unordered_set<std::string> used;  // keys and values already given out in this sample
+
+  bool english() const { return request.language == Language::kEnglish; }
+  bool train() const { return request.split == Split::kTrain; }
+  // No more than kQuestionsMax: each may cost a pass over the context.
+  size_t questions() const { return static_cast<size_t>(std::clamp(request.questions, 1, kQuestionsMax)); }
+  size_t below(size_t count) {
+    return count <= UINT32_MAX ? rng.next_below(static_cast<uint32_t>(count))
+                               : static_cast<size_t>(rng.next_unit() * static_cast<double>(count));
+  }
+  size_t between(size_t low, size_t high) { return low + below(high - low + 1); }  // both ends included
+  bool chance(float probability) { return rng.next_unit() < probability; }
+  template <class Range>
+  decltype(auto) any_of(const Range& range) {
+    return range[below(std::size(range))];
+  }
+  // A question (in front of the first one stands the context) and its answer.
+  void ask(std::string question, std::string answer, Range evidence = {});
+};
+
+inline void Draft::ask(std::string question, std::string answer, Range evidence) {
+  sample.turns.push_back({Role::kUser, std::move(question), {}});
+  sample.turns.push_back({Role::kAssistant, std::move(answer), evidence});
+}
+
+using Fields = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+// The wording with each {name} replaced by its field; a name that fields lacks stays as it is.
+std::string fill(std::string_view wording, Fields fields);
+
+// The generators; tasks.cpp has the table.
+void make_passkey(Draft& draft);
+void make_multi_needle(Draft& draft);
+void make_key_value(Draft& draft);
+void make_paraphrase(Draft& draft);
+void make_quote_line(Draft& draft);
+void make_copy(Draft& draft);
+void make_symbol_definition(Draft& draft);
+void make_variable_tracking(Draft& draft);
+void make_frequent_words(Draft& draft);
+void make_extraction(Draft& draft);
+void make_tool_call(Draft& draft);
+void make_fill_in_middle(Draft& draft);
+void make_svg(Draft& draft);
+void make_grounded(Draft& draft);
+
+}  // namespace mneme::tasks

@@ -1,0 +1,82 @@
+// extraction: a record in prose, asked for as JSON with given keys.
+#include <string>
+#include <vector>
+
+#include "tasks/haystack.h"
+#include "tasks/json.h"
+#include "tasks/schemas.h"
+#include "tasks/values.h"
+#include "tasks/wordings.h"
+
+namespace mneme::tasks {
+namespace {
+
+constexpr size_t kAnswerMax = 120;
+
+struct Entity {
+  const Schema* schema;
+  std::vector<FieldValue> values;  // one a field
+};
+
+Entity make_entity(Draft& draft, const Schema& schema) {
+  Entity entity{&schema, {}};
+  for (const SchemaField& field : schema.fields) {
+    const bool subject = entity.values.empty();
+    FieldValue value = any_field(draft, field.type);
+    if (subject) value.text = fresh(draft, [&] { return any_field(draft, field.type).text; });
+    entity.values.push_back(std::move(value));
+  }
+  return entity;
+}
+
+std::string prose_of(Draft& draft, const Entity& entity) {
+  const auto& v = entity.values;
+  return fill(draft.any_of(entity.schema->sentences),
+              {{"a", v[0].text}, {"b", v[1].text}, {"c", v[2].text}, {"d", v[3].text}});
+}
+
+void ask_for(Draft& draft, const Entity& entity, Range evidence) {
+  // Two to four of the fields in random order; fewer where the answer would be long.
+  std::vector<size_t> order = {0, 1, 2, 3};
+  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[draft.below(i)]);
+  order.resize(draft.between(2, 4));
+  std::string keys, answer;
+  for (const size_t i : order) {
+    const std::string key(draft.any_of(entity.schema->fields[i].keys));
+    const std::string member = quoted_json(key) + ": " + json_of(entity.values[i]);
+    if (!answer.empty() && answer.size() + member.size() + 3 > kAnswerMax) break;
+    keys += (keys.empty() ? "" : draft.english() ? ", " : "、") + key;
+    answer += (answer.empty() ? "{" : ", ") + member;
+  }
+  answer += '}';
+  const std::string_view wording = any_wording(draft, Slot::kExtractQuestion);
+  draft.ask(fill(wording, {{"subject", entity.values[0].text}, {"keys", keys}}), answer, evidence);
+}
+
+}  // namespace
+
+void make_extraction(Draft& draft) {
+  std::vector<Entity> entities;
+  std::vector<Record> records;
+  const size_t count = std::min(draft.questions(), draft.request.context_bytes / 40 + 1);
+  const Schema& main = draft.any_of(schemas(draft.request.language, draft.request.split));
+  draft.sample.form = main.id;
+  for (size_t i = 0; i < count; ++i) {
+    const Schema& own = draft.chance(0.6f)
+                            ? main
+                            : draft.any_of(schemas(draft.request.language, draft.request.split));
+    entities.push_back(make_entity(draft, own));
+    records.push_back({prose_of(draft, entities.back()), true});
+    // A record of the same schema that is not asked.
+    if (draft.chance(0.5f)) {
+      entities.push_back(make_entity(draft, own));
+      records.push_back({prose_of(draft, entities.back()), false});
+    }
+  }
+  bury(draft, records, {.before = any_preamble(draft), .own_lines = draft.chance(0.5f)});
+  for (size_t i = 0; i < records.size(); ++i) {
+    if (records[i].asked && records[i].kept) ask_for(draft, entities[i], records[i].range);
+  }
+}
+
+}  // namespace mneme::tasks

@@ -1,0 +1,131 @@
+// tool_call: schemas of tools in the context, a request in words, the call as JSON.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "tasks/haystack.h"
+#include "tasks/json.h"
+#include "tasks/schemas.h"
+#include "tasks/values.h"
+#include "tasks/wordings.h"
+
+namespace mneme::tasks {
+namespace {
+
+struct Tool {
+  std::string name;   // "book_flight"
+  std::string about;  // "book a flight", "预订航班"
+  std::vector<ToolParameter> parameters;
+};
+
+struct ToolFormat {
+  std::string_view id;
+  std::string_view tool;       // {name} {about} {parameters}
+  std::string_view parameter;  // {name} {type} {about}
+  std::string_view separator;
+};
+
+constexpr ToolFormat kFormats[] = {
+    {"openai",
+     "{\"type\": \"function\", \"function\": {\"name\": \"{name}\", \"description\": \"{about}\", "
+     "\"parameters\": "
+     "{\"type\": \"object\", \"properties\": {{parameters}}}}}",
+     "\"{name}\": {\"type\": \"{type}\", \"description\": \"{about}\"}", ", "},
+    {"compact", "{\"name\":\"{name}\",\"description\":\"{about}\",\"parameters\":{{parameters}}}",
+     "\"{name}\":{\"type\":\"{type}\"}", ","},
+    {"signature", "{name}({parameters}): {about}", "{name}: {type}", ", "},
+    {"list", "- {name}: {about}\n{parameters}", "    {name} ({type}): {about}", "\n"},
+};
+constexpr ToolFormat kFormatsHeldOut[] = {
+    {"xml", "<tool name=\"{name}\" about=\"{about}\">{parameters}</tool>",
+     "<arg name=\"{name}\" type=\"{type}\"/>", ""},
+    {"python", "def {name}({parameters}):  # {about}", "{name}: \"{type}\"", ", "},
+};
+
+std::string about_of(const ToolWord& verb, const ToolWord& object, bool english) {
+  if (english) return std::string(verb.english) + ' ' + std::string(object.english);
+  return std::string(verb.chinese) + std::string(object.chinese);
+}
+
+// Every tool of the split in random order: verbs and objects meet once each.
+std::vector<Tool> make_tools(Draft& draft, size_t count) {
+  std::vector<Tool> tools;
+  const auto parameters = tool_parameters(draft.request.split);
+  for (const ToolWord& verb : tool_verbs(draft.request.split)) {
+    for (const ToolWord& object : tool_objects(draft.request.split)) {
+      tools.push_back({std::string(verb.name) + '_' + std::string(object.name),
+                       about_of(verb, object, draft.english()),
+                       {}});
+    }
+  }
+  for (size_t i = tools.size(); i > 1; --i) std::swap(tools[i - 1], tools[draft.below(i)]);
+  if (tools.size() > count) tools.resize(count);
+  for (Tool& tool : tools) {
+    const size_t wanted = draft.between(1, 3);
+    while (tool.parameters.size() < wanted) {
+      const ToolParameter& one = draft.any_of(parameters);
+      const auto same = [&](const ToolParameter& other) { return other.name == one.name; };
+      if (std::none_of(tool.parameters.begin(), tool.parameters.end(), same)) tool.parameters.push_back(one);
+    }
+  }
+  return tools;
+}
+
+std::string render(const Draft& draft, const ToolFormat& format, const Tool& tool) {
+  std::string parameters;
+  for (const ToolParameter& one : tool.parameters) {
+    if (!parameters.empty()) parameters += format.separator;
+    const std::string_view about = draft.english() ? one.about_english : one.about_chinese;
+    parameters += fill(format.parameter, {{"name", one.name}, {"type", one.type}, {"about", about}});
+  }
+  return fill(format.tool, {{"name", tool.name}, {"about", tool.about}, {"parameters", parameters}}) + '\n';
+}
+
+void ask_for(Draft& draft, const Tool& tool, Range evidence) {
+  std::string said, arguments;
+  for (const ToolParameter& one : tool.parameters) {
+    const FieldValue value = any_field(draft, one.values);
+    const std::string_view about = draft.english() ? one.about_english : one.about_chinese;
+    if (!said.empty()) said += draft.english() ? ", " : "，";
+    std::string in_words = value.text;
+    if (one.values == FieldType::kFlag && !draft.english()) in_words = value.text == "true" ? "开" : "关";
+    if (one.values == FieldType::kFlag && draft.english()) in_words = value.text == "true" ? "on" : "off";
+    said += fill(any_wording(draft, Slot::kToolArgument), {{"name", about}, {"value", in_words}});
+    arguments += (arguments.empty() ? "" : ", ") + quoted_json(one.name) + ": " + json_of(value);
+  }
+  const std::string answer = "{\"name\": " + quoted_json(tool.name) + ", \"arguments\": {" + arguments + "}}";
+  draft.ask(fill(any_wording(draft, Slot::kToolQuestion), {{"what", tool.about}, {"arguments", said}}),
+            answer, evidence);
+}
+
+}  // namespace
+
+void make_tool_call(Draft& draft) {
+  const ToolFormat& format = draft.train() ? draft.any_of(kFormats) : draft.any_of(kFormatsHeldOut);
+  draft.sample.form = format.id;
+  // Long contexts: a list of up to 64 tools in noise. Short ones: as many as there is room for.
+  const size_t all = draft.request.context_bytes;
+  std::vector<Tool> tools = make_tools(draft, std::max<size_t>(draft.questions(), draft.between(2, 64)));
+  std::string list = std::string(any_wording(draft, Slot::kToolPreamble)) + '\n';
+  std::vector<Range> ranges;
+  for (const Tool& tool : tools) {
+    const std::string text = render(draft, format, tool);
+    if (list.size() + text.size() + 8 > all) break;
+    ranges.push_back({list.size(), list.size() + text.size()});
+    list += text;
+  }
+  std::vector<Record> records = {{list, true}};
+  // Programs put the tools first; somewhere else they are a record like others.
+  if (draft.chance(0.6f)) records[0].place = 0.0;
+  bury(draft, records, {});
+  if (!records[0].kept) return;
+  const size_t offset = records[0].range.begin;
+  const Request any_depth{.questions = draft.request.questions};  // the list lies at the depth, its tools do
+                                                                  // not
+  Draft chooser{any_depth, draft.source, draft.rng, {}, {}};
+  for (const size_t i : choose_asked(chooser, ranges.size(), draft.questions())) {
+    ask_for(draft, tools[i], {ranges[i].begin + offset, ranges[i].end + offset});
+  }
+}
+
+}  // namespace mneme::tasks

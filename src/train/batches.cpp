@@ -1,0 +1,181 @@
+#include "train/batches.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace mneme::train {
+
+namespace {
+
+using model::TokenId;
+using tasks::Language;
+
+// A stream for each (seed, batch, row): nearby numbers must not give nearby streams.
+uint64_t mixed(uint64_t seed, uint64_t number, uint64_t row) {
+  uint64_t x = seed * 0x9E3779B97F4A7C15ull + number * 0xBF58476D1CE4E5B9ull + row * 0x94D049BB133111EBull +
+               1;
+  x ^= x >> 31;
+  x *= 0xD6E8FEB86659FD93ull;
+  return x ^ (x >> 32);
+}
+
+double unit(core::Rng& rng) { return static_cast<double>(rng.next_unit()); }
+
+}  // namespace
+
+// tokens[i] is learned with weights[i] from the tokens before it.
+struct RowMaker::Row {
+  size_t limit;  // T + 1
+  std::vector<TokenId> tokens;
+  std::vector<float> weights;
+  size_t room() const { return limit - tokens.size(); }
+  void push(TokenId token, double weight) {
+    if (tokens.size() == limit) return;
+    tokens.push_back(token);
+    weights.push_back(static_cast<float>(weight));
+  }
+};
+
+RowMaker::RowMaker(const model::Tokenizer& tokenizer, const tasks::TextSource& text, RowOptions options)
+    : tokenizer_(tokenizer), text_(text), options_(std::move(options)) {
+  core::Rng rng(1);
+  for (const Language language : {Language::kEnglish, Language::kChinese}) {
+    const tasks::Document document = text_.pick(rng, tasks::TextKind::kProse, language);
+    const std::string_view part = document.text.substr(0, 20000);
+    const size_t count = tokenizer_.encode(part, {false, false}).size();
+    if (count > 0)
+      bytes_per_token_[static_cast<size_t>(language)] = static_cast<double>(part.size()) /
+                                                        static_cast<double>(count);
+  }
+  marks_ = find_marks(tokenizer_);
+}
+
+RowMaker::Marks RowMaker::find_marks(const model::Tokenizer& tokenizer) {
+  const auto find = [&](const char* name) {
+    const auto token = tokenizer.find_token(name);
+    MNEME_CHECK(token.has_value(), "the vocabulary has no {}", name);
+    return *token;
+  };
+  return {find("<|endoftext|>"),  find("<|im_start|>"),   find("<|im_end|>"),
+          find("<|fim_prefix|>"), find("<|fim_suffix|>"), find("<|fim_middle|>")};
+}
+
+Batch RowMaker::make(uint64_t seed, uint64_t number, int rows) const {
+  const int64_t tokens = options_.tokens;
+  Batch batch{torch::empty({rows, tokens}, torch::kInt64), torch::empty({rows, tokens}, torch::kInt64),
+              torch::empty({rows, tokens}, torch::kFloat32)};
+  for (int i = 0; i < rows; ++i) {
+    core::Rng rng(mixed(seed, number, static_cast<uint64_t>(i)));
+    Row row{static_cast<size_t>(tokens) + 1, {}, {}};
+    fill(row, rng);
+    for (int64_t t = 0; t < tokens; ++t) {
+      const auto at = static_cast<size_t>(t);
+      batch.tokens.data_ptr<int64_t>()[i * tokens + t] = row.tokens[at];
+      batch.targets.data_ptr<int64_t>()[i * tokens + t] = row.tokens[at + 1];
+      batch.weights.data_ptr<float>()[i * tokens + t] = row.weights[at + 1];
+    }
+  }
+  return batch;
+}
+
+void RowMaker::fill(Row& row, core::Rng& rng) const {
+  const bool plain = unit(rng) >= options_.task_share;
+  while (row.room() > 0) {
+    if (plain || row.room() < 96) {
+      add_text(row, rng, options_.text_weight);
+    } else {
+      add_sample(row, rng);
+    }
+  }
+}
+
+tasks::TaskKind RowMaker::draw_task(core::Rng& rng) const {
+  if (options_.mixture.empty()) {
+    const auto all = tasks::all_tasks();
+    return all[rng.next_below(static_cast<uint32_t>(all.size()))];
+  }
+  double sum = 0;
+  for (const auto& [task, weight] : options_.mixture) sum += weight;
+  double left = unit(rng) * sum;
+  for (const auto& [task, weight] : options_.mixture) {
+    left -= weight;
+    if (left < 0) return task;
+  }
+  return options_.mixture.back().first;
+}
+
+void RowMaker::add_tokens(Row& row, std::string_view text, double weight) const {
+  for (const TokenId token : tokenizer_.encode(text, {false, false})) row.push(token, weight);
+}
+
+// One sample that ends within the row; a piece of text where none fits.
+void RowMaker::add_sample(Row& row, core::Rng& rng) const {
+  tasks::Request request;
+  request.split = options_.split;
+  request.language = unit(rng) < options_.chinese_share ? Language::kChinese : Language::kEnglish;
+  // Half of the contexts take all the room, half are shorter.
+  double share = 0.9 * (rng.next_below(2) == 0 ? 1.0 : std::exp(-2.5 * unit(rng)));
+  const tasks::TaskKind task = draw_task(rng);
+  for (int attempt = 0; attempt < 6; ++attempt, share *= 0.7) {
+    const double tokens = share * static_cast<double>(row.room());
+    request.questions = std::clamp(static_cast<int>(tokens / 64), 1, options_.questions_max);
+    const double for_context = std::max(32.0, tokens - 24.0 * request.questions);
+    request.context_bytes = static_cast<size_t>(
+        for_context * bytes_per_token_[static_cast<size_t>(request.language)] * 0.8);
+    const tasks::Sample sample = tasks::generate(task, request, text_, rng);
+    if (sample.turns.empty()) continue;
+    Row copy{row.room(), {}, {}};
+    if (!add_turns(copy, sample)) continue;
+    row.tokens.insert(row.tokens.end(), copy.tokens.begin(), copy.tokens.end());
+    row.weights.insert(row.weights.end(), copy.weights.begin(), copy.weights.end());
+    return;
+  }
+  add_text(row, rng, options_.text_weight);
+}
+
+// False where the sample does not fit. Chat: <|im_start|>ROLE \n TEXT <|im_end|> \n.
+bool RowMaker::add_turns(Row& row, const tasks::Sample& sample) const {
+  const double context = options_.context_weight;
+  if (sample.layout == tasks::Layout::kContinuation) {
+    add_tokens(row, sample.context, context);
+    add_tokens(row, sample.turns[0].text, 1);
+  } else if (sample.layout == tasks::Layout::kFillInMiddle) {
+    row.push(marks_.fim_prefix, 0);
+    add_tokens(row, sample.context, context);
+    row.push(marks_.fim_suffix, 0);
+    add_tokens(row, sample.suffix, context);
+    row.push(marks_.fim_middle, 0);
+    add_tokens(row, sample.turns[0].text, 1);
+  } else {
+    for (size_t i = 0; i < sample.turns.size(); ++i) {
+      const tasks::Turn& turn = sample.turns[i];
+      const bool answer = turn.role == tasks::Role::kAssistant;
+      row.push(marks_.im_start, 0);
+      add_tokens(row, answer ? "assistant\n" : "user\n", 0);
+      if (i == 0) add_tokens(row, sample.context, context);
+      add_tokens(row, turn.text, answer ? 1 : context);
+      row.push(marks_.im_end, answer ? 1 : 0);
+      add_tokens(row, "\n", 0);
+    }
+  }
+  row.push(marks_.end_of_text, sample.layout == tasks::Layout::kChat ? 0 : 1);
+  return row.room() > 0;
+}
+
+// A stretch of a document, from a random line on.
+void RowMaker::add_text(Row& row, core::Rng& rng, double weight) const {
+  const auto language = unit(rng) < options_.chinese_share ? Language::kChinese : Language::kEnglish;
+  const auto kind = rng.next_below(5) < 3 ? tasks::TextKind::kProse : tasks::TextKind::kCode;
+  const tasks::Document document = text_.pick(rng, kind, language);
+  size_t begin = rng.next_below(static_cast<uint32_t>(document.text.size() + 1));
+  begin = begin == 0 ? 0 : document.text.find('\n', begin);
+  begin = begin == std::string_view::npos ? 0 : begin;
+  const std::string_view rest = document.text.substr(begin);
+  // Bytes enough for the room: 16 is the longest token.
+  std::string_view part = rest.substr(0, row.room() * 16);
+  if (part.size() < rest.size()) part = part.substr(0, std::max<size_t>(part.rfind('\n') + 1, 1));
+  add_tokens(row, part, weight);
+  row.push(marks_.end_of_text, weight);
+}
+
+}  // namespace mneme::train

@@ -1,0 +1,68 @@
+// What the network is shown: rows of tokens made on the spot from text and tasks. A batch is a function of
+// the seed and its number alone, so that a resumed run sees what it would have seen.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/rng.h"
+#include "model/tokenizer.h"
+#include "tasks/tasks.h"
+
+namespace mneme::train {
+
+struct Batch {
+  torch::Tensor tokens;   // [B, T] int64
+  torch::Tensor targets;  // [B, T] int64: the token after each
+  torch::Tensor weights;  // [B, T] f32: of each target in the loss; 0: not learned
+};
+
+struct RowOptions {
+  int tokens = 1024;                               // T
+  double task_share = 0.7;                         // of the rows; the others are plain text
+  double context_weight = 0.1, text_weight = 0.5;  // of a token of a task's context, of a plain row; answers:
+                                                   // 1
+  double chinese_share = 0.2;                      // of the samples
+  int questions_max = 12;
+  tasks::Split split = tasks::Split::kTrain;
+  std::vector<std::pair<tasks::TaskKind, double>> mixture;  // and their weights; empty: all alike
+};
+
+class RowMaker {
+ public:
+  // References are kept.
+  RowMaker(const model::Tokenizer& tokenizer, const tasks::TextSource& text, RowOptions options);
+
+  // [rows, T]; row i of batch `number` is the same whatever the other rows are.
+  Batch make(uint64_t seed, uint64_t number, int rows) const;
+
+  const RowOptions& options() const { return options_; }
+  void set_tokens(int tokens) { options_.tokens = tokens; }
+
+ private:
+  struct Row;
+  void fill(Row& row, core::Rng& rng) const;
+  void add_sample(Row& row, core::Rng& rng) const;
+  void add_text(Row& row, core::Rng& rng, double weight) const;
+  tasks::TaskKind draw_task(core::Rng& rng) const;
+  void add_tokens(Row& row, std::string_view text, double weight) const;
+  bool add_turns(Row& row, const tasks::Sample& sample) const;
+
+  // Special tokens of the vocabulary.
+  struct Marks {
+    model::TokenId end_of_text, im_start, im_end, fim_prefix, fim_suffix, fim_middle;
+  };
+  static Marks find_marks(const model::Tokenizer& tokenizer);
+
+  const model::Tokenizer& tokenizer_;
+  const tasks::TextSource& text_;
+  RowOptions options_;
+  Marks marks_{};
+  double bytes_per_token_[2] = {1, 1};  // of each language's prose
+};
+
+}  // namespace mneme::train

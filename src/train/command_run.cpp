@@ -1,0 +1,195 @@
+// mneme-train run: corpus and vocabulary in, checkpoint, CSV and plots out.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <sstream>
+
+#include "corpus/documents.h"
+#include "corpus/vocabulary.h"
+#include "engram/vocabulary.h"
+#include "train/commands.h"
+#include "train/corpus_text.h"
+#include "train/option_fields.h"
+#include "train/run.h"
+
+namespace mneme::train {
+
+namespace {
+
+struct RunArguments {
+  ModelOptions model;
+  OptimizerOptions optimizer;
+  RunOptions run;
+  RowOptions rows;
+  WorkerOptions workers;
+  std::string corpus, vocabulary, residual = "plain", stages = "0:512", mixture, device = "cpu";
+  int threads = 1;
+};
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "mneme-train: %s\n", error.message.c_str());
+  return 1;
+}
+
+// FROM:TOKENS[:cross],... with FROM a share of the steps
+Result<std::vector<Stage>> parse_stages(const std::string& text) {
+  std::vector<Stage> stages;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, ',');) {
+    Stage stage;
+    char cross[8] = {};
+    const int fields = std::sscanf(part.c_str(), "%lf:%d:%7s", &stage.from, &stage.tokens, cross);
+    stage.cross_rows = fields == 3 && std::string(cross) == "cross";
+    if (fields < 2 || stage.tokens < 16 || stage.from < 0 || stage.from > 1 ||
+        (fields == 3 && !stage.cross_rows))
+      return core::fail("--stages {}: FROM:TOKENS[:cross] is expected, FROM in 0..1", part);
+    stages.push_back(stage);
+  }
+  if (stages.empty()) return core::fail("--stages names no stage");
+  return stages;
+}
+
+// TASK=WEIGHT,...
+Result<std::vector<std::pair<tasks::TaskKind, double>>> parse_mixture(const std::string& text) {
+  std::vector<std::pair<tasks::TaskKind, double>> mixture;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, ',');) {
+    const size_t equals = part.find('=');
+    const auto task = tasks::parse_task(part.substr(0, equals));
+    const double weight = equals == std::string::npos ? 1 : std::atof(part.c_str() + equals + 1);
+    if (!task || weight < 0) return core::fail("--mixture {}: TASK=WEIGHT is expected", part);
+    mixture.emplace_back(*task, weight);
+  }
+  return mixture;
+}
+
+std::vector<uint32_t> token_map_of(const corpus::Vocabulary& vocabulary, const ModelOptions& options) {
+  if (options.engram.layers.empty()) return {};
+  std::vector<std::string> tokens;
+  for (int id = 0; id < vocabulary.size(); ++id) {
+    const bool special = vocabulary.is_special(id);
+    tokens.emplace_back(special ? std::string_view() : vocabulary.bytes(id));
+  }
+  return engram::compress_vocabulary(tokens).token_map;
+}
+
+Result<Validation> train(RunArguments& a) {
+  auto vocabulary = corpus::Vocabulary::read(a.vocabulary);
+  if (!vocabulary) return core::pass(vocabulary);
+  auto tokenizer = vocabulary->tokenizer();
+  if (!tokenizer) return core::pass(tokenizer);
+  auto train_docs = corpus::Documents::open(a.corpus + "/train.docs");
+  if (!train_docs) return core::pass(train_docs);
+  auto held_out_docs = corpus::Documents::open(a.corpus + "/heldout.docs");
+  if (!held_out_docs) return core::pass(held_out_docs);
+  const tasks::InMemoryText text = as_text_source(*train_docs), held_out = as_text_source(*held_out_docs);
+
+  a.model.vocab_size = vocabulary->size();
+  if (const std::string wrong = check(a.model); !wrong.empty()) return core::fail("{}", wrong);
+  Network network(a.model, a.run.seed, token_map_of(*vocabulary, a.model));
+  network.to(a.run.device);
+  Optimizer optimizer(network.parameters(), a.optimizer);
+  RowMaker rows(*tokenizer, text, a.rows);
+  RowOptions validation = a.rows;
+  validation.tokens = a.run.stages.back().tokens;
+  validation.split = tasks::Split::kHeldOut;
+  validation.task_share = 0;
+  validation.text_weight = 1;
+  RowMaker held_out_text(*tokenizer, held_out, validation);
+  validation.task_share = 1;
+  validation.text_weight = validation.context_weight = 0;
+  RowMaker held_out_tasks(*tokenizer, held_out, validation);
+  Workers workers(a.workers);
+  std::fprintf(stderr, "%lld parameters, %d tokens in the vocabulary\n",
+               static_cast<long long>(network.parameter_count()), vocabulary->size());
+  RunEvents events;
+  events.line = [&](const std::string& line) {
+    if (workers.rank() == 0) std::fprintf(stderr, "%s\n", line.c_str());
+  };
+  return run_training({network, optimizer, rows, held_out_text, held_out_tasks, workers}, a.run, a.optimizer,
+                      events);
+}
+
+int run(RunArguments& a) {
+  auto stages = parse_stages(a.stages);
+  if (!stages) return fail(stages.error());
+  a.run.stages = *stages;
+  auto mixture = parse_mixture(a.mixture);
+  if (!mixture) return fail(mixture.error());
+  a.rows.mixture = *mixture;
+  if (!parse_residual(a.residual, a.model.residual))
+    return fail({"--residual " + a.residual + ": no such kind"});
+  a.run.device = torch::Device(a.device);
+  at::set_num_threads(a.threads);
+  const auto result = train(a);
+  if (!result) return fail(result.error());
+  std::fprintf(stderr, "held out: text %.4f, answers %.4f, %.1f %% right\n", result->text_loss,
+               result->answer_loss, 100 * result->answers_right);
+  return 0;
+}
+
+template <class T>
+void add_field(CLI::App* verb, const std::string& name, T& value, const char* help) {
+  verb->add_option("--" + name, value, help)->capture_default_str();
+}
+void add_field(CLI::App* verb, const std::string& name, bool& value, const char* help) {
+  verb->add_option("--" + name, value, help)->capture_default_str();
+}
+void add_field(CLI::App* verb, const std::string& name, std::vector<int>& value, const char* help) {
+  verb->add_option("--" + name, value, help)->delimiter(',');
+}
+void add_field(CLI::App*, const std::string&, Residual&, const char*) {}  // by name, below
+
+void add_run_options(CLI::App* verb, RunArguments& a) {
+  verb->add_option("--out", a.run.folder, "folder of the checkpoint, the CSV files and the plots")
+      ->required();
+  verb->add_option("--corpus", a.corpus, "folder with train.docs and heldout.docs")->required();
+  verb->add_option("--vocabulary", a.vocabulary, "the .bpe file")->required();
+  verb->add_option("--steps", a.run.steps, "steps in all")->capture_default_str();
+  verb->add_option("--tokens-per-step", a.run.tokens_per_step, "over all rows and workers")
+      ->capture_default_str();
+  verb->add_option("--stages", a.stages, "FROM:TOKENS[:cross],... row length from a share of the steps on")
+      ->capture_default_str();
+  verb->add_option("--seed", a.run.seed, "of weights and batches")->capture_default_str();
+  verb->add_option("--stop-after", a.run.stop_after, "leave off after so many steps, to go on later");
+  verb->add_option("--checkpoint-every", a.run.checkpoint_every_s, "seconds")->capture_default_str();
+  verb->add_option("--validate-every", a.run.validate_every, "steps; 0: only at the end")
+      ->capture_default_str();
+  verb->add_option("--validation-rows", a.run.validation_rows, "rows of text and of tasks")
+      ->capture_default_str();
+  verb->add_option("--bf16", a.run.bf16, "large products in bf16 (masters stay f32)")->capture_default_str();
+  verb->add_option("--fused", a.run.fused, "fused functions instead of plain torch operations")
+      ->capture_default_str();
+  verb->add_option("--device", a.device, "cpu or cuda")->capture_default_str();
+  verb->add_option("--threads", a.threads, "of this process")->capture_default_str();
+  verb->add_option("--task-share", a.rows.task_share, "rows of tasks; the others are text")
+      ->capture_default_str();
+  verb->add_option("--context-weight", a.rows.context_weight, "of a task's context in the loss")
+      ->capture_default_str();
+  verb->add_option("--text-weight", a.rows.text_weight, "of text rows in the loss")->capture_default_str();
+  verb->add_option("--chinese-share", a.rows.chinese_share, "of samples and text rows")
+      ->capture_default_str();
+  verb->add_option("--questions-max", a.rows.questions_max, "of one sample")->capture_default_str();
+  verb->add_option("--mixture", a.mixture, "TASK=WEIGHT,...; empty: all tasks alike");
+  verb->add_option("--residual", a.residual,
+                   "plain, alpha, rezero, layerscale, hc, mhc, mhc-lite, mhc-identity")
+      ->capture_default_str();
+  verb->add_option("--rank", a.workers.rank, "of this worker, from 0")->capture_default_str();
+  verb->add_option("--workers", a.workers.count, "processes that train together")->capture_default_str();
+  verb->add_option("--store", a.workers.store, "where they meet: a file, or HOST:PORT of worker 0");
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, int& status) {
+  auto* verb = app.add_subcommand("run", "train, or go on from the folder's checkpoint");
+  auto a = std::make_shared<RunArguments>();
+  add_run_options(verb, *a);
+  const auto field = [&](const char* name, auto& value, const char* help) {
+    add_field(verb, name, value, help);
+  };
+  visit_model_options(a->model, field);
+  visit_optimizer_options(a->optimizer, field);
+  verb->callback([a, &status] { status = run(*a); });
+}
+
+}  // namespace mneme::train

@@ -1,0 +1,12 @@
+// The verbs of mneme-train.
+#pragma once
+
+#include <CLI/App.hpp>
+
+namespace mneme::train {
+
+void add_run(CLI::App& app, int& status);     // train, or go on training
+void add_export(CLI::App& app, int& status);  // checkpoint -> GGUF
+void add_logits(CLI::App& app, int& status);  // the trainer's own forward pass, for comparisons
+
+}  // namespace mneme::train

@@ -1,0 +1,125 @@
+#include "train/export.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "model/gguf_writer.h"
+#include "tensor/convert.h"
+
+namespace mneme::train {
+
+namespace {
+
+using tensor::DType;
+
+template <class T>
+void append(std::vector<std::byte>& out, T value) {
+  const auto* bytes = reinterpret_cast<const std::byte*>(&value);
+  out.insert(out.end(), bytes, bytes + sizeof(T));
+}
+
+// Blocks of 32: an f16 scale max|x| / 127, then the codes.
+void append_q8_0(std::vector<std::byte>& out, const float* x) {
+  float top = 0;
+  for (int i = 0; i < 32; ++i) top = std::max(top, std::abs(x[i]));
+  const tensor::F16 scale = tensor::to_f16(top / 127.0f);
+  const float exact = tensor::to_f32(scale), inverse = exact > 0 ? 1.0f / exact : 0.0f;
+  append(out, scale.bits);
+  for (int i = 0; i < 32; ++i)
+    append(out, static_cast<int8_t>(std::clamp(std::lround(x[i] * inverse), -127l, 127l)));
+}
+
+std::vector<std::byte> encoded(const torch::Tensor& value, DType type) {
+  const torch::Tensor flat = value.detach().cpu().to(torch::kFloat32).contiguous();
+  const float* x = flat.data_ptr<float>();
+  const int64_t count = flat.numel();
+  std::vector<std::byte> out;
+  out.reserve(static_cast<size_t>(count) * sizeof(float));
+  if (type == DType::kQ8_0) {
+    for (int64_t i = 0; i < count; i += 32) append_q8_0(out, x + i);
+    return out;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    if (type == DType::kF16) {
+      append(out, tensor::to_f16(x[i]).bits);
+    } else if (type == DType::kBF16) {
+      append(out, tensor::to_bf16(x[i]).bits);
+    } else {
+      append(out, x[i]);
+    }
+  }
+  return out;
+}
+
+DType type_of(const Parameter& p, const ExportOptions& options) {
+  if (p.kind == ParameterKind::kTable) return options.table_type;
+  const bool matrix = p.kind == ParameterKind::kMatrix || p.kind == ParameterKind::kEmbedding;
+  if (!matrix) return DType::kF32;
+  return options.matrix_type == DType::kQ8_0 && p.value.size(-1) % 32 != 0 ? DType::kF16
+                                                                           : options.matrix_type;
+}
+
+void add_shape(model::GgufWriter& writer, const ModelOptions& o) {
+  const auto u32 = [&](const char* key, int value) {
+    writer.add(std::string("mneme.") + key, static_cast<uint32_t>(value));
+  };
+  u32("block_count", o.layers);
+  u32("context_length", o.context_length);
+  u32("embedding_length", o.dim);
+  u32("feed_forward_length", o.ffn_dim);
+  u32("attention.head_count", o.heads);
+  u32("attention.head_count_kv", o.kv_heads);
+  u32("attention.key_length", o.head_dim);
+  u32("attention.value_length", o.head_dim);
+  u32("attention.sliding_window", o.window);
+  u32("attention.log_length_train", o.context_length);
+  u32("rope.dimension_count", o.head_dim);
+  u32("residual.streams", o.streams_used());
+  writer.add("mneme.attention.layer_norm_rms_epsilon", o.norm_epsilon);
+  writer.add("mneme.attention.log_length_slope", o.log_length_slope);
+  writer.add("mneme.rope.freq_base", o.rope_base);
+  writer.add("mneme.residual.kind", residual_name(o.residual));
+  const std::vector<uint32_t> global(o.global_layers.begin(), o.global_layers.end());
+  writer.add_array("mneme.attention.global_layers", std::span<const uint32_t>(global));
+}
+
+void add_engram(model::GgufWriter& writer, const EngramHash& hash) {
+  if (hash.layers.empty()) return;
+  const std::vector<uint32_t> layers(hash.layers.begin(), hash.layers.end());
+  writer.add_array("mneme.engram.layers", std::span<const uint32_t>(layers));
+  writer.add("mneme.engram.order_max", hash.order_max);
+  writer.add("mneme.engram.head_count", hash.heads);
+  writer.add("mneme.engram.head_width", hash.width);
+  writer.add_array("mneme.engram.primes", std::span<const uint32_t>(hash.primes));
+  writer.add_array("mneme.engram.multipliers", std::span<const uint64_t>(hash.multipliers));
+  writer.add_array("mneme.engram.token_map", std::span<const uint32_t>(hash.token_map));
+  writer.add("mneme.engram.pad", hash.pad);
+}
+
+}  // namespace
+
+Result<void> export_gguf(const std::string& path, const Network& network,
+                         const corpus::Vocabulary* vocabulary, const ExportOptions& options) {
+  model::GgufWriter writer;
+  writer.add("general.architecture", "mneme");
+  writer.add("general.name", options.name);
+  if (!options.licence.empty()) writer.add("general.license", options.licence);
+  if (!options.description.empty()) writer.add("general.description", options.description);
+  add_shape(writer, network.options());
+  add_engram(writer, network.engram_hash());
+  if (vocabulary != nullptr) {
+    if (vocabulary->size() != network.options().vocab_size)
+      return core::fail("a vocabulary of {} for a network of {} tokens", vocabulary->size(),
+                        network.options().vocab_size);
+    vocabulary->add_to(writer);
+  }
+  for (const Parameter& p : network.parameters()) {
+    std::vector<uint64_t> dims;  // the fastest first
+    for (int64_t i = p.value.dim() - 1; i >= 0; --i) dims.push_back(static_cast<uint64_t>(p.value.size(i)));
+    writer.add_tensor(p.name, type_of(p, options), std::move(dims), encoded(p.value, type_of(p, options)));
+  }
+  return writer.write(path);
+}
+
+}  // namespace mneme::train

@@ -1,0 +1,24 @@
+// A trained network as a model file (docs/formats/mneme-gguf.md).
+#pragma once
+
+#include <string>
+
+#include "core/error.h"
+#include "corpus/vocabulary.h"
+#include "tensor/dtype.h"
+#include "train/network.h"
+
+namespace mneme::train {
+
+struct ExportOptions {
+  tensor::DType matrix_type = tensor::DType::kF16;  // F32, F16, BF16 or Q8_0: matrices and embeddings
+  tensor::DType table_type = tensor::DType::kQ8_0;  // n-gram tables
+  std::string name = "mneme";                       // general.name
+  std::string licence, description;                 // general.license, general.description; empty: left out
+};
+
+// `vocabulary` may be null (no tokenizer in the file): for tests of the arithmetic.
+Result<void> export_gguf(const std::string& path, const Network& network,
+                         const corpus::Vocabulary* vocabulary, const ExportOptions& options);
+
+}  // namespace mneme::train

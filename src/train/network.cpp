@@ -1,0 +1,188 @@
+#include "train/network.h"
+
+#include <cmath>
+#include <utility>
+
+#include "train/functional.h"
+#include "train/residual_stream.h"
+
+namespace mneme::train {
+
+// One forward pass on its way through the layers.
+struct Network::Pass {
+  const ForwardOptions& forward;
+  int64_t batch, tokens;
+  Tensor rope;         // [T, d]
+  Tensor sharpening;   // [T, 1] of global layers; undefined where the text is no longer than the trained one
+  Tensor value_first;  // [B, K, T, d]: layer 0's values
+};
+
+Tensor Network::hidden(const Tensor& tokens, const ForwardOptions& forward) const {
+  const int64_t batch = tokens.size(0), count = tokens.size(1);
+  Pass pass{forward,
+            batch,
+            count,
+            rope_table(0, count, options_.head_dim, options_.rope_base).to(tokens.device()),
+            log_length_factors(options_, count, tokens.device()),
+            {}};
+  const Tensor embedded = torch::embedding(embedding_, tokens.reshape({-1}));
+  ResidualStream stream(options_, embedded, forward);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    if (layer.embedding_mix.defined()) stream.add(layer.embedding_mix * embedded);
+    if (layer.engram) stream.add_streams(layer.engram->apply(tokens, stream.streams(), forward));
+    const bool last = i + 1 == layers_.size();
+    const bool plain_next = !last && !layers_[i + 1].embedding_mix.defined() && !layers_[i + 1].engram;
+    const HyperWeights* after_ffn = plain_next ? &layers_[i + 1].attention.hyper : nullptr;
+
+    const Tensor a = stream.read(layer.attention.hyper);
+    stream.write(attention(layer, a, pass), layer.attention.scale, &layer.ffn.hyper);
+    const Tensor f = stream.read(layer.ffn.hyper);
+    stream.write(feed_forward(layer, f, pass), layer.ffn.scale, after_ffn);
+  }
+  return rms_norm(stream.mean(), output_norm_, options_.norm_epsilon, forward.type, forward.fused);
+}
+
+namespace {
+
+Tensor project(const Tensor& x, const Tensor& w) { return torch::mm(x, w.to(x.scalar_type()).t()); }
+
+// Row t of each text becomes row t - 1; row 0 zero.
+Tensor shifted(const Tensor& x, int64_t batch, int64_t tokens) {
+  const Tensor rows = x.view({batch, tokens, -1});
+  const Tensor zero = torch::zeros({batch, 1, rows.size(2)}, rows.options());
+  return torch::cat({zero, rows.narrow(1, 0, tokens - 1)}, 1).view(x.sizes());
+}
+
+}  // namespace
+
+// W_o softmax(tau q k) v
+Tensor Network::attention(const Layer& layer, const Tensor& h, Pass& pass) const {
+  const ModelOptions& o = options_;
+  const ForwardOptions& f = pass.forward;
+  const HeadLayout keys{pass.batch, pass.tokens, o.kv_heads, 1, o.norm_epsilon};
+  const HeadLayout queries{pass.batch, pass.tokens, o.kv_heads, o.heads / o.kv_heads, o.norm_epsilon};
+  const Tensor rope = layer.global ? Tensor() : pass.rope;
+
+  const Tensor y = rms_norm(h, layer.attention.norm, o.norm_epsilon, f.type, f.fused);
+  Tensor key = project(y, layer.key);
+  if (layer.global) key = key + shifted(project(y, layer.key_shift), pass.batch, pass.tokens);
+  Tensor q = unit_heads(project(y, layer.query), layer.temperature, rope, queries, f.fused);
+  Tensor k = unit_heads(key, Tensor(), rope, keys, f.fused).squeeze(3);
+  Tensor v =
+      project(y, layer.value).view({pass.batch, pass.tokens, o.kv_heads, o.head_dim}).permute({0, 2, 1, 3});
+  if (!pass.value_first.defined()) pass.value_first = v;
+  if (layer.value_mix.defined()) v = torch::lerp(v, pass.value_first, layer.value_mix.to(v.scalar_type()));
+  if (layer.global && pass.sharpening.defined())
+    q = q * pass.sharpening.to(q.scalar_type()).view({1, 1, pass.tokens, 1, 1});
+  if (f.round_kv) {
+    k = k.to(torch::kBFloat16).to(k.scalar_type());
+    v = v.to(torch::kBFloat16).to(v.scalar_type());
+  }
+  const AttentionSpan span{layer.global ? 0 : o.window, layer.global && f.cross_rows};
+  return project(banded_attention(q, k, v, layer.sinks, span, f.fused), layer.output);
+}
+
+// W_down (silu(W_gate y) * W_up y)
+Tensor Network::feed_forward(const Layer& layer, const Tensor& h, const Pass& pass) const {
+  const Tensor y = rms_norm(h, layer.ffn.norm, options_.norm_epsilon, pass.forward.type, pass.forward.fused);
+  return project(silu_mul(project(y, layer.gate), project(y, layer.up), pass.forward.fused), layer.down);
+}
+
+Tensor Network::logits(const Tensor& tokens, const ForwardOptions& forward) const {
+  return project(hidden(tokens, forward), head_weight()).to(torch::kFloat32);
+}
+
+Tensor Network::loss_sum(const Tensor& tokens, const Tensor& targets, const Tensor& weights,
+                         const ForwardOptions& forward) const {
+  const Tensor flat = weights.reshape({-1});
+  const Tensor wanted = flat.nonzero().squeeze(1);
+  const Tensor h = hidden(tokens, forward).index_select(0, wanted);
+  return linear_cross_entropy(h, head_weight(), targets.reshape({-1}).index_select(0, wanted),
+                              flat.index_select(0, wanted), forward.fused);
+}
+
+Network::Network(const ModelOptions& options, uint64_t seed, std::vector<uint32_t> token_map)
+    : options_(options), engram_hash_(make_engram_hash(options, std::move(token_map))) {
+  torch::manual_seed(seed);
+  const int64_t c = options_.dim;
+  embedding_ = add("token_embd.weight", torch::randn({options_.vocab_size, c}) * options_.embedding_std,
+                   ParameterKind::kEmbedding);
+  if (!options_.tied) {
+    head_ = add("output.weight", torch::randn({options_.vocab_size, c}) * 0.02, ParameterKind::kEmbedding);
+  }
+  output_norm_ = add("output_norm.weight", torch::ones({c}), ParameterKind::kVector);
+  for (int i = 0; i < options_.layers; ++i) make_layer(i);
+}
+
+void Network::make_layer(int index) {
+  const ModelOptions& o = options_;
+  const std::string prefix = "blk." + std::to_string(index) + ".";
+  const int64_t query_dim = int64_t{o.heads} * o.head_dim, kv_dim = int64_t{o.kv_heads} * o.head_dim;
+  Layer layer;
+  layer.global = o.is_global(index);
+  make_sublayer(layer.attention, prefix + "attn", 2 * index);
+  layer.query = matrix(prefix + "attn_q.weight", query_dim, o.dim, 1);
+  layer.key = matrix(prefix + "attn_k.weight", kv_dim, o.dim, 1);
+  if (layer.global) layer.key_shift = matrix(prefix + "attn_k_shift.weight", kv_dim, o.dim, 1);
+  layer.value = matrix(prefix + "attn_v.weight", kv_dim, o.dim, 1);
+  layer.output = matrix(prefix + "attn_output.weight", o.dim, query_dim, 0);
+  const double tau = layer.global ? o.temperature_global : o.temperature_local;
+  layer.temperature = add(prefix + "attn_temperature", torch::full({o.heads}, tau), ParameterKind::kVector);
+  if (o.sinks) layer.sinks = add(prefix + "attn_sinks", torch::zeros({o.heads}), ParameterKind::kVector);
+  if (o.value_residual && index > 0)
+    layer.value_mix = add(prefix + "attn_value_mix", torch::full({1}, 0.5), ParameterKind::kVector);
+  if (o.embedding_mix && index > 0)
+    layer.embedding_mix = add(prefix + "embedding_mix", torch::zeros({1}), ParameterKind::kVector);
+  make_sublayer(layer.ffn, prefix + "ffn", 2 * index + 1);
+  layer.gate = matrix(prefix + "ffn_gate.weight", o.ffn_dim, o.dim, 1);
+  layer.up = matrix(prefix + "ffn_up.weight", o.ffn_dim, o.dim, 1);
+  layer.down = matrix(prefix + "ffn_down.weight", o.dim, o.ffn_dim, 0);
+  if (const int table = engram_hash_.index_of(index); table >= 0) {
+    layer.engram = std::make_unique<EngramLayer>(options_, engram_hash_, table);
+    for (Parameter& p : layer.engram->make_parameters(prefix + "engram.")) parameters_.push_back(p);
+  }
+  layers_.push_back(std::move(layer));
+}
+
+void Network::make_sublayer(Sublayer& sublayer, const std::string& prefix, int index) {
+  const ModelOptions& o = options_;
+  sublayer.norm = add(prefix + "_norm.weight", torch::ones({o.dim}), ParameterKind::kVector);
+  const std::string scale = prefix + "_residual.scale";
+  if (o.residual == Residual::kAlpha) sublayer.scale = add(scale, torch::ones({1}), ParameterKind::kVector);
+  if (o.residual == Residual::kRezero) sublayer.scale = add(scale, torch::zeros({1}), ParameterKind::kVector);
+  if (o.residual == Residual::kLayerScale)
+    sublayer.scale = add(scale, torch::full({o.dim}, 0.1), ParameterKind::kVector);
+  if (o.streams_used() == 1) return;
+  const HyperWeights start = initial_hyper_weights(mixing_of(o.residual), o.streams, o.dim, index,
+                                                   o.hyper_scale);
+  sublayer.hyper = {add(prefix + "_hc.weight", start.weight, ParameterKind::kHyper),
+                    add(prefix + "_hc.bias", start.bias, ParameterKind::kHyper),
+                    add(prefix + "_hc.scale", start.scale, ParameterKind::kHyper)};
+}
+
+Tensor Network::add(std::string name, Tensor value, ParameterKind kind) {
+  value = value.to(torch::kFloat32).contiguous().detach().set_requires_grad(true);
+  parameters_.push_back({std::move(name), value, kind});
+  return value;
+}
+
+// Normal with variance gain^2 / columns. Matrices that write to the stream start at zero: the block begins as
+// the identity (helps every residual kind).
+Tensor Network::matrix(const std::string& name, int64_t rows, int64_t columns, double gain) {
+  return add(name, torch::randn({rows, columns}) * (gain / std::sqrt(static_cast<double>(columns))),
+             ParameterKind::kMatrix);
+}
+
+int64_t Network::parameter_count() const {
+  int64_t count = 0;
+  for (const Parameter& p : parameters_) count += p.value.numel();
+  return count;
+}
+
+void Network::to(torch::Device device) {
+  torch::NoGradGuard no_grad;
+  for (Parameter& p : parameters_) p.value.set_data(p.value.to(device));
+}
+
+}  // namespace mneme::train

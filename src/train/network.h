@@ -1,0 +1,96 @@
+// The mneme architecture as the trainer sees it (docs/formats/mneme-gguf.md says what it computes).
+//
+// Parameters carry the names and shapes of the model file's tensors, so that the exporter only writes them
+// down. Masters are f32; with ForwardOptions::type bf16 the large products run in bf16.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "train/engram_layer.h"
+#include "train/hyper_connection.h"
+#include "train/options.h"
+
+namespace mneme::train {
+
+// What a parameter is to the optimiser.
+enum class ParameterKind {
+  kMatrix,     // inner matrices: Muon
+  kEmbedding,  // token_embd, output
+  kVector,     // gains, temperatures, sinks, mixing scalars
+  kHyper,      // coefficients of hyper-connections
+  kTable,      // n-gram tables
+};
+
+struct Parameter {
+  std::string name;  // as in the model file
+  torch::Tensor value;
+  ParameterKind kind;
+};
+
+struct ForwardOptions {
+  torch::ScalarType type = torch::kFloat32;  // of the large products
+  bool fused = true;
+  bool cross_rows = false;                      // queries of global layers also see the other rows' tokens
+  bool round_kv = false;                        // keys and values rounded to bf16, as the runtime stores them
+  std::vector<torch::Tensor>* mixes = nullptr;  // receives every sublayer's H_res, for composite_gain()
+};
+
+class Network {
+ public:
+  // Fresh weights from the seed. The token map of Engram tables: [vocab_size], or empty for the identity.
+  Network(const ModelOptions& options, uint64_t seed, std::vector<uint32_t> token_map = {});
+
+  const ModelOptions& options() const { return options_; }
+  std::vector<Parameter>& parameters() { return parameters_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  const EngramHash& engram_hash() const { return engram_hash_; }
+  int64_t parameter_count() const;
+  void to(torch::Device device);
+
+  // tokens: [B, T] int64 -> what the head reads: [B T, C] of the compute type.
+  torch::Tensor hidden(const torch::Tensor& tokens, const ForwardOptions& forward) const;
+  // [B T, vocab] f32
+  torch::Tensor logits(const torch::Tensor& tokens, const ForwardOptions& forward) const;
+  // Sum over targets of weight * cross-entropy, nats. tokens, targets: [B, T] int64; weights: [B, T] f32,
+  // targets of weight zero cost nothing in the head.
+  torch::Tensor loss_sum(const torch::Tensor& tokens, const torch::Tensor& targets,
+                         const torch::Tensor& weights, const ForwardOptions& forward) const;
+
+ private:
+  struct Sublayer {
+    torch::Tensor norm;   // [C]
+    torch::Tensor scale;  // alpha, rezero, layerscale
+    HyperWeights hyper;   // with streams
+  };
+  struct Layer {
+    bool global = false;
+    Sublayer attention, ffn;
+    torch::Tensor query, key, key_shift, value, output;
+    torch::Tensor temperature, sinks, value_mix, embedding_mix;
+    torch::Tensor gate, up, down;
+    std::unique_ptr<EngramLayer> engram;
+  };
+  struct Pass;
+
+  torch::Tensor add(std::string name, torch::Tensor value, ParameterKind kind);
+  torch::Tensor matrix(const std::string& name, int64_t rows, int64_t columns, double gain);
+  void make_layer(int index);
+  void make_sublayer(Sublayer& sublayer, const std::string& prefix, int index);
+  torch::Tensor head_weight() const { return head_.defined() ? head_ : embedding_; }
+
+  // The two sublayers' F, as the paper writes it; h: [B T, C] f32.
+  torch::Tensor attention(const Layer& layer, const torch::Tensor& h, Pass& pass) const;
+  torch::Tensor feed_forward(const Layer& layer, const torch::Tensor& h, const Pass& pass) const;
+
+  ModelOptions options_;
+  EngramHash engram_hash_;
+  std::vector<Parameter> parameters_;
+  torch::Tensor embedding_, head_, output_norm_;
+  std::vector<Layer> layers_;
+};
+
+}  // namespace mneme::train

@@ -1,0 +1,227 @@
+#include "train/run.h"
+
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cmath>
+#include <ctime>
+#include <filesystem>
+
+#include "train/csv.h"
+#include "train/functional.h"
+#include "train/plot.h"
+
+namespace mneme::train {
+
+namespace {
+
+double cpu_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+double wall_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The stage that a step belongs to.
+const Stage& stage_at(const RunOptions& options, int64_t step) {
+  const Stage* found = &options.stages.front();
+  for (const Stage& stage : options.stages) {
+    if (static_cast<double>(step) >= stage.from * options.steps) found = &stage;
+  }
+  return *found;
+}
+
+ForwardOptions forward_options(const RunOptions& options, bool cross_rows) {
+  ForwardOptions forward;
+  forward.type = options.bf16 ? torch::kBFloat16 : torch::kFloat32;
+  forward.fused = options.fused;
+  forward.cross_rows = cross_rows;
+  return forward;
+}
+
+// This worker's rows of a batch.
+Batch own_rows(const Batch& batch, const Workers& workers, torch::Device device) {
+  const int64_t rows = batch.tokens.size(0), first = rows * workers.rank() / workers.count();
+  const int64_t count = rows * (workers.rank() + 1) / workers.count() - first;
+  const auto take = [&](const torch::Tensor& t) { return t.narrow(0, first, count).to(device); };
+  return {take(batch.tokens), take(batch.targets), take(batch.weights)};
+}
+
+struct StepResult {
+  double loss = 0, gradient_norm = 0;
+  int64_t tokens = 0;
+};
+
+StepResult train_step(RunInputs& in, const RunOptions& options, const OptimizerOptions& optimizer,
+                      int64_t step) {
+  const Stage& stage = stage_at(options, step);
+  in.rows.set_tokens(stage.tokens);
+  const int rows = std::max(in.workers.count(), options.tokens_per_step / stage.tokens);
+  const Batch batch = in.rows.make(options.seed, static_cast<uint64_t>(step), rows);
+  const double total = batch.weights.sum().item<double>();  // of all workers: every one makes the whole batch
+  const Batch own = own_rows(batch, in.workers, options.device);
+
+  const torch::Tensor sum = in.network.loss_sum(own.tokens, own.targets, own.weights,
+                                                forward_options(options, stage.cross_rows));
+  (sum / total).backward();
+  std::vector<torch::Tensor> gradients;
+  for (Parameter& p : in.network.parameters()) {
+    if (in.workers.count() > 1 && !p.value.grad().defined())
+      p.value.mutable_grad() = torch::zeros_like(p.value);
+    if (p.value.grad().defined()) gradients.push_back(p.value.grad());
+  }
+  in.workers.sum(gradients);
+  StepResult result;
+  result.loss = in.workers.sum(sum.item<double>()) / total;
+  result.tokens = batch.tokens.numel();
+  result.gradient_norm = in.optimizer.step(rate_factor(optimizer, static_cast<int>(step), options.steps));
+  return result;
+}
+
+class Log {
+ public:
+  Log(const RunOptions& options, int64_t step)
+      : steps_(options.folder + "/log.csv", "step,tokens,loss,gradient_norm,rate,cpu_s,wall_s", step),
+        validations_(options.folder + "/validation.csv",
+                     "step,tokens,text_loss,answer_loss,answers_right,cpu_s,wall_s", step) {}
+
+  void step(const Progress& p, const StepResult& r, double rate) {
+    steps_.row({static_cast<double>(p.step), static_cast<double>(p.tokens), r.loss, r.gradient_norm, rate,
+                p.cpu_seconds, p.wall_seconds});
+  }
+  void validation(const Progress& p, const Validation& v) {
+    validations_.row({static_cast<double>(p.step), static_cast<double>(p.tokens), v.text_loss, v.answer_loss,
+                      v.answers_right, p.cpu_seconds, p.wall_seconds});
+  }
+  Result<void> save(const RunOptions& options) {
+    if (auto ok = steps_.flush(); !ok) return ok;
+    if (auto ok = validations_.flush(); !ok) return ok;
+    return plot_run(options.folder);
+  }
+
+ private:
+  CsvFile steps_, validations_;
+};
+
+std::string progress_line(const Progress& p, const StepResult& r, const RunOptions& options, double loss_mean,
+                          double tokens_per_s) {
+  const double left = static_cast<double>(options.steps - p.step) * p.wall_seconds /
+                      std::max(1.0, static_cast<double>(p.step));
+  return fmt::format("step {:>6}/{}  loss {:.4f}  gradient {:.2f}  {:.0f} tokens/s  {:.0f} min left", p.step,
+                     options.steps, loss_mean, r.gradient_norm, tokens_per_s, left / 60);
+}
+
+}  // namespace
+
+Result<Validation> run_training(RunInputs in, const RunOptions& options, const OptimizerOptions& optimizer,
+                                const RunEvents& events) {
+  std::error_code code;
+  std::filesystem::create_directories(options.folder, code);
+  const std::string path = options.folder + "/checkpoint.pt";
+  Progress progress;
+  if (std::filesystem::exists(path)) {
+    auto loaded = load_checkpoint(path, in.network, in.optimizer);
+    if (!loaded) return core::pass(loaded);
+    progress = *loaded;
+    events.line(fmt::format("going on from step {} of {}", progress.step, path));
+  }
+  const bool writes = in.workers.rank() == 0;
+  Log log(options, progress.step);
+  const auto save = [&]() -> Result<void> {
+    if (!writes) return {};
+    if (auto ok = save_checkpoint(path, in.network, in.optimizer, progress); !ok) return ok;
+    return log.save(options);
+  };
+
+  Validation last;
+  double saved_at = wall_seconds(), spoke_at = 0, loss_mean = 0;
+  const int64_t first = progress.step;
+  while (progress.step < options.steps) {
+    const double wall = wall_seconds(), cpu = cpu_seconds();
+    const StepResult result = train_step(in, options, optimizer, progress.step);
+    const double rate = rate_factor(optimizer, static_cast<int>(progress.step), options.steps);
+    ++progress.step;
+    progress.tokens += result.tokens;
+    progress.cpu_seconds += cpu_seconds() - cpu;
+    progress.wall_seconds += wall_seconds() - wall;
+    loss_mean = progress.step == first + 1 ? result.loss : 0.95 * loss_mean + 0.05 * result.loss;
+    log.step(progress, result, rate);
+    if (wall_seconds() - spoke_at > 5) {
+      spoke_at = wall_seconds();
+      events.line(progress_line(progress, result, options, loss_mean,
+                                static_cast<double>(result.tokens) / (wall_seconds() - wall)));
+    }
+    const bool end = progress.step == options.steps;
+    if (end || (options.validate_every > 0 && progress.step % options.validate_every == 0)) {
+      last = validate(in.network, in.held_out_text, in.held_out_tasks, options);
+      log.validation(progress, last);
+      events.line(fmt::format("step {:>6}  held out: text {:.4f}  answers {:.4f}, {:.1f} % right",
+                              progress.step, last.text_loss, last.answer_loss, 100 * last.answers_right));
+    }
+    const bool stop = options.stop_after > 0 && progress.step - first >= options.stop_after;
+    if (end || stop || wall_seconds() - saved_at > options.checkpoint_every_s) {
+      saved_at = wall_seconds();
+      if (auto ok = save(); !ok) return core::pass(ok);
+    }
+    if (stop) break;
+  }
+  return last;
+}
+
+namespace {
+
+constexpr uint64_t kValidationSeed = 0x76616C6964;
+
+// Answers are runs of targets of weight 1.
+void count_answers(const Batch& batch, const torch::Tensor& likeliest, int64_t& answers, int64_t& right) {
+  const int64_t rows = batch.tokens.size(0), tokens = batch.tokens.size(1);
+  for (int64_t b = 0; b < rows; ++b) {
+    bool inside = false, good = true;
+    for (int64_t t = 0; t <= tokens; ++t) {
+      const int64_t at = b * tokens + t;
+      const bool answer = t < tokens && batch.weights.data_ptr<float>()[at] == 1.0f;
+      if (answer && !inside) good = true;
+      if (answer && likeliest.data_ptr<int64_t>()[at] != batch.targets.data_ptr<int64_t>()[at]) good = false;
+      if (!answer && inside) answers += 1, right += good ? 1 : 0;
+      inside = answer;
+    }
+  }
+}
+
+}  // namespace
+
+Validation validate(const Network& network, RowMaker& text, RowMaker& tasks, const RunOptions& options) {
+  torch::NoGradGuard no_grad;
+  const ForwardOptions forward = forward_options(options, false);
+  Validation v;
+  const int rows_each = 4, batches = std::max(1, options.validation_rows / rows_each);
+  double text_weight = 0, answer_weight = 0;
+  int64_t answers = 0, right = 0;
+  for (int i = 0; i < batches; ++i) {
+    const Batch plain = text.make(kValidationSeed, static_cast<uint64_t>(i), rows_each);
+    v.text_loss += network
+                       .loss_sum(plain.tokens.to(options.device), plain.targets.to(options.device),
+                                 plain.weights.to(options.device), forward)
+                       .item<double>();
+    text_weight += plain.weights.sum().item<double>();
+
+    const Batch batch = tasks.make(kValidationSeed, static_cast<uint64_t>(i), rows_each);
+    const torch::Tensor logits = network.logits(batch.tokens.to(options.device), forward).cpu();
+    const torch::Tensor losses = torch::nn::functional::cross_entropy(
+        logits, batch.targets.reshape({-1}),
+        torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kNone));
+    const torch::Tensor is_answer = (batch.weights.reshape({-1}) == 1.0f).to(torch::kFloat32);
+    v.answer_loss += (losses * is_answer).sum().item<double>();
+    answer_weight += is_answer.sum().item<double>();
+    count_answers(batch, logits.argmax(-1), answers, right);
+  }
+  v.text_loss /= std::max(text_weight, 1e-9);
+  v.answer_loss /= std::max(answer_weight, 1e-9);
+  v.answers_right = answers > 0 ? static_cast<double>(right) / static_cast<double>(answers) : 0;
+  return v;
+}
+
+}  // namespace mneme::train
