@@ -46,7 +46,7 @@ struct ModelInfo {
   uint64_t file_bytes = 0;
   uint64_t weight_bytes = 0;    // resident
   uint64_t decode_bytes = 0;    // weights read a decoded token
-  uint64_t kv_token_bytes = 0;  // keys and values a token, all layers
+  uint64_t kv_token_bytes = 0;  // keys and values a token, all layers but those with a sliding window
 };
 
 class Session {
@@ -60,7 +60,8 @@ class Session {
   // Logits after the last token, [vocab_size]; empty until pending() is 0, and after truncate() until
   // something new was evaluated. Valid until the next step, append or truncate.
   virtual std::span<const float> logits() const = 0;
-  // Forgets everything from token `count` on; a count beyond the end changes nothing.
+  // Forgets everything from token `count` on; a count beyond the end changes nothing. Models with sliding
+  // windows forget what is far back: if more than about 512 tokens are taken back, the rest is pending again.
   virtual void truncate(size_t count) = 0;
   // Makes the context `depth` tokens deep by copying the keys and values of the first `period` (a multiple of
   // 64, all evaluated, no more than depth) again and again. Tokens after them are forgotten first. For

@@ -28,6 +28,7 @@ struct Tile {
   int kv_head;
   int token, tokens;
   int block, blocks;  // the run of blocks this task reads
+  bool first_run;     // the sinks count here
   int partial;        // index of its softmax state when the context is split, else -1
 };
 
@@ -37,19 +38,24 @@ struct Merge {
   int runs;
 };
 
+// The first position that token i of the job sees.
+int first_visible(const DenseJob& job, int i) {
+  return job.window == 0 ? 0 : std::max(0, job.first + i + 1 - job.window);
+}
+
 }  // namespace
 
 struct DenseAttention::State {
   kv::KvShape shape;
   int heads, group, tile_tokens;
-  float scale;
+  float default_scale;
 
   // One thread's working set.
   struct Thread {
     core::Arena arena;
     std::span<float> queries, out;  // [kAttendRowsMax, head_dim]
     std::span<float> max, sum;      // [kAttendRowsMax]
-    std::span<int> limits;          // [kAttendRowsMax]
+    std::span<int> limits, starts;  // [kAttendRowsMax]
     void* scratch;
     std::vector<kv::BlockView> views;
     std::vector<const uint16_t*> keys, values;
@@ -66,6 +72,8 @@ struct DenseAttention::State {
   }
   int plan(std::span<const DenseJob> jobs);
   void attend(const kernels::Ops& ops, int layer, const Tile& tile, Thread& thread);
+  void place_rows(const Tile& tile, Thread& thread) const;
+  void start_softmax(const Tile& tile, const kernels::AttendTask& task) const;
   void write_out(const Tile& tile, const float* out, const float* sum) const;
   void merge(const Merge& merge);
 };
@@ -78,7 +86,7 @@ DenseAttention::DenseAttention(const kv::KvShape& shape, int heads, int threads)
   s.group = heads / shape.kv_heads;
   MNEME_CHECK(s.group >= 1 && s.group <= kAttendRowsMax, "{} query heads to a KV head", s.group);
   s.tile_tokens = kAttendRowsMax / s.group;
-  s.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+  s.default_scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
   const auto values = static_cast<size_t>(kAttendRowsMax) * static_cast<size_t>(shape.head_dim);
   for (int i = 0; i < threads; ++i) {
     State::Thread& t = s.threads.emplace_back();
@@ -91,6 +99,7 @@ DenseAttention::DenseAttention(const kv::KvShape& shape, int heads, int threads)
     t.max = t.arena.take_array<float>(kAttendRowsMax);
     t.sum = t.arena.take_array<float>(kAttendRowsMax);
     t.limits = t.arena.take_array<int>(kAttendRowsMax);
+    t.starts = t.arena.take_array<int>(kAttendRowsMax);
     t.scratch = t.arena.take(kernels::attend_scratch_bytes(shape.head_dim)).data();
   }
 }
@@ -119,8 +128,9 @@ int DenseAttention::State::plan(std::span<const DenseJob> jobs) {
     for (int head = 0; head < shape.kv_heads; ++head) {
       // The last tiles of a causal prefill see most: they go first, so that no thread ends with a long one.
       for (int token = (job.count - 1) / tile_tokens * tile_tokens; token >= 0; token -= tile_tokens) {
-        Tile tile{&job, head, token, std::min(tile_tokens, job.count - token), 0, 0, -1};
-        const int blocks = (job.first + token + tile.tokens + kBlockTokens - 1) / kBlockTokens;
+        Tile tile{&job, head, token, std::min(tile_tokens, job.count - token), 0, 0, true, -1};
+        tile.block = first_visible(job, token) / kBlockTokens;
+        const int end = kv::blocks_of(job.first + token + tile.tokens), blocks = end - tile.block;
         const int runs = job.count <= kDecodeTokens ? (blocks + kRunBlocks - 1) / kRunBlocks : 1;
         if (runs == 1) {
           tile.blocks = blocks;
@@ -129,9 +139,9 @@ int DenseAttention::State::plan(std::span<const DenseJob> jobs) {
         }
         tile.partial = partials;
         merges.push_back({tile, runs});
-        for (int run = 0; run < runs; ++run) {
-          tile.block = run * kRunBlocks;
-          tile.blocks = std::min(kRunBlocks, blocks - tile.block);
+        for (int run = 0; run < runs; ++run, tile.block += kRunBlocks) {
+          tile.blocks = std::min(kRunBlocks, end - tile.block);
+          tile.first_run = run == 0;
           tile.partial = partials++;
           tiles.push_back(tile);
         }
@@ -141,16 +151,39 @@ int DenseAttention::State::plan(std::span<const DenseJob> jobs) {
   return partials;
 }
 
-void DenseAttention::State::attend(const kernels::Ops& ops, int layer, const Tile& tile, Thread& thread) {
-  const auto dim = static_cast<size_t>(shape.head_dim), rows = rows_of(tile);
+// Queries, scaled, and what of the run each row sees.
+void DenseAttention::State::place_rows(const Tile& tile, Thread& thread) const {
+  const auto dim = static_cast<size_t>(shape.head_dim);
   const DenseJob& job = *tile.job;
-  for (size_t r = 0; r < rows; ++r) {
+  const float scale = job.scale == 0.0f ? default_scale : job.scale;
+  const int run_start = tile.block * kBlockTokens;
+  for (size_t r = 0; r < rows_of(tile); ++r) {
     const auto token = static_cast<size_t>(tile.token) + r / static_cast<size_t>(group);
     const auto head = static_cast<size_t>(tile.kv_head * group) + r % static_cast<size_t>(group);
     const float* q = job.queries + (token * static_cast<size_t>(heads) + head) * dim;
     for (size_t c = 0; c < dim; ++c) thread.queries[r * dim + c] = q[c] * scale;
-    thread.limits[r] = std::max(0, job.first + static_cast<int>(token) + 1 - tile.block * kBlockTokens);
+    thread.limits[r] = std::max(0, job.first + static_cast<int>(token) + 1 - run_start);
+    thread.starts[r] = first_visible(job, static_cast<int>(token)) - run_start;
   }
+}
+
+// A sink is a token seen before all others, of value zero.
+void DenseAttention::State::start_softmax(const Tile& tile, const kernels::AttendTask& task) const {
+  const auto rows = static_cast<size_t>(task.rows);
+  std::fill_n(task.out, rows * static_cast<size_t>(task.head_dim), 0.0f);
+  std::fill_n(task.max, rows, -std::numeric_limits<float>::infinity());
+  std::fill_n(task.sum, rows, 0.0f);
+  if (tile.job->sinks == nullptr || !tile.first_run) return;
+  for (size_t r = 0; r < rows; ++r) {
+    task.max[r] = tile.job->sinks[tile.kv_head * group + static_cast<int>(r) % group];
+    task.sum[r] = 1.0f;
+  }
+}
+
+void DenseAttention::State::attend(const kernels::Ops& ops, int layer, const Tile& tile, Thread& thread) {
+  const auto dim = static_cast<size_t>(shape.head_dim), rows = rows_of(tile);
+  const DenseJob& job = *tile.job;
+  place_rows(tile, thread);
   const auto blocks = static_cast<size_t>(tile.blocks);
   thread.views.resize(blocks);
   thread.keys.resize(blocks);
@@ -168,6 +201,7 @@ void DenseAttention::State::attend(const kernels::Ops& ops, int layer, const Til
   task.values = thread.values.data();
   task.blocks = tile.blocks;
   task.limits = thread.limits.data();
+  task.starts = job.window == 0 ? nullptr : thread.starts.data();
   task.out = thread.out.data();
   task.max = thread.max.data();
   task.sum = thread.sum.data();
@@ -178,9 +212,7 @@ void DenseAttention::State::attend(const kernels::Ops& ops, int layer, const Til
     task.sum = task.max + rows;
   }
   task.scratch = thread.scratch;
-  std::fill_n(task.out, rows * dim, 0.0f);
-  std::fill_n(task.max, rows, -std::numeric_limits<float>::infinity());
-  std::fill_n(task.sum, rows, 0.0f);
+  start_softmax(tile, task);
   ops.attend(task);
   if (tile.partial < 0) write_out(tile, task.out, task.sum);
 }

@@ -13,9 +13,12 @@ namespace mneme::attention {
 struct DenseJob {
   const kv::Sequence* sequence = nullptr;
   int first = 0;                   // position of the first query token
-  int count = 0;                   // query tokens; token i sees positions 0 .. first + i
+  int count = 0;                   // query tokens; token i sees positions up to first + i
   const float* queries = nullptr;  // [count, heads * head_dim], rotated, not scaled
   float* out = nullptr;            // [count, heads * head_dim]
+  float scale = 0.0f;              // of the logits; 0: 1 / sqrt(head_dim)
+  int window = 0;                  // a token sees this many, itself the last; 0: all
+  const float* sinks = nullptr;    // [heads]: one more logit of each head, whose value is zero; null: none
 };
 
 // Workspace of one engine. run() is called from one thread at a time.
@@ -25,8 +28,7 @@ class DenseAttention {
   ~DenseAttention();
   DenseAttention(DenseAttention&&) noexcept;
 
-  // softmax(q k / sqrt(head_dim)) v, causal, for every job. The result does not depend on the number of
-  // threads.
+  // softmax(scale q k) v, causal, for every job. The result does not depend on the number of threads.
   void run(const kernels::Ops& ops, core::ThreadPool& pool, int layer, std::span<const DenseJob> jobs);
 
  private:

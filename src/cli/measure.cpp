@@ -102,6 +102,11 @@ Result<double> Measurement::repetition(size_t tokens, bool one_by_one) {
   }
   const double seconds = now_s() - start_s;
   session_->truncate(depth_);
+  // A model with sliding windows may not get back so far: the depth is filled again, untimed.
+  if (session_->pending() > 0) {
+    auto filled = start(depth_);
+    if (!filled) return tl::unexpected(filled.error());
+  }
   return seconds;
 }
 

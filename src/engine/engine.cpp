@@ -112,7 +112,10 @@ void LoadedSession::truncate(size_t count) {
   tokens_.resize(count);
   // Tokens that were only pending leave the evaluated ones, and the logits after them, as they are.
   if (count >= evaluated()) return;
-  sequence_.truncate(static_cast<int>(count));
+  // A model that forgets what is far back cannot always return there: then everything is evaluated anew.
+  const size_t taken_back = evaluated() - count;
+  const bool possible = taken_back <= static_cast<size_t>(sequence_.tokens_truncatable());
+  sequence_.truncate(possible ? static_cast<int>(count) : 0);
   logits_.clear();
 }
 
@@ -121,11 +124,10 @@ Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
     return fail("cannot repeat {} tokens to {}: a multiple of {} is needed, all evaluated", period, depth,
                 kv::kBlockTokens);
   }
-  truncate(period);
-  auto extended = sequence_.extend(static_cast<int>(depth - period));
-  if (!extended) return pass(extended);
-  sequence_.repeat_for_bench(static_cast<int>(period));
+  auto repeated = sequence_.repeat_for_bench(static_cast<int>(period), static_cast<int>(depth));
+  if (!repeated) return pass(repeated);
   logits_.clear();
+  tokens_.resize(period);
   tokens_.reserve(depth);
   while (tokens_.size() < depth) tokens_.push_back(tokens_[tokens_.size() - period]);
   return {};

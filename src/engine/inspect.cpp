@@ -6,7 +6,6 @@
 #include <type_traits>
 #include <variant>
 
-#include "kv/block.h"
 #include "model/config.h"
 #include "model/gguf.h"
 #include "tensor/dtype.h"
@@ -158,8 +157,7 @@ ModelSummary summarise(const model::Gguf& file, const model::Config& config) {
   summary.head_dim = config.head_dim;
   summary.vocab_size = config.vocab_size;
   summary.context_length = config.context_length;
-  const kv::KvShape shape{config.layers, config.kv_heads, config.head_dim};
-  summary.kv_token_bytes = shape.token_bytes();
+  summary.kv_token_bytes = model::kv_shape(config).token_bytes();
   return summary;
 }
 

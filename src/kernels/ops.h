@@ -60,15 +60,42 @@ struct AttendTask {
   const uint16_t* const* keys = nullptr;    // [blocks] -> bf16 [head_dim / 2, 64, 2]
   const uint16_t* const* values = nullptr;  // [blocks] -> bf16 [32, head_dim, 2]
   int blocks = 0;
-  const int* limits = nullptr;  // [rows]: row r sees the first limits[r] tokens of this run (>= 1 for at
-                                // least one row)
+  // Row r sees the tokens starts[r] <= t < limits[r] of this run: one or more for at least one row, and none
+  // where limits[r] <= starts[r]. No starts: every row sees from the first.
+  const int* limits = nullptr;  // [rows]
+  const int* starts = nullptr;  // [rows] or null; negative is the first token
   // Softmax state of each row, read and updated, so that runs can follow each other and be merged:
-  // out = sum of exp(logit - max) * value, not yet divided by sum. Start: out = 0, max = -inf, sum = 0.
+  // out = sum of exp(logit - max) * value, not yet divided by sum. Start: out = 0, max = -inf, sum = 0; with
+  // a sink max = its logit, sum = 1.
   float* out = nullptr;     // [rows, head_dim] contiguous
   float* max = nullptr;     // [rows]
   float* sum = nullptr;     // [rows]
   void* scratch = nullptr;  // attend_scratch_bytes(rows, head_dim), 64-byte aligned
 };
+
+// Dot products of every row of x with every row of a small f32 matrix that is not packed.
+struct DotsTask {
+  float* out = nullptr;  // [rows, count], out_stride floats between rows
+  size_t out_stride = 0;
+  const float* matrix = nullptr;  // [count, n], contiguous
+  int count = 0;
+  const float* x = nullptr;  // [rows, n], x_stride floats between rows
+  size_t x_stride = 0;
+  int rows = 0;
+  int n = 0;
+};
+
+// x_i <- sum_j keep[i, j] x_j + give[i] f: one row's residual streams take a sublayer's output.
+struct StreamMix {
+  float* x = nullptr;           // [streams, n], contiguous
+  const float* f = nullptr;     // [n]
+  const float* keep = nullptr;  // [streams, streams]
+  const float* give = nullptr;  // [streams]
+  int streams = 0;              // 1 .. kStreamsMax
+  int n = 0;
+};
+
+inline constexpr int kStreamsMax = 8;
 
 struct Ops {
   const char* name;  // "scalar", "avx2", "avx512", "amx"
@@ -95,6 +122,16 @@ struct Ops {
   void (*silu_mul)(float* out, const float* gate, const float* up, int n);
   // out[i] += x[i].
   void (*add)(float* out, const float* x, int n);
+
+  // out[i] = keep * out[i] + take * x[i].
+  void (*blend)(float* out, float keep, const float* x, float take, int n);
+
+  // out[r, m] = sum_k matrix[m, k] x[r, k], f32 (scalar: sums in double). An element's bits depend on its own
+  // two rows alone, not on how many are computed together.
+  void (*dots)(const DotsTask& task);
+  // out[i] = sum_j weights[j] x[j * n + i] over `streams` rows of n values. Not in place.
+  void (*combine)(float* out, const float* weights, const float* x, int streams, int n);
+  void (*mix_streams)(const StreamMix& mix);
 
   // Flash attention (Dao et al. 2022) over the run; exact softmax, f32 state. Scores and weights may be
   // rounded to bf16 as operands.

@@ -181,6 +181,50 @@ TEST_P(EachIsa, RowOperationsAgree) {
   }
 }
 
+TEST_P(EachIsa, StreamOperationsAgree) {
+  const Ops& ops = *GetParam();
+  for (const int n : {1, 7, 16, 31, 64, 100, 1027}) {
+    const auto size = static_cast<size_t>(n);
+    const auto x = noise(size, 1), y = noise(size, 2);
+    std::vector<float> got = x, want = x;
+    ops.blend(got.data(), 0.3f, y.data(), -1.7f, n);
+    scalar_ops().blend(want.data(), 0.3f, y.data(), -1.7f, n);
+    for (size_t i = 0; i < size; ++i) EXPECT_NEAR(got[i], want[i], 1e-6f);
+    for (int streams = 1; streams <= kStreamsMax; ++streams) {
+      const auto count = static_cast<size_t>(streams);
+      const auto wide = noise(count * size, 3), keep = noise(count * count, 4), give = noise(count, 5);
+      ops.combine(got.data(), give.data(), wide.data(), streams, n);
+      scalar_ops().combine(want.data(), give.data(), wide.data(), streams, n);
+      for (size_t i = 0; i < size; ++i) EXPECT_NEAR(got[i], want[i], 2e-6f);
+      auto got_all = wide, want_all = wide;
+      ops.mix_streams({got_all.data(), y.data(), keep.data(), give.data(), streams, n});
+      scalar_ops().mix_streams({want_all.data(), y.data(), keep.data(), give.data(), streams, n});
+      for (size_t i = 0; i < got_all.size(); ++i) EXPECT_NEAR(got_all[i], want_all[i], 4e-6f) << streams;
+    }
+  }
+}
+
+TEST_P(EachIsa, DotsAgreeAndDoNotSeeTheirNeighbours) {
+  const Ops& ops = *GetParam();
+  for (const int n : {1, 15, 64, 100, 2048}) {
+    for (const int count : {1, 3, 8, 13, 24}) {
+      const auto matrix = noise(static_cast<size_t>(count * n), 1);
+      const size_t x_stride = static_cast<size_t>(n) + 3, out_stride = static_cast<size_t>(count) + 2;
+      const auto x = noise(9 * x_stride, 2);
+      std::vector<float> got(9 * out_stride, -7.0f), want = got, alone = got;
+      ops.dots({got.data(), out_stride, matrix.data(), count, x.data(), x_stride, 9, n});
+      scalar_ops().dots({want.data(), out_stride, matrix.data(), count, x.data(), x_stride, 9, n});
+      for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-5f * std::sqrt(n)) << n;
+      for (size_t r = 0; r < 9; ++r) {
+        for (int m = 0; m < count; ++m)
+          ops.dots({&alone[r * out_stride + static_cast<size_t>(m)], 1, &matrix[static_cast<size_t>(m * n)],
+                    1, &x[r * x_stride], x_stride, 1, n});
+      }
+      EXPECT_EQ(alone, got);
+    }
+  }
+}
+
 // Keys and values in block layout, filled to the end.
 struct Blocks {
   std::vector<std::vector<uint16_t>> keys, values;
@@ -248,6 +292,43 @@ TEST_P(EachIsa, AttentionAgrees) {
       }
       // bf16 queries and weights: 2^-9 relative each, averaged over the tokens.
       ASSERT_LT(nmse(got_all, want_all), 2e-4) << ops.name << " head_dim " << head_dim << " rows " << rows;
+    }
+  }
+}
+
+// Rows that begin anywhere: before the run, in it, behind it; that see one token, one block, nothing.
+TEST_P(EachIsa, AttentionWithStartsAgrees) {
+  const Ops& ops = *GetParam();
+  for (const int head_dim : {24, 32, 64, 96}) {
+    const Blocks blocks(4, head_dim, 5);
+    for (const int rows : {1, 4, 7, 16, 35, 64}) {
+      const auto queries = noise(static_cast<size_t>(rows * head_dim), 11);
+      std::vector<int> starts, limits;
+      for (int r = 0; r < rows; ++r) {
+        starts.push_back(r % 5 == 4 ? -3 : (r * 31) % 250);
+        limits.push_back(r % 7 == 6 ? starts.back() : starts.back() + 1 + (r * 53) % 130);
+      }
+      AttendTask task{};
+      task.queries = queries.data(), task.query_stride = static_cast<size_t>(head_dim), task.rows = rows,
+      task.head_dim = head_dim;
+      task.keys = blocks.key_pointers.data(), task.values = blocks.value_pointers.data(), task.blocks = 4;
+      task.limits = limits.data(), task.starts = starts.data();
+      Attended got(rows, head_dim), want(rows, head_dim);
+      got.run(ops, task);
+      want.run(scalar_ops(), task);
+      for (size_t r = 0; r < static_cast<size_t>(rows); ++r) {
+        if (limits[r] <= std::max(0, starts[r])) {
+          EXPECT_EQ(got.sum[r], 0.0f);
+          EXPECT_EQ(got.max[r], -std::numeric_limits<float>::infinity());
+          continue;
+        }
+        std::vector<float> got_row, want_row;
+        for (size_t c = 0; c < static_cast<size_t>(head_dim); ++c) {
+          got_row.push_back(got.value(r, c, static_cast<size_t>(head_dim)));
+          want_row.push_back(want.value(r, c, static_cast<size_t>(head_dim)));
+        }
+        EXPECT_LT(nmse(got_row, want_row), 1e-3) << ops.name << " head_dim " << head_dim << " row " << r;
+      }
     }
   }
 }

@@ -28,7 +28,9 @@ class BlockPool {
 
   uint64_t bytes_max() const { return slabs_max_ * shape_.slab_bytes(); }
   uint64_t bytes_used() const { return (slabs_touched_ - free_.size()) * shape_.slab_bytes(); }
-  uint64_t tokens_free() const;  // whole blocks that could still be taken, in tokens
+  uint64_t slabs_free() const { return slabs_max_ - slabs_touched_ + free_.size(); }
+  // How deep one more sequence could become, in tokens (whole blocks).
+  uint64_t tokens_free() const;
 
  private:
   BlockPool() = default;

@@ -2,6 +2,9 @@
 // of 64 tokens of one layer and KV head, taken from a BlockPool that everyone shares. Attention reads
 // BlockViews and never learns where they are: tiers (RAM, disk, device) can come and go behind this line.
 //
+// A layer with a window gives the blocks that no later token can read back to the pool; enough stays for a
+// truncation by kRewindTokens. What layers remember of the last tokens beside keys and values: RecentRows.
+//
 // Layout of a block, bf16, chosen so that 16 lanes hold 16 tokens (keys) or 16 channels (values) and nothing
 // is reduced across lanes, and so that a block is a matrix-unit operand as it lies:
 //   keys    [head_dim / 2, 64, 2]   channel pairs outside, tokens inside
@@ -11,4 +14,5 @@
 
 #include "kv/block.h"
 #include "kv/block_pool.h"
+#include "kv/recent_rows.h"
 #include "kv/sequence.h"

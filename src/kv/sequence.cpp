@@ -2,63 +2,107 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "tensor/convert.h"
 
 namespace mneme::kv {
 
-Sequence::Sequence(BlockPool& pool) : pool_(&pool), slabs_(static_cast<size_t>(pool.shape().layers)) {}
+Sequence::Sequence(BlockPool& pool)
+    : pool_(&pool), layers_(static_cast<size_t>(pool.shape().layers)), recent_(pool.shape().recent_widths) {}
 
 Sequence::Sequence(Sequence&& other) noexcept
     : pool_(other.pool_),
       token_count_(std::exchange(other.token_count_, 0)),
-      slabs_(std::move(other.slabs_)) {
-  other.slabs_.clear();
+      floor_(std::exchange(other.floor_, 0)),
+      layers_(std::move(other.layers_)),
+      recent_(std::move(other.recent_)) {
+  other.layers_.clear();
 }
 
 Sequence::~Sequence() {
-  for (auto& layer : slabs_) {
-    for (const SlabId slab : layer) pool_->give_back(slab);
-  }
+  for (Layer& layer : layers_) keep(layer, layer.first_block, layer.first_block);
+}
+
+SlabId Sequence::slab(int layer, int block) const {
+  const Layer& l = layers_[static_cast<size_t>(layer)];
+  MNEME_CHECK(block >= l.first_block && block < l.end_block(), "layer {} block {} of {} .. {}", layer, block,
+              l.first_block, l.end_block());
+  return l.slabs[static_cast<size_t>(block - l.first_block)];
+}
+
+void Sequence::keep(Layer& layer, int first, int end) {
+  MNEME_CHECK(first >= layer.first_block && first <= layer.end_block(), "keep {} .. {} of {} .. {}", first,
+              end, layer.first_block, layer.end_block());
+  const std::ptrdiff_t skip = first - layer.first_block;
+  const auto front = layer.slabs.begin() + skip;
+  const auto back = layer.slabs.begin() +
+                    std::clamp<std::ptrdiff_t>(end - layer.first_block, skip, std::ssize(layer.slabs));
+  for (auto slab = layer.slabs.begin(); slab != front; ++slab) pool_->give_back(*slab);
+  for (auto slab = back; slab != layer.slabs.end(); ++slab) pool_->give_back(*slab);
+  layer.slabs.erase(back, layer.slabs.end());
+  layer.slabs.erase(layer.slabs.begin(), front);
+  layer.first_block = first;
+}
+
+int Sequence::first_block_of(int layer, int token_count) const {
+  return std::max(layers_[static_cast<size_t>(layer)].first_block,
+                  shape().first_kept(layer, token_count) / kBlockTokens);
+}
+
+Result<void> Sequence::fail_full(int count) const {
+  return core::fail("the KV cache is full: {} tokens held, {} more asked, room for {} (raise --kv)",
+                    token_count_, count, pool_->tokens_free());
 }
 
 Result<void> Sequence::extend(int count) {
-  const int blocks_needed = (token_count_ + count + kBlockTokens - 1) / kBlockTokens;
-  const auto blocks_new = static_cast<size_t>(blocks_needed - block_count());
-  std::vector<SlabId> taken;
-  if (!pool_->take(blocks_new * slabs_.size(), taken)) {
-    return core::fail("the KV cache is full: {} tokens held, {} more asked, room for {} (raise --kv)",
-                      token_count_, count, pool_->tokens_free());
+  MNEME_CHECK(!shape().forgets() || count <= kRewindTokens, "{} tokens at once", count);
+  const int end = blocks_of(token_count_ + count);
+  // What is given back counts before what is taken, so that a full pool can go on within the windows.
+  size_t wanted = 0, released = 0;
+  for (int i = 0; i < shape().layers; ++i) {
+    const Layer& layer = layers_[static_cast<size_t>(i)];
+    wanted += static_cast<size_t>(end - layer.end_block());
+    released += static_cast<size_t>(first_block_of(i, token_count_ + count) - layer.first_block);
   }
+  if (wanted > pool_->slabs_free() + released) return fail_full(count);
+  for (int i = 0; i < shape().layers; ++i) {
+    keep(layers_[static_cast<size_t>(i)], first_block_of(i, token_count_ + count), end);
+  }
+  taken_.clear();
+  pool_->take(wanted, taken_);
   // Block by block, all layers of each layer's run together: a layer reads its slabs in the order they lie.
-  for (size_t layer = 0; layer < slabs_.size(); ++layer) {
-    slabs_[layer].insert(slabs_[layer].end(), taken.begin() + static_cast<std::ptrdiff_t>(layer * blocks_new),
-                         taken.begin() + static_cast<std::ptrdiff_t>((layer + 1) * blocks_new));
+  auto next = taken_.begin();
+  for (Layer& layer : layers_) {
+    const auto stop = next + (end - layer.end_block());
+    layer.slabs.insert(layer.slabs.end(), next, stop);
+    next = stop;
   }
   token_count_ += count;
+  if (shape().forgets()) floor_ = std::max(floor_, token_count_ - kRewindTokens);
   return {};
 }
 
 void Sequence::truncate(int token_count) {
-  MNEME_CHECK(token_count >= 0 && token_count <= token_count_, "truncate to {} of {}", token_count,
-              token_count_);
+  MNEME_CHECK(token_count == 0 || (token_count >= floor_ && token_count <= token_count_),
+              "truncate to {} of {}, {} can be taken back", token_count, token_count_, tokens_truncatable());
   token_count_ = token_count;
-  const auto keep = static_cast<size_t>(block_count());
-  for (auto& layer : slabs_) {
-    for (size_t block = keep; block < layer.size(); ++block) pool_->give_back(layer[block]);
-    layer.resize(keep);
+  for (Layer& layer : layers_) {
+    keep(layer, layer.first_block, block_count());
+    if (token_count == 0) layer.first_block = 0;
   }
+  if (token_count == 0) floor_ = 0;
 }
 
 void Sequence::store(int layer, int kv_head, int first, int count, const float* keys, const float* values,
                      size_t stride) {
   const auto dim = static_cast<size_t>(shape().head_dim);
   for (int i = 0; i < count; ++i) {
-    const SlabId slab = slabs_[static_cast<size_t>(layer)][static_cast<size_t>((first + i) / kBlockTokens)];
+    const SlabId into = slab(layer, (first + i) / kBlockTokens);
     const auto slot = static_cast<size_t>((first + i) % kBlockTokens);
-    uint16_t* key = pool_->keys(slab, kv_head) + slot * 2;
-    uint16_t* value = pool_->values(slab, kv_head) + (slot / 2) * dim * 2 + slot % 2;
+    uint16_t* key = pool_->keys(into, kv_head) + slot * 2;
+    uint16_t* value = pool_->values(into, kv_head) + (slot / 2) * dim * 2 + slot % 2;
     const float* k = keys + static_cast<size_t>(i) * stride;
     const float* v = values + static_cast<size_t>(i) * stride;
     for (size_t d = 0; d < dim; d += 2) {
@@ -70,23 +114,44 @@ void Sequence::store(int layer, int kv_head, int first, int count, const float* 
 }
 
 void Sequence::view(int layer, int kv_head, int first_block, std::span<BlockView> out) const {
-  const auto& slabs = slabs_[static_cast<size_t>(layer)];
   for (size_t i = 0; i < out.size(); ++i) {
-    const SlabId slab = slabs[static_cast<size_t>(first_block) + i];
-    out[i] = {pool_->keys(slab, kv_head), pool_->values(slab, kv_head)};
+    const SlabId from = slab(layer, first_block + static_cast<int>(i));
+    out[i] = {pool_->keys(from, kv_head), pool_->values(from, kv_head)};
   }
 }
 
-void Sequence::repeat_for_bench(int period) {
-  MNEME_CHECK(period > 0 && period % kBlockTokens == 0 && period <= token_count_, "period {} of {}", period,
-              token_count_);
-  const auto period_blocks = static_cast<size_t>(period / kBlockTokens);
-  for (auto& layer : slabs_) {
-    for (size_t block = period_blocks; block < layer.size(); ++block) {
-      std::memcpy(pool_->keys(layer[block], 0), pool_->keys(layer[block % period_blocks], 0),
+Result<void> Sequence::repeat_for_bench(int period, int depth) {
+  MNEME_CHECK(period > 0 && period % kBlockTokens == 0 && period <= token_count_ && period <= depth,
+              "period {} of {} to {}", period, token_count_, depth);
+  const auto blocks_wanted = [&](int layer) {
+    return static_cast<size_t>(blocks_of(depth) - shape().first_kept(layer, depth) / kBlockTokens);
+  };
+  size_t wanted = 0, released = 0;
+  for (int i = 0; i < shape().layers; ++i) {
+    const size_t held = layers_[static_cast<size_t>(i)].slabs.size(), needed = blocks_wanted(i);
+    wanted += needed > held ? needed - held : 0;
+    released += held > needed ? held - needed : 0;
+  }
+  if (wanted > pool_->slabs_free() + released) return fail_full(depth - token_count_);
+  for (int i = 0; i < shape().layers; ++i) {
+    Layer& layer = layers_[static_cast<size_t>(i)];
+    keep(layer, layer.first_block, layer.first_block + static_cast<int>(blocks_wanted(i)));
+  }
+  for (int i = 0; i < shape().layers; ++i) {
+    Layer& layer = layers_[static_cast<size_t>(i)];
+    const size_t held = layer.slabs.size(), needed = blocks_wanted(i);
+    const size_t good = shape().window(i) > 0 ? held
+                                              : std::min(held, static_cast<size_t>(period / kBlockTokens));
+    pool_->take(needed - held, layer.slabs);
+    for (size_t block = good; block < needed; ++block) {
+      std::memcpy(pool_->keys(layer.slabs[block], 0), pool_->keys(layer.slabs[block % good], 0),
                   shape().slab_bytes());
     }
+    layer.first_block = blocks_of(depth) - static_cast<int>(needed);
   }
+  token_count_ = depth;
+  if (shape().forgets()) floor_ = std::max(0, depth - kRewindTokens);
+  return {};
 }
 
 }  // namespace mneme::kv

@@ -2,14 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
+#include "core/rng.h"
 #include "tensor/convert.h"
 
 namespace mneme::kv {
 namespace {
 
-constexpr KvShape kShape{3, 2, 6};
+const KvShape kShape{3, 2, 6};
 
 float key_of(int layer, int head, int token, int channel) {
   return static_cast<float>(layer * 1000 + head * 300 + token % 256 + channel) / 64.0f;
@@ -118,13 +120,151 @@ TEST(Sequence, SequencesShareThePoolAndGiveBack) {
   expect_contents(a);
 }
 
+// Layer 1 sees 100 tokens, layer 2 one.
+const KvShape kWindows{3, 2, 6, {0, 100, 1}, {}};
+
+// What of a layer the next token, and every one after a truncation to `keep`, may read.
+void expect_readable(const Sequence& s, int keep) {
+  for (int layer = 0; layer < kWindows.layers; ++layer) {
+    const int window = kWindows.window(layer);
+    const int first = window == 0 ? 0 : std::max(0, keep + 1 - window);
+    if (first / 64 >= s.block_count()) continue;
+    std::vector<BlockView> views(static_cast<size_t>(s.block_count() - first / 64));
+    for (int head = 0; head < kWindows.kv_heads; ++head) {
+      s.view(layer, head, first / 64, views);
+      for (int token = first; token < s.token_count(); ++token) {
+        const uint16_t key = views[static_cast<size_t>(token / 64 - first / 64)].keys[token % 64 * 2];
+        ASSERT_EQ(tensor::to_f32(tensor::Bf16{key}), rounded(key_of(layer, head, token, 0)))
+            << "layer " << layer << " token " << token;
+      }
+    }
+  }
+}
+
+TEST(Windows, KeepWhatAnyTokenMayReadAndNoMore) {
+  auto pool = BlockPool::create(kWindows, 1 << 20);
+  ASSERT_TRUE(pool);
+  Sequence s(*pool);
+  core::Rng rng(3);
+  while (s.token_count() < 5000) {
+    append(s, 1 + static_cast<int>(rng.next_below(rng.next_below(2) ? 512 : 3)));
+    expect_readable(s, s.token_count() - s.tokens_truncatable());
+    EXPECT_GE(s.tokens_truncatable(), std::min(s.token_count(), kRewindTokens));
+    const auto slabs = pool->bytes_used() / kWindows.slab_bytes();
+    EXPECT_LE(slabs, kWindows.slabs_of(static_cast<uint64_t>(s.block_count())));
+  }
+  const uint64_t local = static_cast<uint64_t>(kWindows.blocks_max(1) + kWindows.blocks_max(2));
+  EXPECT_EQ(kWindows.slabs_of(1000), 1000 + local);
+  s.truncate(0);
+  EXPECT_EQ(pool->bytes_used(), 0u);
+  append(s, 70);
+  expect_contents(s);
+}
+
+TEST(Windows, TruncateAsFarAsPromisedAndGoOn) {
+  auto pool = BlockPool::create(kWindows, 1 << 20);
+  ASSERT_TRUE(pool);
+  core::Rng rng(4);
+  for (int round = 0; round < 200; ++round) {
+    Sequence s(*pool);
+    for (int step = 0; step < 12; ++step) {
+      append(s, 1 + static_cast<int>(rng.next_below(512)));
+      const int back = rng.next_below(3) == 0 ? s.tokens_truncatable()
+                                              : static_cast<int>(rng.next_below(
+                                                    static_cast<uint32_t>(s.tokens_truncatable() + 1)));
+      const int keep = s.token_count() - back, floor = s.token_count() - s.tokens_truncatable();
+      s.truncate(keep);
+      ASSERT_EQ(s.token_count() - s.tokens_truncatable(), floor) << "what is forgotten stays forgotten";
+      expect_readable(s, keep);
+    }
+  }
+  EXPECT_EQ(pool->bytes_used(), 0u);
+}
+
+TEST(WindowsDeathTest, RefuseToGoBackFurther) {
+  auto pool = BlockPool::create(kWindows, 1 << 20);
+  ASSERT_TRUE(pool);
+  Sequence s(*pool);
+  append(s, 512);
+  append(s, 300);
+  EXPECT_EQ(s.tokens_truncatable(), 512);
+  EXPECT_DEATH(s.truncate(299), "512 can be taken back");
+}
+
+// Once a sequence is longer than its windows, it needs slabs for the whole layers alone.
+TEST(Windows, AFullPoolGoesOnWithinTheWindows) {
+  const KvShape local{2, 1, 6, {64, 200}, {}};
+  auto pool = BlockPool::create(local, local.slabs_of(1000) * local.slab_bytes());
+  ASSERT_TRUE(pool);
+  EXPECT_GT(pool->tokens_free(), 1u << 30) << "no layer grows without bounds";
+  EXPECT_EQ(local.token_bytes(), 0u);
+  Sequence s(*pool);
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(s.extend(i % 2 == 0 ? 512 : 13));
+  const auto refused = Sequence(*pool).extend(512);
+  EXPECT_FALSE(refused);
+  ASSERT_TRUE(s.extend(512)) << "the refused one took nothing";
+
+  auto small = BlockPool::create(kWindows, 20 * kWindows.slab_bytes());
+  ASSERT_TRUE(small);
+  EXPECT_EQ(small->tokens_free(), 6u * 64);
+}
+
+TEST(Windows, RepeatForBenchFillsWhatTheDepthHolds) {
+  auto pool = BlockPool::create(kWindows, 1 << 20);
+  ASSERT_TRUE(pool);
+  Sequence s(*pool);
+  append(s, 512);
+  append(s, 200);
+  for (const int depth : {5000, 640, 128, 3000}) {
+    ASSERT_TRUE(s.repeat_for_bench(128, depth));
+    EXPECT_EQ(s.token_count(), depth);
+    EXPECT_EQ(s.tokens_truncatable(), std::min(depth, 512));
+    ASSERT_TRUE(s.extend(65));
+    for (int layer = 0; layer < 3; ++layer) {
+      BlockView view;
+      s.view(layer, 1, (depth - 1) / 64, {&view, 1});
+      EXPECT_NE(view.keys[0], 0) << "depth " << depth << " layer " << layer;
+    }
+  }
+  EXPECT_FALSE(s.repeat_for_bench(128, 1 << 24)) << "more than the pool";
+  EXPECT_EQ(s.token_count(), 3065);
+}
+
+// Every row that a pass may read is there, whatever was taken back before.
+TEST(RecentRows, HoldWhatAPassMayReadAfterAnyTruncation) {
+  const KvShape shape{1, 1, 2, {}, {3, 5}};
+  auto pool = BlockPool::create(shape, 1 << 20);
+  ASSERT_TRUE(pool);
+  core::Rng rng(5);
+  for (int round = 0; round < 20; ++round) {
+    Sequence s(*pool);
+    for (int step = 0; step < 20; ++step) {
+      const int count = 1 + static_cast<int>(rng.next_below(512)), first = s.token_count();
+      ASSERT_TRUE(s.extend(count));
+      for (int token = std::max(0, first - kRecentHistory); token < first + count; ++token) {
+        const auto value = static_cast<float>(token);
+        if (token >= first) {
+          s.recent().id(token) = token;
+          std::fill_n(s.recent().row(0, token), 3, value);
+          std::fill_n(s.recent().row(1, token), 5, -value);
+        }
+        ASSERT_EQ(s.recent().id(token), token);
+        ASSERT_EQ(s.recent().row(0, token)[2], value);
+        ASSERT_EQ(s.recent().row(1, token)[4], -value);
+      }
+      s.truncate(s.token_count() -
+                 static_cast<int>(rng.next_below(static_cast<uint32_t>(s.tokens_truncatable() + 1))));
+    }
+  }
+}
+
 TEST(Sequence, RepeatsAPrefix) {
   auto pool = BlockPool::create(kShape, 1 << 20);
   ASSERT_TRUE(pool);
   Sequence s(*pool);
   append(s, 128);
-  ASSERT_TRUE(s.extend(150));
-  s.repeat_for_bench(128);
+  ASSERT_TRUE(s.repeat_for_bench(128, 278));
+  EXPECT_EQ(s.token_count(), 278);
   std::vector<BlockView> views(5);
   s.view(1, 1, 0, views);
   for (int i = 0; i < 128 * 3; ++i) EXPECT_EQ(views[3].keys[i], views[1].keys[i]);

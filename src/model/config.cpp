@@ -1,11 +1,10 @@
 #include "model/config.h"
 
 #include <array>
-#include <cmath>
-#include <optional>
 #include <string>
 
 #include "kernels/ops.h"
+#include "model/config_reader.h"
 
 namespace mneme::model {
 
@@ -20,70 +19,10 @@ constexpr std::array kArchitectures{
     ArchitectureName{"llama", Architecture::kLlama, true, false},
     ArchitectureName{"qwen2", Architecture::kQwen2, false, false},
     ArchitectureName{"qwen3", Architecture::kQwen3, false, true},
+    ArchitectureName{"mneme", Architecture::kMneme, false, false},
 };
 
-// Larger than any model that fits an ordinary machine, small enough that no product of two overflows.
-constexpr uint64_t kDimMax = 1 << 20;
-
-// Reads "<architecture>.<key>"; the first error is kept and later reads give defaults, so that the reading
-// below stays a list.
-class Reader {
- public:
-  Reader(const Gguf& file, std::string_view architecture)
-      : file_(file), prefix_(std::string(architecture) + ".") {}
-
-  int number(std::string_view key, uint64_t least, uint64_t most,
-             std::optional<int> otherwise = std::nullopt) {
-    const std::string full = prefix_ + std::string(key);
-    auto value = file_.get_uint(full);
-    if (!value) return note(std::move(value.error())), 0;
-    if (!value->has_value()) {
-      if (otherwise) return *otherwise;
-      return note({fmt::format("{}: {} is missing", file_.path(), full)}), 0;
-    }
-    if (**value < least || **value > most) {
-      return note({fmt::format("{}: {} is {}, not in {} .. {}", file_.path(), full, **value, least, most)}),
-             0;
-    }
-    return static_cast<int>(**value);
-  }
-
-  float real(std::string_view key, std::optional<float> otherwise = std::nullopt) {
-    const std::string full = prefix_ + std::string(key);
-    auto value = file_.get_float(full);
-    if (!value) return note(std::move(value.error())), 0.0f;
-    if (!value->has_value()) {
-      if (otherwise) return *otherwise;
-      return note({fmt::format("{}: {} is missing", file_.path(), full)}), 0.0f;
-    }
-    if (!std::isfinite(**value))
-      return note({fmt::format("{}: {} is not a number", file_.path(), full)}), 0.0f;
-    return static_cast<float>(**value);
-  }
-
-  std::string text(std::string_view key) {
-    auto value = file_.get_string(prefix_ + std::string(key));
-    if (!value) return note(std::move(value.error())), "";
-    return std::string(value->value_or(""));
-  }
-
-  void require(bool holds, std::string message) {
-    if (!holds) note({fmt::format("{}: {}", file_.path(), message)});
-  }
-
-  const std::optional<Error>& error() const { return error_; }
-
- private:
-  void note(Error error) {
-    if (!error_) error_ = std::move(error);
-  }
-
-  const Gguf& file_;
-  std::string prefix_;
-  std::optional<Error> error_;
-};
-
-void read_rope(Reader& read, Config& config) {
+void read_rope(ConfigReader& read, Config& config) {
   RopeConfig& rope = config.rope;
   rope.base = read.real("rope.freq_base", 10000.0f);
   rope.dims = read.number("rope.dimension_count", 2, kDimMax, config.head_dim);
@@ -122,11 +61,11 @@ Result<Config> read_config(const Gguf& file) {
     if (candidate.name == *architecture) known = &candidate;
   }
   if (known == nullptr) {
-    return core::fail("{}: architecture \"{}\" is not supported (llama, qwen2, qwen3 are)", file.path(),
-                      *architecture);
+    return core::fail("{}: architecture \"{}\" is not supported (llama, qwen2, qwen3, mneme are)",
+                      file.path(), *architecture);
   }
 
-  Reader read(file, *architecture);
+  ConfigReader read(file, *architecture);
   Config config;
   config.architecture = known->architecture;
   config.qk_norm = known->qk_norm;
@@ -164,6 +103,8 @@ Result<Config> read_config(const Gguf& file) {
                "token_embd.weight has an absurd number of rows");
   if (read.error()) return tl::unexpected(*read.error());
   config.vocab_size = static_cast<int>(embedding->rows());
+  if (config.architecture == Architecture::kMneme) read_mneme(read, config);
+  if (read.error()) return tl::unexpected(*read.error());
   return config;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/rope.h"
+#include "model/pass.h"
 #include "tensor/dequantize.h"
 
 namespace mneme::model {
@@ -11,6 +12,7 @@ namespace {
 
 Result<void> embed(const Pass& pass);
 void place(const Pass& pass);
+void mix_embedding(const Pass& pass, const LayerWeights& layer);
 void attention_layer(const Pass& pass, const LayerWeights& layer, int index);
 void ffn_layer(const Pass& pass, const LayerWeights& layer);
 void head(const Pass& pass, std::span<float> logits);
@@ -20,8 +22,11 @@ void head(const Pass& pass, std::span<float> logits);
 Result<void> run_forward(const Pass& pass, std::span<float> logits) {
   if (auto read = embed(pass); !read) return read;
   place(pass);
+  begin_engram(pass);
   for (int i = 0; i < pass.config.layers; ++i) {
     const LayerWeights& layer = pass.weights.layers[static_cast<size_t>(i)];
+    mix_embedding(pass, layer);
+    if (auto added = engram_layer(pass, layer, i); !added) return added;
     attention_layer(pass, layer, i);
     ffn_layer(pass, layer);
   }
@@ -31,75 +36,50 @@ Result<void> run_forward(const Pass& pass, std::span<float> logits) {
 
 namespace {
 
-size_t as_size(int n) { return static_cast<size_t>(n); }
-
-// Calls body(row) for every row, several rows to a task.
-template <class Body>
-void for_rows(const Pass& pass, int rows, Body body) {
-  constexpr int kRowsEach = 8;
-  pass.pool.run((rows + kRowsEach - 1) / kRowsEach, [&](int task, int) {
-    for (int row = task * kRowsEach; row < std::min(rows, (task + 1) * kRowsEach); ++row) body(as_size(row));
-  });
-}
-
-// Calls body(chunk, first row of the chunk).
-template <class Body>
-void for_chunks(const Pass& pass, Body body) {
-  size_t row = 0;
-  for (const Chunk& chunk : pass.chunks) {
-    body(chunk, row);
-    row += chunk.tokens.size();
-  }
-}
-
-int first_position(const Chunk& chunk) {
-  return chunk.sequence->token_count() - static_cast<int>(chunk.tokens.size());
-}
-
-// residual[row] = embedding of the row's token
+// Every stream of a row = embedding of the row's token
 Result<void> embed(const Pass& pass) {
-  const size_t dim = as_size(pass.config.dim);
+  const size_t dim = as_size(pass.config.dim), n = as_size(pass.config.mneme.streams);
+  const std::span<float> rows = pass.scratch.embedded.empty() ? pass.scratch.residual : pass.scratch.embedded;
   const EmbeddingTable& table = pass.weights.embedding;
   pass.scratch.embedding_row.resize(table.row_bytes);
   size_t row = 0;
   for (const Chunk& chunk : pass.chunks) {
     for (const TokenId token : chunk.tokens) {
-      auto read = table.read_row(token, pass.scratch.embedding_row,
-                                 pass.scratch.residual.subspan(row++ * dim, dim));
+      auto read = table.read_row(token, pass.scratch.embedding_row, rows.subspan(row++ * dim, dim));
       if (!read) return read;
     }
   }
+  if (pass.scratch.embedded.empty()) return {};
+  for_rows(pass, pass.rows, [&](size_t r) {
+    for (size_t m = 0; m < n; ++m)
+      std::copy_n(&rows[r * dim], dim, &pass.scratch.residual[(r * n + m) * dim]);
+  });
   return {};
 }
 
-// cos and sin of every row's position, shared by all layers
+// x_m += mu * (embedding of the token)
+void mix_embedding(const Pass& pass, const LayerWeights& layer) {
+  if (layer.embedding_mix.empty()) return;
+  const size_t dim = as_size(pass.config.dim), n = as_size(pass.config.mneme.streams);
+  for_rows(pass, pass.rows, [&](size_t row) {
+    for (size_t m = 0; m < n; ++m)
+      pass.ops.blend(&pass.scratch.residual[(row * n + m) * dim], 1.0f, &pass.scratch.embedded[row * dim],
+                     layer.embedding_mix[0], pass.config.dim);
+  });
+}
+
+// Where every row stands, and cos and sin of its position, shared by all layers
 void place(const Pass& pass) {
   const size_t dims = as_size(pass.config.rope.dims);
+  pass.scratch.places.clear();
   for_chunks(pass, [&](const Chunk& chunk, size_t first) {
     const int position = first_position(chunk);
     for (size_t i = 0; i < chunk.tokens.size(); ++i) {
+      pass.scratch.places.push_back({chunk.sequence, position + static_cast<int>(i), i == 0});
       kernels::rope_table(position + static_cast<int>(i), pass.rope.frequencies, pass.rope.scale,
                           pass.scratch.rope.subspan((first + i) * dims, dims));
     }
   });
-}
-
-// out[row] = RMSNorm(residual[row])
-void norm_rows(const Pass& pass, std::span<const float> gain) {
-  const Config& c = pass.config;
-  for_rows(pass, pass.rows, [&](size_t row) {
-    pass.ops.rms_norm(&pass.scratch.normed[row * as_size(c.dim)],
-                      &pass.scratch.residual[row * as_size(c.dim)], gain.data(), c.dim, c.norm_epsilon);
-  });
-}
-
-void multiply(const Pass& pass, std::span<const kernels::Product> products, std::span<const float> x) {
-  const size_t columns = as_size(products.front().weights->columns);
-  pass.scratch.matmul.multiply(pass.ops, pass.pool, products, x.data(), pass.rows, columns);
-}
-
-kernels::Product product(const kernels::PackedMatrix& weights, std::span<float> y) {
-  return {&weights, y.data(), as_size(weights.rows)};
 }
 
 // One row's heads of `x` [heads, head_dim]: bias, QK-norm (qwen3), rotation
@@ -143,47 +123,43 @@ void store_kv(const Pass& pass, int index) {
   });
 }
 
-void attend(const Pass& pass, int index) {
+void attend(const Pass& pass, const LayerWeights& layer, int index) {
   const size_t query_dim = as_size(pass.config.heads * pass.config.head_dim);
   auto& jobs = pass.scratch.jobs;
   jobs.clear();
   for_chunks(pass, [&](const Chunk& chunk, size_t first) {
     jobs.push_back({chunk.sequence, first_position(chunk), static_cast<int>(chunk.tokens.size()),
-                    &pass.scratch.query[first * query_dim], &pass.scratch.attended[first * query_dim]});
+                    &pass.scratch.query[first * query_dim], &pass.scratch.attended[first * query_dim],
+                    pass.config.architecture == Architecture::kMneme ? 1.0f : 0.0f, pass.config.window(index),
+                    layer.sinks.empty() ? nullptr : layer.sinks.data()});
   });
   pass.scratch.attention.run(pass.ops, pass.pool, index, jobs);
 }
 
-// residual += normed, which holds a sublayer's output by now
-void add_to_residual(const Pass& pass, std::span<const float> bias) {
-  const size_t dim = as_size(pass.config.dim);
-  for_rows(pass, pass.rows, [&](size_t row) {
-    float* residual = &pass.scratch.residual[row * dim];
-    pass.ops.add(residual, &pass.scratch.normed[row * dim], pass.config.dim);
-    if (!bias.empty()) pass.ops.add(residual, bias.data(), pass.config.dim);
-  });
-}
-
-// x += W_o attention(rope(W_q n), rope(W_k n), W_v n),  n = norm(x)
+// F(x) = W_o attention(rope(W_q n), rope(W_k n), W_v n),  n = norm(x)
 void attention_layer(const Pass& pass, const LayerWeights& layer, int index) {
   Scratch& s = pass.scratch;
-  norm_rows(pass, layer.attention_norm);
-  const kernels::Product qkv[] = {product(layer.query, s.query), product(layer.key, s.key),
-                                  product(layer.value, s.value)};
-  multiply(pass, qkv, s.normed);
-  finish_qkv(pass, layer);
+  read_residual(pass, layer.attention_residual, layer.attention_norm);
+  const kernels::Product products[] = {product(layer.query, s.query), product(layer.key, s.key),
+                                       product(layer.value, s.value), product(layer.key_shift, s.key_shift)};
+  const bool shifts = layer.key_shift.rows > 0;
+  multiply(pass, std::span(products).first(shifts ? 4 : 3), s.normed);
+  if (pass.config.architecture == Architecture::kMneme)
+    finish_mneme_heads(pass, layer, index);
+  else
+    finish_qkv(pass, layer);
   store_kv(pass, index);
-  attend(pass, index);
+  attend(pass, layer, index);
   const kernels::Product output[] = {product(layer.output, s.normed)};
   multiply(pass, output, s.attended);
-  add_to_residual(pass, layer.output_bias);
+  write_residual(pass, layer.attention_residual, layer.output_bias);
 }
 
-// x += W_down (silu(W_gate n) * W_up n),  n = norm(x)
+// F(x) = W_down (silu(W_gate n) * W_up n),  n = norm(x)
 void ffn_layer(const Pass& pass, const LayerWeights& layer) {
   Scratch& s = pass.scratch;
   const size_t ffn_dim = as_size(pass.config.ffn_dim);
-  norm_rows(pass, layer.ffn_norm);
+  read_residual(pass, layer.ffn_residual, layer.ffn_norm);
   const kernels::Product gate_up[] = {product(layer.gate, s.gate), product(layer.up, s.up)};
   multiply(pass, gate_up, s.normed);
   for_rows(pass, pass.rows, [&](size_t row) {
@@ -192,21 +168,19 @@ void ffn_layer(const Pass& pass, const LayerWeights& layer) {
   });
   const kernels::Product down[] = {product(layer.down, s.normed)};
   multiply(pass, down, s.gate);
-  add_to_residual(pass, {});
+  write_residual(pass, layer.ffn_residual, {});
 }
 
 // Only the rows that want logits pass the final norm and the head: they are gathered to the front first.
 void head(const Pass& pass, std::span<float> logits) {
-  const Config& c = pass.config;
-  const size_t dim = as_size(c.dim);
+  const size_t dim = as_size(pass.config.dim);
   int wanted = 0;
   for_chunks(pass, [&](const Chunk& chunk, size_t first) {
     if (chunk.logits == LogitsOf::kNone) return;
     const size_t count = chunk.tokens.size();
     for (size_t row = chunk.logits == LogitsOf::kAll ? first : first + count - 1; row < first + count;
          ++row) {
-      pass.ops.rms_norm(&pass.scratch.normed[as_size(wanted++) * dim], &pass.scratch.residual[row * dim],
-                        pass.weights.output_norm.data(), c.dim, c.norm_epsilon);
+      final_norm(pass, row, pass.weights.output_norm, &pass.scratch.normed[as_size(wanted++) * dim]);
     }
   });
   if (wanted == 0) return;
@@ -216,28 +190,54 @@ void head(const Pass& pass, std::span<float> logits) {
 
 }  // namespace
 
-Result<Scratch> Scratch::reserve(const Config& c, int rows_max, int threads) {
+Result<Scratch> Scratch::reserve(const Config& c, const Weights& weights, int rows_max, int threads) {
   const size_t rows = as_size(rows_max), query_dim = as_size(c.heads * c.head_dim),
-               kv_dim = as_size(c.kv_heads * c.head_dim);
-  auto matmul = kernels::MatmulScratch::reserve(rows_max, std::max({c.dim, c.heads * c.head_dim, c.ffn_dim}),
-                                                threads);
+               kv_dim = as_size(c.kv_heads * c.head_dim), dim = as_size(c.dim), ffn_dim = as_size(c.ffn_dim),
+               n = as_size(c.mneme.streams), engram_width = as_size(c.mneme.engram.width());
+  auto matmul = kernels::MatmulScratch::reserve(
+      rows_max, std::max({c.dim, c.heads * c.head_dim, c.ffn_dim, c.mneme.engram.width()}), threads);
   if (!matmul) return core::pass(matmul);
   Scratch s(std::move(*matmul),
             attention::DenseAttention({c.layers, c.kv_heads, c.head_dim}, c.heads, threads));
-  const size_t row_values = 2 * as_size(c.dim) + 2 * query_dim + 2 * kv_dim + 2 * as_size(c.ffn_dim) +
-                            as_size(c.rope.dims);
-  auto arena = core::Arena::reserve(rows * row_values * sizeof(float) + 16 * core::Arena::kAlign);
+  const auto any_layer = [&](auto member) {
+    return std::any_of(weights.layers.begin(), weights.layers.end(),
+                       [&](const LayerWeights& layer) { return !(layer.*member).empty(); });
+  };
+  const bool mneme = c.architecture == Architecture::kMneme;
+  struct {
+    std::span<float>* span;
+    size_t width;
+  } const wanted[] = {
+      {&s.residual, n * dim},
+      {&s.coefficients, residual_coefficient_stride(c)},
+      {&s.read, n > 1 ? dim : 0},
+      {&s.embedded, n > 1 || any_layer(&LayerWeights::embedding_mix) ? dim : 0},
+      {&s.normed, dim},
+      {&s.query, query_dim},
+      {&s.key, kv_dim},
+      {&s.value, kv_dim},
+      {&s.key_shift, mneme ? kv_dim : 0},
+      {&s.first_value, any_layer(&LayerWeights::value_mix) ? kv_dim : 0},
+      {&s.attended, query_dim},
+      {&s.gate, ffn_dim},
+      {&s.up, ffn_dim},
+      {&s.rope, as_size(c.rope.dims)},
+      {&s.engram.fetched, engram_width},
+      {&s.engram.keys, engram_width > 0 ? n * dim : 0},
+      {&s.engram.values, engram_width > 0 ? dim : 0},
+      {&s.engram.gates, engram_width > 0 ? n : 0},
+  };
+  size_t row_values = 0;
+  for (const auto& want : wanted) row_values += want.width;
+  auto arena = core::Arena::reserve(rows * row_values * sizeof(float) +
+                                    std::size(wanted) * core::Arena::kAlign);
   if (!arena) return core::pass(arena);
   s.arena = std::move(*arena);
-  s.residual = s.arena.take_array<float>(rows * as_size(c.dim));
-  s.normed = s.arena.take_array<float>(rows * as_size(c.dim));
-  s.query = s.arena.take_array<float>(rows * query_dim);
-  s.key = s.arena.take_array<float>(rows * kv_dim);
-  s.value = s.arena.take_array<float>(rows * kv_dim);
-  s.attended = s.arena.take_array<float>(rows * query_dim);
-  s.gate = s.arena.take_array<float>(rows * as_size(c.ffn_dim));
-  s.up = s.arena.take_array<float>(rows * as_size(c.ffn_dim));
-  s.rope = s.arena.take_array<float>(rows * as_size(c.rope.dims));
+  for (const auto& want : wanted) {
+    if (want.width > 0) *want.span = s.arena.take_array<float>(rows * want.width);
+  }
+  s.places.reserve(rows);
+  if (auto reserved = reserve_engram(c, weights, rows_max, s.engram); !reserved) return core::pass(reserved);
   return s;
 }
 

@@ -15,17 +15,20 @@ struct Model::State {
   Scratch scratch;
 };
 
+// A pass that fails is taken back.
+static_assert(Model::kRowsMax <= kv::kRewindTokens);
+
 Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Model::Model(Model&&) noexcept = default;
 Model::~Model() = default;
 
 Result<Model> Model::load(const Gguf& file, const kernels::Ops& ops, core::ThreadPool& pool,
-                          const std::function<void(double)>& progress) {
+                          const std::function<void(double)>& progress, engram::Placement engram_placement) {
   auto config = read_config(file);
   if (!config) return core::pass(config);
-  auto weights = load_weights(file, *config, pool, progress);
+  auto weights = load_weights(file, *config, pool, progress, engram_placement);
   if (!weights) return core::pass(weights);
-  auto scratch = Scratch::reserve(*config, kRowsMax, pool.thread_count());
+  auto scratch = Scratch::reserve(*config, *weights, kRowsMax, pool.thread_count());
   if (!scratch) return core::pass(scratch);
   RopeFrequencies rope = rope_frequencies(config->rope, weights->rope_divisors);
   return Model(std::make_unique<State>(
@@ -33,11 +36,14 @@ Result<Model> Model::load(const Gguf& file, const kernels::Ops& ops, core::Threa
 }
 
 const Config& Model::config() const { return state_->config; }
-kv::KvShape Model::kv_shape() const {
-  const Config& c = state_->config;
-  return {c.layers, c.kv_heads, c.head_dim};
+kv::KvShape Model::kv_shape() const { return model::kv_shape(state_->config); }
+uint64_t Model::weight_bytes() const {
+  uint64_t bytes = state_->weights.arena.size_used();
+  for (const LayerWeights& layer : state_->weights.layers) {
+    if (layer.engram.table != nullptr) bytes += layer.engram.table->memory_bytes();
+  }
+  return bytes;
 }
-uint64_t Model::weight_bytes() const { return state_->weights.arena.size_used(); }
 uint64_t Model::decode_bytes() const { return state_->weights.decode_bytes; }
 uint64_t Model::parameters() const { return state_->weights.parameters; }
 

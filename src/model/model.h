@@ -6,6 +6,7 @@
 #include <span>
 
 #include "core/thread_pool.h"
+#include "engram/table.h"
 #include "kernels/ops.h"
 #include "kv/kv.h"
 #include "model/config.h"
@@ -28,15 +29,17 @@ struct Chunk {
 class Model {
  public:
   // Reads and packs every weight with the pool's threads. Token embeddings stay in the file, which is kept
-  // open. `progress` (may be empty) is called now and then with the share done, from the calling thread.
+  // open, and so do n-gram tables that are placed on disk. `progress` (may be empty) is called now and then
+  // with the share done, from the calling thread.
   static Result<Model> load(const Gguf& file, const kernels::Ops& ops, core::ThreadPool& pool,
-                            const std::function<void(double)>& progress);
+                            const std::function<void(double)>& progress,
+                            engram::Placement engram_placement = engram::Placement::kMemory);
   ~Model();
   Model(Model&&) noexcept;
 
   const Config& config() const;
   kv::KvShape kv_shape() const;
-  uint64_t weight_bytes() const;  // packed, resident
+  uint64_t weight_bytes() const;  // packed, and n-gram tables in memory: resident
   uint64_t decode_bytes() const;  // weights read for one decoded token (the head included, the embedding
                                   // table not)
   uint64_t parameters() const;

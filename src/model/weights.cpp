@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/file.h"
+#include "model/weight_plan.h"
 #include "tensor/dequantize.h"
 
 namespace mneme::model {
@@ -17,123 +18,6 @@ using kernels::PackedMatrix;
 
 // Read at a time by a thread: stays in its second-level cache until it is packed.
 constexpr size_t kReadBytes = 512 << 10;
-
-struct MatrixJob {
-  const TensorInfo* tensor;
-  PackedMatrix* matrix;
-};
-
-struct VectorJob {
-  const TensorInfo* tensor;
-  std::span<const float>* vector;
-};
-
-// What is to be loaded, found and checked before anything is read.
-class Plan {
- public:
-  Plan(const Gguf& file, const Config& config) : file_(file), config_(config) {}
-
-  Result<void> layer(int index, LayerWeights& layer);
-  Result<void> rest(Weights& weights);
-  Result<void> vector(const std::string& name, int size, bool required, std::span<const float>& out);
-  Result<void> matrix(const std::string& name, int rows, int columns, PackedMatrix& out);
-
-  size_t bytes() const;
-
-  std::vector<MatrixJob> matrices;
-  std::vector<VectorJob> vectors;
-
- private:
-  const Gguf& file_;
-  const Config& config_;
-};
-
-Result<void> Plan::matrix(const std::string& name, int rows, int columns, PackedMatrix& out) {
-  const uint64_t dims[] = {static_cast<uint64_t>(columns), static_cast<uint64_t>(rows)};
-  auto tensor = file_.require_tensor(name, dims);
-  if (!tensor) return core::pass(tensor);
-  if (columns % 32 != 0)
-    return core::fail("{}: tensor {} has {} columns: only multiples of 32 are supported", file_.path(), name,
-                      columns);
-  out = {(*tensor)->type, rows, columns, nullptr};
-  matrices.push_back({*tensor, &out});
-  return {};
-}
-
-Result<void> Plan::vector(const std::string& name, int size, bool required, std::span<const float>& out) {
-  if (!required && file_.find_tensor(name) == nullptr) return {};
-  const uint64_t dims[] = {static_cast<uint64_t>(size)};
-  auto tensor = file_.require_tensor(name, dims);
-  if (!tensor) return core::pass(tensor);
-  vectors.push_back({*tensor, &out});
-  return {};
-}
-
-Result<void> Plan::layer(int index, LayerWeights& layer) {
-  const std::string prefix = fmt::format("blk.{}.", index);
-  const Config& c = config_;
-  const int query_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
-  struct {
-    const char* name;
-    int rows, columns;
-    PackedMatrix* out;
-  } const matrices_wanted[] = {{"attn_q.weight", query_dim, c.dim, &layer.query},
-                               {"attn_k.weight", kv_dim, c.dim, &layer.key},
-                               {"attn_v.weight", kv_dim, c.dim, &layer.value},
-                               {"attn_output.weight", c.dim, query_dim, &layer.output},
-                               {"ffn_gate.weight", c.ffn_dim, c.dim, &layer.gate},
-                               {"ffn_up.weight", c.ffn_dim, c.dim, &layer.up},
-                               {"ffn_down.weight", c.dim, c.ffn_dim, &layer.down}};
-  for (const auto& want : matrices_wanted) {
-    if (auto ok = matrix(prefix + want.name, want.rows, want.columns, *want.out); !ok) return ok;
-  }
-  const bool biases = c.architecture == Architecture::kQwen2;
-  struct {
-    const char* name;
-    int size;
-    bool required;
-    std::span<const float>* out;
-  } const vectors_wanted[] = {{"attn_norm.weight", c.dim, true, &layer.attention_norm},
-                              {"ffn_norm.weight", c.dim, true, &layer.ffn_norm},
-                              {"attn_q.bias", query_dim, biases, &layer.query_bias},
-                              {"attn_k.bias", kv_dim, biases, &layer.key_bias},
-                              {"attn_v.bias", kv_dim, biases, &layer.value_bias},
-                              {"attn_output.bias", c.dim, false, &layer.output_bias}};
-  for (const auto& want : vectors_wanted) {
-    if (auto ok = vector(prefix + want.name, want.size, want.required, *want.out); !ok) return ok;
-  }
-  if (!c.qk_norm) return {};
-  if (auto ok = vector(prefix + "attn_q_norm.weight", c.head_dim, true, layer.query_norm); !ok) return ok;
-  return vector(prefix + "attn_k_norm.weight", c.head_dim, true, layer.key_norm);
-}
-
-Result<void> Plan::rest(Weights& weights) {
-  const uint64_t dims[] = {static_cast<uint64_t>(config_.dim), static_cast<uint64_t>(config_.vocab_size)};
-  auto embedding = file_.require_tensor("token_embd.weight", dims);
-  if (!embedding) return core::pass(embedding);
-  weights.embedding.type = (*embedding)->type;
-  weights.embedding.offset = (*embedding)->file_offset;
-  weights.embedding.row_bytes = (*embedding)->bytes.size() / static_cast<size_t>(config_.vocab_size);
-  auto part = core::File::open_read(file_.files()[static_cast<size_t>((*embedding)->file)].path());
-  if (!part) return core::pass(part);
-  weights.embedding.file = std::move(*part);
-  const bool untied = file_.find_tensor("output.weight") != nullptr;
-  if (auto ok = matrix(untied ? "output.weight" : "token_embd.weight", config_.vocab_size, config_.dim,
-                       weights.head);
-      !ok)
-    return ok;
-  return vector("output_norm.weight", config_.dim, true, weights.output_norm);
-}
-
-size_t Plan::bytes() const {
-  size_t total = core::Arena::kAlign;
-  for (const auto& job : matrices) {
-    total += kernels::packed_bytes(job.matrix->type, job.matrix->rows, job.matrix->columns) +
-             core::Arena::kAlign;
-  }
-  for (const auto& job : vectors) total += job.tensor->columns() * sizeof(float) + core::Arena::kAlign;
-  return total;
-}
 
 // Tiles [first, first + count) of one matrix.
 struct PackTask {
@@ -211,7 +95,7 @@ Result<void> pack_all(const Gguf& gguf, const std::vector<MatrixJob>& jobs, core
 }
 
 std::span<const float> load_vector(const TensorInfo& tensor, core::Arena& arena) {
-  auto values = arena.take_array<float>(tensor.columns());
+  auto values = arena.take_array<float>(tensor.columns() * tensor.rows());
   tensor::dequantize(tensor.type, tensor.bytes, values);
   return values;
 }
@@ -226,10 +110,11 @@ Result<void> EmbeddingTable::read_row(int index, std::span<std::byte> raw, std::
 }
 
 Result<Weights> load_weights(const Gguf& file, const Config& config, core::ThreadPool& pool,
-                             const std::function<void(double)>& progress) {
+                             const std::function<void(double)>& progress,
+                             engram::Placement engram_placement) {
   Weights weights;
   weights.layers.resize(static_cast<size_t>(config.layers));
-  Plan plan(file, config);
+  WeightPlan plan(file, config);
   for (int i = 0; i < config.layers; ++i) {
     if (auto ok = plan.layer(i, weights.layers[static_cast<size_t>(i)]); !ok) return core::pass(ok);
   }
@@ -245,14 +130,21 @@ Result<Weights> load_weights(const Gguf& file, const Config& config, core::Threa
   auto arena = core::Arena::reserve(plan.bytes());
   if (!arena) return core::pass(arena);
   weights.arena = std::move(*arena);
-  for (const VectorJob& job : plan.vectors) *job.vector = load_vector(*job.tensor, weights.arena);
+  for (const VectorJob& job : plan.vectors) {
+    *job.vector = load_vector(*job.tensor, weights.arena);
+    if (job.tensor->rows() > 1) weights.decode_bytes += job.vector->size_bytes();
+  }
   for (const MatrixJob& job : plan.matrices) {
     const size_t size = kernels::packed_bytes(job.matrix->type, job.matrix->rows, job.matrix->columns);
     job.matrix->data = weights.arena.take(size).data();
-    weights.decode_bytes += size;
+    if (job.decodes) weights.decode_bytes += size;
   }
   for (const TensorInfo& tensor : file.tensors()) weights.parameters += tensor.rows() * tensor.columns();
   if (auto ok = pack_all(file, plan.matrices, pool, progress); !ok) return core::pass(ok);
+  if (config.architecture == Architecture::kMneme) {
+    derive_mneme(config, plan, weights);
+    if (auto ok = open_tables(file, config, engram_placement, weights); !ok) return core::pass(ok);
+  }
   return weights;
 }
 

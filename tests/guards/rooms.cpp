@@ -17,9 +17,10 @@ struct ThirdParty {
   std::string_view room;
 };
 constexpr ThirdParty kThirdParty[] = {
-    {"fmt/", "core"},     {"xxhash.h", "core"}, {"pcre2.h", "model"}, {"CLI/", "cli"},
-    {"nlohmann/", "cli"}, {"tl/", "mneme"},     {"gtest/", "test"},   {"gmock/", "test"},
-    {"benchmark/", "bench"}, {"unicode/", "engram"}, {"torch/", "train"}, {"ATen/", "train"}, {"c10/", "train"},
+    {"fmt/", "core"},        {"xxhash.h", "core"},   {"pcre2.h", "model"}, {"CLI/", "cli"},
+    {"nlohmann/", "cli"},    {"tl/", "mneme"},       {"gtest/", "test"},   {"gmock/", "test"},
+    {"benchmark/", "bench"}, {"unicode/", "engram"}, {"torch/", "train"},  {"ATen/", "train"},
+    {"c10/", "train"},
 };
 // The programs' options: rooms that hold a main().
 constexpr ThirdParty kPrograms[] = {{"CLI/", "corpus"}, {"CLI/", "train"}};
@@ -29,9 +30,9 @@ bool is_system_header(std::string_view name) {
   if (name.find_first_of("./") == std::string_view::npos) return true;
   if (starts_with_any(name, {"sys/", "linux/", "asm/", "bits/"})) return true;
   static const std::set<std::string_view> kNames = {
-      "assert.h", "cpuid.h",  "dirent.h", "dlfcn.h",   "errno.h", "fcntl.h",  "immintrin.h",
-      "limits.h", "math.h",   "poll.h",   "pthread.h", "sched.h", "signal.h", "stdint.h",
-      "stdio.h",  "stdlib.h", "string.h", "termios.h", "time.h",  "unistd.h", "x86intrin.h",
+      "assert.h", "cpuid.h",  "dirent.h",  "dlfcn.h",   "errno.h",  "fcntl.h",     "immintrin.h", "limits.h",
+      "malloc.h", "math.h",   "poll.h",    "pthread.h", "sched.h",  "signal.h",    "stdint.h",    "stdio.h",
+      "stdlib.h", "string.h", "termios.h", "time.h",    "unistd.h", "x86intrin.h",
   };
   return kNames.contains(name);
 }

@@ -17,6 +17,7 @@
 #include "kernels/shared/matmul.inl"
 #include "kernels/shared/peak.inl"
 #include "kernels/shared/rows.inl"
+#include "kernels/shared/streams.inl"
 
 namespace mneme::kernels {
 
@@ -386,19 +387,18 @@ void attend_tile(const AttendTask& task, int row) {
   const AttendScratch s = attend_scratch(task);
   auto* queries = reinterpret_cast<uint16_t*>(s.queries);
   auto* weights = reinterpret_cast<uint16_t*>(s.weights);
-  int limit_max = 0;
   for (int r = 0; r < 16; ++r) {
     row_to_bf16(task.queries + static_cast<size_t>(row + r) * task.query_stride, task.head_dim,
                 queries + r * task.head_dim);
-    limit_max = task.limits[row + r] > limit_max ? task.limits[row + r] : limit_max;
   }
   float* out = task.out + row * task.head_dim;
-  for (int block = 0; block < task.blocks && block * kBlock < limit_max; ++block) {
+  const BlockRange seen = blocks_seen(task, row, 16);
+  for (int block = seen.first; block < seen.end; ++block) {
     score_tile(queries, task.keys[block], task.head_dim, s.scores);
     for (int r = 0; r < 16; ++r) {
       float* scores = s.scores + r * kBlock;
-      soften(scores, visible_tokens(task.limits[row + r], block), task.head_dim, out + r * task.head_dim,
-             task.max[row + r], task.sum[row + r]);
+      soften(scores, hidden_tokens(task, row + r, block), tokens_before(task.limits[row + r], block),
+             task.head_dim, out + r * task.head_dim, task.max[row + r], task.sum[row + r]);
       row_to_bf16(scores, kBlock, weights + r * kBlock);
     }
     value_tile(weights, task.values[block], task.head_dim, out);
@@ -416,6 +416,7 @@ void attend(const AttendTask& task) {
   rest.rows -= row;
   rest.queries += static_cast<size_t>(row) * task.query_stride;
   rest.limits += row;
+  if (rest.starts != nullptr) rest.starts += row;
   rest.out += row * task.head_dim;
   rest.max += row;
   rest.sum += row;
@@ -442,8 +443,10 @@ double peak(int steps) {
 }  // namespace
 
 const Ops& amx_ops() {
-  static constexpr Ops kOps{"amx",           forms,      vector_prepare, matmul, vector_rms_norm,
-                            vector_silu_mul, vector_add, attend,         peak,   vector_read};
+  static constexpr Ops kOps{
+      "amx",      forms,        vector_prepare, matmul,         vector_rms_norm,    vector_silu_mul,
+      vector_add, vector_blend, vector_dots,    vector_combine, vector_mix_streams, attend,
+      peak,       vector_read};
   return kOps;
 }
 

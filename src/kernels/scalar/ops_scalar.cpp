@@ -1,4 +1,5 @@
 // The oracle: exact weights, f32 activations, sums in double; attention as the formula reads.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -54,6 +55,42 @@ void add(float* out, const float* x, int n) {
   for (int i = 0; i < n; ++i) out[i] += x[i];
 }
 
+void blend(float* out, float keep, const float* x, float take, int n) {
+  for (int i = 0; i < n; ++i) out[i] = static_cast<float>(double{keep} * out[i] + double{take} * x[i]);
+}
+
+void dots(const DotsTask& task) {
+  for (int r = 0; r < task.rows; ++r) {
+    const float* x = task.x + static_cast<size_t>(r) * task.x_stride;
+    for (int m = 0; m < task.count; ++m) {
+      const float* row = task.matrix + static_cast<size_t>(m) * static_cast<size_t>(task.n);
+      double sum = 0;
+      for (int k = 0; k < task.n; ++k) sum += double{row[k]} * x[k];
+      task.out[static_cast<size_t>(r) * task.out_stride + static_cast<size_t>(m)] = static_cast<float>(sum);
+    }
+  }
+}
+
+void combine(float* out, const float* weights, const float* x, int streams, int n) {
+  for (int i = 0; i < n; ++i) {
+    double sum = 0;
+    for (int j = 0; j < streams; ++j) sum += double{weights[j]} * x[j * n + i];
+    out[i] = static_cast<float>(sum);
+  }
+}
+
+void mix_streams(const StreamMix& mix) {
+  for (int c = 0; c < mix.n; ++c) {
+    double sums[kStreamsMax];
+    for (int i = 0; i < mix.streams; ++i) {
+      sums[i] = double{mix.give[i]} * mix.f[c];
+      for (int j = 0; j < mix.streams; ++j)
+        sums[i] += double{mix.keep[i * mix.streams + j]} * mix.x[j * mix.n + c];
+    }
+    for (int i = 0; i < mix.streams; ++i) mix.x[i * mix.n + c] = static_cast<float>(sums[i]);
+  }
+}
+
 float key_at(const AttendTask& task, int token, int channel) {
   return tensor::to_f32(
       tensor::Bf16{task.keys[token / 64][channel / 2 * 128 + token % 64 * 2 + channel % 2]});
@@ -68,7 +105,8 @@ float value_at(const AttendTask& task, int token, int channel) {
 void attend(const AttendTask& task) {
   for (int r = 0; r < task.rows; ++r) {
     float* out = task.out + r * task.head_dim;
-    for (int token = 0; token < std::min(task.limits[r], task.blocks * 64); ++token) {
+    const int start = task.starts == nullptr ? 0 : std::max(0, task.starts[r]);
+    for (int token = start; token < std::min(task.limits[r], task.blocks * 64); ++token) {
       double logit = 0;
       for (int c = 0; c < task.head_dim; ++c) {
         logit += double{task.queries[static_cast<size_t>(r) * task.query_stride + static_cast<size_t>(c)]} *
@@ -102,8 +140,20 @@ uint32_t read_work(const void* data, size_t bytes) {
 }  // namespace
 
 const Ops& scalar_ops() {
-  static constexpr Ops kOps{
-      "scalar", forms, prepare, matmul, rms_norm, silu_mul, add, attend, [](int) { return 0.0; }, read_work};
+  static constexpr Ops kOps{"scalar",
+                            forms,
+                            prepare,
+                            matmul,
+                            rms_norm,
+                            silu_mul,
+                            add,
+                            blend,
+                            dots,
+                            combine,
+                            mix_streams,
+                            attend,
+                            [](int) { return 0.0; },
+                            read_work};
   return kOps;
 }
 

@@ -113,14 +113,21 @@ inline void value_rows(const uint16_t* values, const uint16_t* ahead, const Simd
     value_part<kRows, 1>(values, ahead, weights, head_dim, channel, out);
 }
 
+// Kept out of the loop over rows: windows are the exception, and cost nothing where there are none.
+__attribute__((noinline)) void hide(float* scores, int count, float value) {
+  for (int t = 0; t < count; ++t) scores[t] = value;
+}
+
 // Online softmax of one row's block (Milakov & Gimelshein 2018): scores become weights, the row's state moves
-// to the new maximum. Returns false when the row sees nothing of the block.
-inline bool soften(float* scores, int visible, int head_dim, float* out, float& max, float& sum) {
+// to the new maximum. The row sees the tokens hidden <= t < visible. Returns false when it sees nothing of
+// the block.
+inline bool soften(float* scores, int hidden, int visible, int head_dim, float* out, float& max, float& sum) {
   constexpr int L = Simd::kLanes;
-  if (visible <= 0) {
+  if (visible <= hidden) {
     for (int t = 0; t < kBlock; t += L) Simd::store(scores + t, Simd::zero());
     return false;
   }
+  if (hidden > 0) hide(scores, hidden, -__builtin_inff());
   for (int t = visible; t < kBlock; ++t) scores[t] = -__builtin_inff();
   Simd::F top = Simd::load(scores);
   for (int t = L; t < kBlock; t += L) top = Simd::max(top, Simd::load(scores + t));
@@ -140,7 +147,8 @@ inline bool soften(float* scores, int visible, int head_dim, float* out, float& 
     total = Simd::add(total, e);
   }
   for (int t = visible; t < kBlock; ++t) scores[t] = 0;  // exp is clamped above zero
-  if (visible < kBlock) {
+  if (hidden > 0) hide(scores, hidden, 0);
+  if (hidden > 0 || visible < kBlock) {
     total = Simd::zero();
     for (int t = 0; t < kBlock; t += L) total = Simd::add(total, Simd::load(scores + t));
   }
@@ -148,9 +156,28 @@ inline bool soften(float* scores, int visible, int head_dim, float* out, float& 
   return true;
 }
 
-inline int visible_tokens(int limit, int block) {
+// How many of the block's tokens stand before `limit` (a token of the run).
+inline int tokens_before(int limit, int block) {
   const int left = limit - block * kBlock;
   return left < 0 ? 0 : left > kBlock ? kBlock : left;
+}
+
+inline int hidden_tokens(const AttendTask& task, int row, int block) {
+  return task.starts == nullptr ? 0 : tokens_before(task.starts[row], block);
+}
+
+// The blocks [first, end) that some of the rows [row, row + count) see.
+struct BlockRange {
+  int first, end;
+};
+inline BlockRange blocks_seen(const AttendTask& task, int row, int count) {
+  int start = task.starts == nullptr ? 0 : task.blocks * kBlock, limit = 0;
+  for (int r = row; r < row + count; ++r) {
+    if (task.starts != nullptr && task.starts[r] < start) start = task.starts[r];
+    if (task.limits[r] > limit) limit = task.limits[r];
+  }
+  const int end = (limit + kBlock - 1) / kBlock;
+  return {start > 0 ? start / kBlock : 0, end < task.blocks ? end : task.blocks};
 }
 
 // The rows of one group of up to 4 through one block.
@@ -166,8 +193,8 @@ inline void attend_block(const AttendTask& task, const AttendScratch& s, int blo
   bool any = false;
   for (int r = row; r < row + kRows; ++r) {
     float* row_scores = s.scores + r * kBlock;
-    any |= soften(row_scores, visible_tokens(task.limits[r], block), task.head_dim,
-                  task.out + r * task.head_dim, task.max[r], task.sum[r]);
+    any |= soften(row_scores, hidden_tokens(task, r, block), tokens_before(task.limits[r], block),
+                  task.head_dim, task.out + r * task.head_dim, task.max[r], task.sum[r]);
     for (int t = 0; t < kBlock; t += 2)
       s.weights[r * (kBlock / 2) + t / 2] = Simd::make_pair(row_scores[t], row_scores[t + 1]);
   }
@@ -181,14 +208,13 @@ void vector_attend(const AttendTask& task) {
   if (task.head_dim % Simd::kLanes != 0) return scalar_ops().attend(task);
   const AttendScratch s = attend_scratch(task);
   const int pairs = task.head_dim / 2;
-  int limit_max = 0;
   for (int r = 0; r < task.rows; ++r) {
     const float* q = task.queries + static_cast<size_t>(r) * task.query_stride;
     for (int pair = 0; pair < pairs; ++pair)
       s.queries[r * pairs + pair] = Simd::make_pair(q[2 * pair], q[2 * pair + 1]);
-    limit_max = task.limits[r] > limit_max ? task.limits[r] : limit_max;
   }
-  for (int block = 0; block < task.blocks && block * kBlock < limit_max; ++block) {
+  const BlockRange seen = blocks_seen(task, 0, task.rows);
+  for (int block = seen.first; block < seen.end; ++block) {
     int row = 0;
     for (; row + 4 <= task.rows; row += 4) attend_block<4>(task, s, block, row);
     if (row + 2 <= task.rows) attend_block<2>(task, s, block, row), row += 2;
