@@ -71,7 +71,8 @@ class Cli : public testing::Test {
 TEST_F(Cli, HelpAndVersion) {
   EXPECT_EQ(mneme("--version").out.substr(0, 6), "mneme ");
   EXPECT_EQ(mneme("--version").status, 0);
-  for (const char* verb : {"", "run", "chat", "bench", "logits", "tokenize", "inspect"}) {
+  for (const char* verb :
+       {"", "run", "chat", "bench", "eval", "eval recall", "eval ppl", "logits", "tokenize", "inspect"}) {
     const Outcome help = mneme(std::string(verb) + " --help");
     EXPECT_EQ(help.status, 0) << verb;
     EXPECT_NE(help.out, "") << verb;
@@ -94,12 +95,22 @@ TEST_F(Cli, WrongUsageIsTwo) {
   expect_failure("bench -m " + kModel + " -d 1,x", 2, "x");
   expect_failure("bench -m " + kModel + " --fill magic", 2, "--fill");
   expect_failure("bench -m " + kModel + " -p 0 -n 0", 2, "nothing to measure");
+  expect_failure("eval", 2, "subcommand");
+  const std::string recall = "eval recall -m " + kModel;
+  for (const char* flag :
+       {"--tasks needle", "--depths 1.5", "--depths 0,x", "--depths nan", "--lengths 4", "--lengths 9,k",
+        "--questions 0", "--samples 0", "--language fr", "--split test", "--seed -1"}) {
+    expect_failure(recall + " " + flag, 2, std::string(flag).substr(0, std::string(flag).find(' ')));
+  }
+  expect_failure("eval ppl -m " + kModel + " --context 1", 2, "--context");
+  expect_failure("eval ppl -m " + kModel + " --stride 0", 2, "--stride");
 }
 
 TEST_F(Cli, FailuresAreOneLine) {
   const std::string bad = write("bad.gguf", "GGUF\x03 and then nonsense");
   const std::string empty = write("empty", "");
-  for (const std::string verb : {"run -p x -m ", "bench -m ", "tokenize -m ", "inspect ", "chat -m "}) {
+  for (const std::string verb : {"run -p x -m ", "bench -m ", "tokenize -m ", "inspect ", "chat -m ",
+                                 "eval recall -m ", "eval ppl -m "}) {
     expect_failure(verb + "/nonexistent.gguf", 1, "/nonexistent.gguf");
     expect_failure(verb + folder_.string(), 1, folder_.string());
     expect_failure(verb + bad, 1, "bad.gguf");
@@ -227,6 +238,85 @@ TEST_F(Cli, BenchJsonIsTheContract) {
   EXPECT_EQ(Json::parse(mneme("bench -m " + kModel + " -p 0 -n 2 -r 1 --json").out)["rows"].size(), 1u);
   EXPECT_EQ(Json::parse(mneme("bench -m " + kModel + " -p 8 -n 0 -r 1 --json").out)["rows"].size(), 1u);
   EXPECT_NE(mneme("bench -m " + kModel + " -p 8 -n 2 -r 1").out.find("tg2"), std::string::npos);
+}
+
+TEST_F(Cli, EvalRecallJsonIsTheContract) {
+  const fs::path samples = folder_ / "samples.jsonl";
+  const std::string recall = "eval recall -m " + kModel +
+                             " --lengths 1000,2000 --depths 0,1 --tasks passkey,key_value --language both"
+                             " --questions 2 --samples 1 --seed 7";
+  const Outcome outcome = mneme(recall + " --json --samples-out " + samples.string());
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  const Json json = Json::parse(outcome.out);
+  EXPECT_EQ(json["split"], "held-out");
+  EXPECT_EQ(json["seed"], 7);
+  EXPECT_EQ(json["left_out"].size(), 0u);
+  EXPECT_EQ(json["cancelled"], false);
+  int contexts = 0;
+  int questions = 0;
+  for (const Json& row : json["rows"]) {
+    const int count = row["contexts"];
+    contexts += count;
+    questions += row["questions"].get<int>();
+    EXPECT_LE(row["prefill_tokens"], row["length"].get<int>() * count);
+    EXPECT_GE(row["prefill_tokens"], 0.97 * row["length"].get<int>() * count);
+    EXPECT_LE(row["correct"], row["questions"]);
+    EXPECT_GT(row["prefill_tokens_per_second"], 0);
+    EXPECT_TRUE(row["depth"] == 0 || row["depth"] == 1);
+    EXPECT_EQ(row.size(), 12u);
+  }
+  EXPECT_EQ(contexts, 2 * 2 * 2 * 2);
+  const std::string lines = read_file(samples);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), questions);
+  const Json first = Json::parse(lines.substr(0, lines.find('\n')));
+  for (const char* key : {"task", "question", "expected", "given", "stop", "correct", "evidence_depth"}) {
+    EXPECT_TRUE(first.contains(key)) << key;
+  }
+  EXPECT_EQ(mneme(recall + " --samples-out " + samples.string()).status, 0);
+  EXPECT_EQ(read_file(samples), lines) << "the same seed, the same questions and answers";
+  expect_failure(recall + " --samples-out " + samples.string() + " --text /nonexistent", 1, "/nonexistent");
+  EXPECT_EQ(read_file(samples), lines) << "kept where nothing was measured";
+}
+
+TEST_F(Cli, EvalRecallShowsTablesAndWhatItLeftOut) {
+  const std::string recall = "eval recall -m " + kModel + " --kv 2MiB --questions 1 ";
+  const Outcome outcome = mneme(recall +
+                                "--lengths 500000,500 --depths 0,0.5 --tasks passkey,fill_in_middle");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("exact %"), std::string::npos);
+  EXPECT_NE(outcome.out.find("passkey en: exact % by length and depth"), std::string::npos) << outcome.out;
+  // The budget once for its length, the missing marks once for their task.
+  EXPECT_EQ(outcome.err_lines(), 2u) << outcome.err;
+  EXPECT_NE(outcome.err.find("raise --kv"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("<|fim_prefix|>"), std::string::npos) << outcome.err;
+  EXPECT_EQ(mneme(recall + "--lengths 500 --depths 0").out.find("by length and depth"), std::string::npos);
+  expect_failure(recall + "--lengths 500000", 1, "raise --kv");
+  const std::string text = write("own.txt", "The word that nobody else would use is xylomarimba. ");
+  EXPECT_EQ(mneme(recall + "--lengths 500 --tasks all --text " + text).status, 0);
+}
+
+TEST_F(Cli, EvalPerplexityJsonIsTheContract) {
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "Line " + std::to_string(i * 97) + " is about memory.\n";
+  const std::string file = write("scored.txt", text);
+  const std::string ppl = "eval ppl -m " + kModel + " -f " + file + " --context 128 ";
+  const Outcome outcome = mneme(ppl + "--json --stride 32 --ngram-train " + file);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json json = Json::parse(outcome.out);
+  EXPECT_EQ(json["context"], 128);
+  EXPECT_EQ(json["stride"], 32);
+  EXPECT_NEAR(std::log(json["perplexity"].get<double>()), json["nll_per_token"].get<double>(), 1e-6);
+  EXPECT_EQ(json["tokens"], json["ngram"]["tokens"]);
+  EXPECT_LT(json["ngram"]["perplexity"], json["perplexity"]);
+  EXPECT_GT(json["bits_per_byte"], 0);
+  EXPECT_NE(mneme(ppl).out.find("perplexity"), std::string::npos);
+  EXPECT_EQ(
+      Json::parse(mneme("eval ppl --json -m " + kModel + " --context 128 --stride 32", text).out)["tokens"],
+      json["tokens"]);
+  expect_failure(ppl + "--stride 128", 1, "stride");
+  expect_failure(ppl + "-f /nonexistent", 1, "/nonexistent");
+  expect_failure("eval ppl -m " + kModel, 1, "no text");
 }
 
 std::vector<float> floats(const std::string& bytes) {

@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   add_run(app, status);
   add_chat(app, status);
   add_bench(app, status);
+  add_eval(app, status);
   add_logits(app, status);
   add_tokenize(app, status);
   add_inspect(app, status);

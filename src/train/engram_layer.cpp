@@ -43,23 +43,23 @@ EngramHash make_engram_hash(const ModelOptions& options, std::vector<uint32_t> t
   return hash;
 }
 
-EngramLayer::EngramLayer(const ModelOptions& options, const EngramHash& hash, int index)
-    : hash_(hash),
+EngramLayer::EngramLayer(const ModelOptions& options, std::shared_ptr<const EngramHash> hash, int index)
+    : hash_(std::move(hash)),
       index_(index),
       streams_(options.streams_used()),
       dim_(options.dim),
       epsilon_(options.norm_epsilon) {}
 
 std::vector<Parameter> EngramLayer::make_parameters(const std::string& prefix) {
-  const int64_t rows = static_cast<int64_t>(engram::row_count(hash_.options(index_)));
-  const int64_t wide = streams_ * dim_, e = int64_t{hash_.order_max - 1} * hash_.heads * hash_.width;
+  const int64_t rows = static_cast<int64_t>(engram::row_count(hash_->options(index_)));
+  const int64_t wide = streams_ * dim_, e = int64_t{hash_->order_max - 1} * hash_->heads * hash_->width;
   std::vector<Parameter> made;
   const auto add = [&](const char* name, const Tensor& value, ParameterKind kind) {
     made.push_back({prefix + name, value.detach().set_requires_grad(true), kind});
     return made.back().value;
   };
   const double gain = 1 / std::sqrt(static_cast<double>(e));
-  table_ = add("table", torch::randn({rows, hash_.width}), ParameterKind::kTable);
+  table_ = add("table", torch::randn({rows, hash_->width}), ParameterKind::kTable);
   key_ = add("key.weight", torch::randn({wide, e}) * gain, ParameterKind::kMatrix);
   value_ = add("value.weight", torch::zeros({dim_, e}), ParameterKind::kMatrix);
   query_norm_ = add("query_norm", torch::ones({wide}), ParameterKind::kVector);
@@ -72,7 +72,7 @@ std::vector<Parameter> EngramLayer::make_parameters(const std::string& prefix) {
 Tensor EngramLayer::row_numbers(const Tensor& tokens) const {
   const Tensor ids = tokens.to(torch::kCPU).to(torch::kInt32).contiguous();
   const int64_t batch = ids.size(0), count = ids.size(1);
-  const engram::HashOptions options = hash_.options(index_);
+  const engram::HashOptions options = hash_->options(index_);
   const auto each = static_cast<int64_t>(options.rows_per_token());
   Tensor rows = torch::empty({batch * count, each}, torch::kInt64);
   for (int64_t b = 0; b < batch; ++b) {
@@ -119,7 +119,7 @@ Tensor EngramLayer::apply(const Tensor& tokens, const Tensor& streams, const For
   const Tensor normed =
       (normalised(z, epsilon_) * conv_norm_.view({streams_, dim_})).view({batch, count, streams_, dim_});
   Tensor sum = normed * taps[3];
-  for (int64_t j = 0; j < 3; ++j) sum = sum + rows_back(normed, (3 - j) * hash_.order_max) * taps[j];
+  for (int64_t j = 0; j < 3; ++j) sum = sum + rows_back(normed, (3 - j) * hash_->order_max) * taps[j];
   return z + torch::silu(sum).view({rows, streams_, dim_});
 }
 

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -32,8 +33,7 @@ EngramHash make_engram_hash(const ModelOptions& options, std::vector<uint32_t> t
 
 class EngramLayer {
  public:
-  // `hash` must outlive the layer.
-  EngramLayer(const ModelOptions& options, const EngramHash& hash, int index);
+  EngramLayer(const ModelOptions& options, std::shared_ptr<const EngramHash> hash, int index);
 
   std::vector<Parameter> make_parameters(const std::string& prefix);
 
@@ -44,7 +44,7 @@ class EngramLayer {
  private:
   torch::Tensor row_numbers(const torch::Tensor& tokens) const;  // [B T, (N-1) K] int64
 
-  const EngramHash& hash_;
+  std::shared_ptr<const EngramHash> hash_;
   int index_, streams_;
   int64_t dim_;
   double epsilon_;

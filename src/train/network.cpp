@@ -103,7 +103,8 @@ Tensor Network::loss_sum(const Tensor& tokens, const Tensor& targets, const Tens
 }
 
 Network::Network(const ModelOptions& options, uint64_t seed, std::vector<uint32_t> token_map)
-    : options_(options), engram_hash_(make_engram_hash(options, std::move(token_map))) {
+    : options_(options),
+      engram_hash_(std::make_shared<EngramHash>(make_engram_hash(options, std::move(token_map)))) {
   torch::manual_seed(seed);
   const int64_t c = options_.dim;
   embedding_ = add("token_embd.weight", torch::randn({options_.vocab_size, c}) * options_.embedding_std,
@@ -138,7 +139,7 @@ void Network::make_layer(int index) {
   layer.gate = matrix(prefix + "ffn_gate.weight", o.ffn_dim, o.dim, 1);
   layer.up = matrix(prefix + "ffn_up.weight", o.ffn_dim, o.dim, 1);
   layer.down = matrix(prefix + "ffn_down.weight", o.dim, o.ffn_dim, 0);
-  if (const int table = engram_hash_.index_of(index); table >= 0) {
+  if (const int table = engram_hash_->index_of(index); table >= 0) {
     layer.engram = std::make_unique<EngramLayer>(options_, engram_hash_, table);
     for (Parameter& p : layer.engram->make_parameters(prefix + "engram.")) parameters_.push_back(p);
   }

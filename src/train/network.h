@@ -47,7 +47,7 @@ class Network {
   const ModelOptions& options() const { return options_; }
   std::vector<Parameter>& parameters() { return parameters_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
-  const EngramHash& engram_hash() const { return engram_hash_; }
+  const EngramHash& engram_hash() const { return *engram_hash_; }
   int64_t parameter_count() const;
   void to(torch::Device device);
 
@@ -87,7 +87,7 @@ class Network {
   torch::Tensor feed_forward(const Layer& layer, const torch::Tensor& h, const Pass& pass) const;
 
   ModelOptions options_;
-  EngramHash engram_hash_;
+  std::shared_ptr<const EngramHash> engram_hash_;  // shared with the layers: a Network moves
   std::vector<Parameter> parameters_;
   torch::Tensor embedding_, head_, output_norm_;
   std::vector<Layer> layers_;
