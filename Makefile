@@ -7,12 +7,17 @@ FILES  ?= README.md ARCHITECTURE.md $(addprefix src/model/,model.h config.h weig
 PROMPT ?= How does one token travel through this program?
 N      ?= 64
 
+# make train: where it works, threads, and the model file it writes
+TRAIN_DIR ?= build/train
+THREADS   ?= $(JOBS)
+OUT       ?= build/train/mneme-default.gguf
+
 # make fuzz: seconds for each fuzzer
 FUZZ_SECONDS ?= 30
 
 BINARY = build/release/mneme
 
-.PHONY: help build run test bench fuzz check clean
+.PHONY: help build run test train bench fuzz check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +26,7 @@ help:
 	@echo "              make run MODEL=model.gguf FILES=\"a.txt b.txt\" PROMPT=\"What is this?\" N=64"
 	@echo "make test     build and run every test; what .ci/run does"
 	@echo "make check    the tests again under AddressSanitizer and UBSan, the threaded ones under ThreadSanitizer, the guards"
+	@echo "make train    the default model from nothing, about two hours of one core; goes on where it was left"
 	@echo "make bench    build and run the kernel benchmarks"
 	@echo "make fuzz     build every fuzzer and run each for FUZZ_SECONDS=$(FUZZ_SECONDS)"
 	@echo "make clean    remove build/"
@@ -43,6 +49,15 @@ test:
 	@cmake --preset release
 	@cmake --build build/release -j $(JOBS)
 	@tools/ctest.sh release
+
+train: export TRAIN_DIR := $(TRAIN_DIR)
+train: export THREADS := $(THREADS)
+train: export OUT := $(OUT)
+train:
+	@tools/bootstrap.sh build train corpus
+	@cmake --preset release
+	@cmake --build build/release -j $(JOBS) --target mneme mneme-train mneme-corpus
+	@tools/train.sh
 
 check:
 	@tools/bootstrap.sh build test

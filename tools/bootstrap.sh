@@ -1,18 +1,23 @@
 #!/bin/sh
 # Installs the Debian packages that the named jobs lack; does nothing where nothing is missing.
-# Usage: tools/bootstrap.sh build|test|bench|fuzz ...
+# Usage: tools/bootstrap.sh build|test|train|corpus|bench|fuzz ...
 set -eu
 cd "$(dirname "$0")/.."
 
-need="" wish=""
+need="" wish="" torch_wish=""
+# The trainer's libraries, and a BLAS that is not the reference.
+torch="libtorch-dev libgloo-dev libopenblas0-openmp"
 for job; do
   case $job in
     build) need="$need g++ cmake ninja-build ccache pkg-config libfmt-dev libcli11-dev nlohmann-json3-dev
                  libexpected-dev libpcre2-dev libxxhash-dev libicu-dev libgtest-dev" ;;
-    test)  command -v node >/dev/null && command -v npm >/dev/null || wish="nodejs npm" ;;
+    test)  torch_wish=$torch
+           command -v node >/dev/null && command -v npm >/dev/null || wish="nodejs npm" ;;
+    train) need="$need $torch" ;;
+    corpus) need="$need apt dpkg-dev xz-utils zstd" ;;
     bench) need="$need libbenchmark-dev" ;;
     fuzz)  need="$need clang libclang-rt-14-dev" ;;
-    *) echo "tools/bootstrap.sh: no such job: $job (build, test, bench, fuzz)" >&2; exit 2 ;;
+    *) echo "tools/bootstrap.sh: no such job: $job (build, test, train, corpus, bench, fuzz)" >&2; exit 2 ;;
   esac
 done
 
@@ -48,6 +53,8 @@ fi
 
 # The oracle of the chat templates is a Node package. Its test is skipped, saying so, where it cannot be had.
 case " $* " in *" test "*) ;; *) exit 0 ;; esac
+missing=$(missing_of $torch_wish)
+[ -z "$missing" ] || install $missing || echo "libtorch could not be installed: the trainer is left out, with its tests." >&2
 missing=$(missing_of $wish)
 [ -z "$missing" ] || install $missing || echo "Node.js could not be installed: the template oracle test will be skipped." >&2
 oracle=tests/jinja_oracle

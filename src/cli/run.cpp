@@ -22,6 +22,7 @@ struct RunArguments {
   std::vector<std::string> files;
   std::optional<std::string> prompt;
   GenerateOptions generate;
+  bool ask = false;
   bool json = false;
 };
 
@@ -41,7 +42,26 @@ Result<std::string> read_prompt(const RunArguments& arguments) {
     prompt += "==> " + (file == "-" ? "standard input" : file) + " <==\n" + *text;
     if (!prompt.ends_with('\n')) prompt += '\n';
   }
+  if (arguments.ask && !prompt.empty()) prompt += prompt.ends_with('\n') ? "\n" : "\n\n";
   return prompt + arguments.prompt.value_or("");
+}
+
+// The prompt's tokens; with --ask as a user's message in the model's chat format. What stands in the files is
+// text there, whatever it spells: the template is rendered around a mark, and only its own specials count.
+Result<std::vector<TokenId>> encode_prompt(const Text& text, const RunArguments& arguments,
+                                           const std::string& prompt) {
+  if (!arguments.ask) return text.encode(prompt, {});
+  const std::string mark = "mneme-content-8c1f2b";
+  const ChatMessage message{"user", mark};
+  auto rendered = text.render_chat({&message, 1}, true);
+  if (!rendered) return tl::unexpected(rendered.error());
+  const size_t at = rendered->find(mark);
+  if (at == std::string::npos) return tl::unexpected(Error{"the model's chat template leaves the message out"});
+  std::vector<TokenId> tokens = text.encode(rendered->substr(0, at), {false, true});
+  for (const TokenId token : text.encode(prompt, {false, false})) tokens.push_back(token);
+  for (const TokenId token : text.encode(rendered->substr(at + mark.size()), {false, true}))
+    tokens.push_back(token);
+  return tokens;
 }
 
 void warn_beyond_trained_context(const Engine& engine, const Session& session) {
@@ -101,7 +121,9 @@ int run(RunArguments& arguments) {
   auto engine = open_engine(arguments.model);
   if (!engine) return fail(engine.error());
   auto session = (*engine)->new_session();
-  auto appended = session->append((*engine)->text().encode(*prompt, {}));
+  auto tokens = encode_prompt((*engine)->text(), arguments, *prompt);
+  if (!tokens) return fail(tokens.error());
+  auto appended = session->append(*tokens);
   if (!appended) return fail(appended.error());
   arguments.generate.sampling = sampling_options(arguments.sampling);
   const uint64_t seed = arguments.generate.sampling.seed;
@@ -136,6 +158,7 @@ void add_run(CLI::App& app, int& status) {
   verb.add_option("--stop", arguments->generate.stop, "text that ends the generation; repeatable")
       ->allow_extra_args(false);
   verb.add_flag("--ignore-eos", arguments->generate.ignore_end, "go on past the model's end tokens");
+  verb.add_flag("--ask", arguments->ask, "the text is a user's message, in the model's chat format");
   verb.add_flag("--json", arguments->json, "one JSON object at the end instead of text");
   add_sampling_options(verb, arguments->sampling);
   verb.callback([arguments, &status] { status = run(*arguments); });

@@ -1,0 +1,75 @@
+// CSV files that a resumed run goes on with, plots, and rows of tokens.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "corpus/vocabulary.h"
+#include "tasks/text.h"
+#include "train/batches.h"
+#include "train/csv.h"
+#include "train/plot.h"
+
+namespace mneme::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Files : public testing::Test {
+ protected:
+  Files() : folder_(fs::temp_directory_path() / ("mneme_files_" + std::to_string(::getpid()))) {
+    fs::create_directories(folder_);
+  }
+  ~Files() override { fs::remove_all(folder_); }
+  fs::path folder_;
+};
+
+TEST_F(Files, CsvKeepsWhatTheCheckpointKnows) {
+  const std::string path = folder_ / "log.csv";
+  CsvFile first(path, "step,loss", 0);
+  for (int i = 1; i <= 5; ++i) first.row({double(i), 0.5 * i});
+  ASSERT_TRUE(first.flush());
+  CsvFile second(path, "step,loss", 3);
+  second.row({4, 9});
+  ASSERT_TRUE(second.flush());
+  const auto table = read_csv(path);
+  ASSERT_TRUE(table);
+  EXPECT_EQ(*table->find("step"), (std::vector<double>{1, 2, 3, 4}));
+  EXPECT_EQ(*table->find("loss"), (std::vector<double>{0.5, 1, 1.5, 9}));
+  EXPECT_EQ(table->find("other"), nullptr);
+  EXPECT_FALSE(read_csv(folder_ / "none.csv"));
+}
+
+TEST_F(Files, PlotsHoldTheirSeries) {
+  Plot plot{"A < B", "x", "y", {{"one", {1, 2, 3}, {1, 4, 9}}, {"two", {1, 2, 3}, {2, 0.0 / 0.0, 3}, true}}};
+  const std::string svg = to_svg(plot);
+  EXPECT_NE(svg.find("A &lt; B"), std::string::npos);
+  EXPECT_NE(svg.find(">one<"), std::string::npos);
+  EXPECT_EQ(svg.find("nan"), std::string::npos);
+  plot.series.clear();
+  EXPECT_NE(to_svg(plot).find("</svg>"), std::string::npos);
+  EXPECT_FALSE(write_svg((folder_ / "none" / "x.svg").string(), plot));
+}
+
+TEST_F(Files, RowsDependOnSeedAndNumberAlone) {
+  const auto vocabulary = corpus::Vocabulary::make({}, 320);
+  ASSERT_TRUE(vocabulary);
+  const auto tokenizer = vocabulary->tokenizer();
+  ASSERT_TRUE(tokenizer);
+  const tasks::SyntheticText text(3, 1 << 15);
+  RowOptions options;
+  options.tokens = 777;
+  const RowMaker rows(*tokenizer, text, options);
+  const Batch a = rows.make(1, 5, 4), b = rows.make(1, 5, 2), c = rows.make(2, 5, 2);
+  EXPECT_TRUE(torch::equal(a.tokens.narrow(0, 0, 2), b.tokens));
+  EXPECT_FALSE(torch::equal(b.tokens, c.tokens));
+  EXPECT_EQ(a.tokens.size(1), 777);
+  // the target is the next token
+  EXPECT_TRUE(torch::equal(a.tokens.narrow(1, 1, 776), a.targets.narrow(1, 0, 776)));
+  EXPECT_GT((a.weights == 1).sum().item<int64_t>(), 0);
+  EXPECT_LT(a.tokens.max().item<int64_t>(), 320);
+}
+
+}  // namespace
+}  // namespace mneme::train
