@@ -87,7 +87,7 @@ TEST_F(Cli, WrongUsageIsTwo) {
   expect_failure(run + "--nonesuch", 2, "--nonesuch");
   for (const char* flags : {"--temp warm", "--temp -1", "--temp nan", "--top-p 2", "--top-k -1", "--min-p x",
                             "-n -2", "-n many", "--kv 12q", "--kv 0", "--logit-bias 5", "--logit-bias x=1",
-                            "--threads 0", "--repeat-penalty 0", "--seed -1"}) {
+                            "--threads 0", "--repeat-penalty 0", "--seed -1", "--engram ram"}) {
     const Outcome outcome = mneme(run + flags);
     EXPECT_EQ(outcome.status, 2) << flags << "\n" << outcome.err;
     EXPECT_EQ(outcome.err_lines(), 1u) << flags << "\n" << outcome.err;
@@ -219,7 +219,10 @@ TEST_F(Cli, ChatReadsFromAPipe) {
 TEST_F(Cli, BenchJsonIsTheContract) {
   const Outcome outcome = mneme("bench -m " + kModel + " -p 32 -n 4 -d 0,600 -r 2 --fill repeat --json");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  const Json rows = Json::parse(outcome.out)["rows"];
+  const Json json = Json::parse(outcome.out);
+  EXPECT_TRUE(json["engram"].is_null()) << "the fixture has no n-gram tables";
+  EXPECT_GT(json["rss_peak_bytes"], 0);
+  const Json rows = json["rows"];
   ASSERT_EQ(rows.size(), 4u);
   const std::vector<std::string> tests{"pp32", "tg4", "pp32", "tg4"};
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -235,6 +238,7 @@ TEST_F(Cli, BenchJsonIsTheContract) {
     EXPECT_GT(row["rss_bytes"], 0);
     EXPECT_EQ(row.size(), 7u);
   }
+  EXPECT_EQ(mneme("bench -m " + kModel + " -p 8 -n 2 -r 1 --engram disk --cold --json").status, 0);
   EXPECT_EQ(Json::parse(mneme("bench -m " + kModel + " -p 0 -n 2 -r 1 --json").out)["rows"].size(), 1u);
   EXPECT_EQ(Json::parse(mneme("bench -m " + kModel + " -p 8 -n 0 -r 1 --json").out)["rows"].size(), 1u);
   EXPECT_NE(mneme("bench -m " + kModel + " -p 8 -n 2 -r 1").out.find("tg2"), std::string::npos);

@@ -23,6 +23,12 @@
 
 namespace mneme {
 
+// Where n-gram tables (Engram) lie. The logits are the same, bit for bit.
+enum class EngramPlacement {
+  kMemory,  // loaded with the other weights
+  kDisk,    // read row by row from the model file, which must stay as it is; the page cache keeps what it can
+};
+
 struct EngineOptions {
   // What it does
   std::string model_path = {};  // GGUF; the first part of a split model
@@ -31,6 +37,8 @@ struct EngineOptions {
   // How fast
   int threads = 0;         // 0: one a core that this process may use
   int prefill_rows = 512;  // tokens in one pass, 1..512; more is faster and takes more memory
+  // kDisk where memory is short and the file on an SSD; models without such tables do not ask
+  EngramPlacement engram = EngramPlacement::kMemory;
   std::function<void(double share)> on_load =
       {};  // progress of loading, from the calling thread; may be empty
 };

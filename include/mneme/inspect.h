@@ -29,11 +29,21 @@ struct TypeTotal {
   uint64_t bytes = 0;
 };
 
+// The n-gram tables (Engram) of a model; all 0 where it has none.
+struct EngramSummary {
+  std::vector<int> layers;  // that have one
+  std::string type;         // of their rows: "Q8_0", "F16", "F32"
+  uint64_t rows = 0;        // of all tables
+  uint64_t bytes = 0;       // what EngramPlacement::kDisk saves
+  double share = 0;         // of the bytes of all tensors, 0..1
+};
+
 struct ModelSummary {
   std::string architecture, name;
   int layers = 0, dim = 0, ffn_dim = 0, heads = 0, kv_heads = 0, head_dim = 0, vocab_size = 0,
       context_length = 0;
   uint64_t kv_token_bytes = 0;  // keys and values a token, all layers
+  EngramSummary engram;
 };
 
 struct FileDescription {

@@ -18,6 +18,7 @@ struct BenchArguments {
   ModelArguments model;
   BenchPlan plan;
   std::string fill = "prefill";
+  bool cold = false;
   bool json = false;
 };
 
@@ -37,16 +38,30 @@ nlohmann::ordered_json row_json(const BenchRow& row) {
   return json;
 }
 
-std::string header_text(const Engine& engine, const MachineLimits& limits) {
+// {"placement": "disk", "bytes": ..., "share": ...}; null where the model has no n-gram tables.
+nlohmann::ordered_json engram_json(const ModelSummary& model, const ModelArguments& arguments) {
+  if (model.engram.layers.empty()) return nullptr;
+  return {{"placement", arguments.engram}, {"bytes", model.engram.bytes}, {"share", model.engram.share}};
+}
+
+std::string engram_text(const ModelSummary& model, const ModelArguments& arguments) {
+  if (model.engram.layers.empty()) return "";
+  return format("; n-gram tables %s (%.1f %% of all weights) %s", bytes_text(model.engram.bytes).c_str(),
+                model.engram.share * 100, arguments.engram == "disk" ? "on disk" : "in memory");
+}
+
+std::string header_text(const Engine& engine, const MachineLimits& limits, const std::string& engram) {
   const ModelInfo& info = engine.info();
   std::string text = format(
       "%s: %.2f billion parameters, weights %s; %s, %d thread%s; this machine reads %.1f GB/s",
       info.path.c_str(), static_cast<double>(info.parameters) / 1e9, bytes_text(info.weight_bytes).c_str(),
       info.isa.c_str(), info.threads, info.threads == 1 ? "" : "s", limits.read_bytes_per_s / 1e9);
-  if (limits.matmul_flops_per_s > 0)
+  if (limits.matmul_flops_per_s > 0) {
     text += format(", multiplies %.0f GFLOP/s", limits.matmul_flops_per_s / 1e9);
-  return text + format("\n%-9s %8s %10s %10s %10s %14s %9s %10s %8s\n", "test", "depth", "tok/s", "min",
-                       "max", "rate", "of limit", "memory", "fill");
+  }
+  return text + engram +
+         format("\n%-9s %8s %10s %10s %10s %14s %9s %10s %8s\n", "test", "depth", "tok/s", "min", "max",
+                "rate", "of limit", "memory", "fill");
 }
 
 std::string row_text(const BenchRow& row) {
@@ -73,7 +88,10 @@ int bench(BenchArguments& arguments) {
   arguments.plan.fill_by_repeat = arguments.fill == "repeat";
   // A file that is no model fails before anything is measured; the limits come before the weights are loaded,
   // so that the memory they are measured in never stands beside them.
-  if (auto file = inspect(arguments.model.path); !file) return fail(file.error());
+  auto file = inspect(arguments.model.path);
+  if (!file) return fail(file.error());
+  if (arguments.cold && file->files > 1) return fail({"--cold: models in several files are not supported"});
+  if (arguments.cold) arguments.plan.drop_from_cache = file->path;
   auto limits = measure_limits(arguments.model.threads > 0 ? arguments.model.threads : usable_cpus());
   if (!limits) return fail(limits.error());
   auto engine = open_engine(arguments.model);
@@ -84,7 +102,9 @@ int bench(BenchArguments& arguments) {
   Progress progress;
   const auto on_row = [&](const BenchRow& row) {
     progress.clear();
-    if (!arguments.json && rows.empty()) output.write(header_text(**engine, *limits));
+    if (!arguments.json && rows.empty()) {
+      output.write(header_text(**engine, *limits, engram_text(file->model, arguments.model)));
+    }
     if (!arguments.json) output.write(row_text(row));
     rows.push_back(row_json(row));
   };
@@ -92,7 +112,11 @@ int bench(BenchArguments& arguments) {
   auto done = measure(**engine, arguments.plan, *limits, on_row, on_work);
   progress.clear();
   if (!done) return fail(done.error());
-  if (arguments.json) output.write(json_text({{"rows", rows}}));
+  if (arguments.json) {
+    output.write(json_text({{"engram", engram_json(file->model, arguments.model)},
+                            {"rss_peak_bytes", rss_peak_bytes()},
+                            {"rows", rows}}));
+  }
   return output.ok() ? kDone : fail(output.error());
 }
 
@@ -123,6 +147,9 @@ void add_bench(CLI::App& app, int& status) {
           "how a depth is reached: prefill, or repeat (copies the keys and values of 512 tokens; fast)")
       ->check(CLI::IsMember({"prefill", "repeat"}))
       ->capture_default_str();
+  verb.add_flag(
+      "--cold", arguments->cold,
+      "drop the model file from the page cache before each run: what n-gram tables on disk then cost");
   verb.add_flag("--json", arguments->json, "as JSON");
   verb.callback([arguments, &status] { status = bench(*arguments); });
 }

@@ -44,7 +44,13 @@ std::string model_text(const FileDescription& file) {
                  m.heads, m.kv_heads, m.head_dim);
   text += format("vocabulary %d, trained context %d, KV %s a token\n", m.vocab_size, m.context_length,
                  bytes_text(m.kv_token_bytes).c_str());
-  return text;
+  if (m.engram.layers.empty()) return text;
+  std::string layers;
+  for (const int layer : m.engram.layers) layers += (layers.empty() ? "" : ", ") + std::to_string(layer);
+  return text + format("n-gram tables in layer%s %s: %llu rows of %s, %s, %.1f %% of all weights\n",
+                       m.engram.layers.size() == 1 ? "" : "s", layers.c_str(),
+                       static_cast<unsigned long long>(m.engram.rows), m.engram.type.c_str(),
+                       bytes_text(m.engram.bytes).c_str(), m.engram.share * 100);
 }
 
 std::string table_text(const FileDescription& file) {
@@ -74,6 +80,14 @@ std::string table_text(const FileDescription& file) {
 nlohmann::ordered_json model_json(const FileDescription& file) {
   if (!file.unsupported.empty()) return nullptr;
   const ModelSummary& m = file.model;
+  nlohmann::ordered_json engram = nullptr;
+  if (!m.engram.layers.empty()) {
+    engram = {{"layers", m.engram.layers},
+              {"type", m.engram.type},
+              {"rows", m.engram.rows},
+              {"bytes", m.engram.bytes},
+              {"share", m.engram.share}};
+  }
   return {{"architecture", m.architecture},
           {"name", m.name},
           {"layers", m.layers},
@@ -84,7 +98,8 @@ nlohmann::ordered_json model_json(const FileDescription& file) {
           {"head_dim", m.head_dim},
           {"vocab_size", m.vocab_size},
           {"context_length", m.context_length},
-          {"kv_token_bytes", m.kv_token_bytes}};
+          {"kv_token_bytes", m.kv_token_bytes},
+          {"engram", engram}};
 }
 
 std::string json(const FileDescription& file) {

@@ -1,5 +1,8 @@
 #include "cli/measure.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -14,15 +17,33 @@ namespace {
 constexpr size_t kBlockTokens = 64;
 constexpr size_t kRepeatedTokens = 512;  // really evaluated before the rest of a depth is copied
 
-// Any ids will do: what a pass costs does not depend on them. The stream is the same in every run.
-std::vector<TokenId> some_tokens(size_t count, int vocab_size) {
-  std::vector<TokenId> tokens;
-  uint64_t state = 1;
-  for (size_t i = 0; i < count; ++i) {
-    state = state * 6364136223846793005ull + 1442695040888963407ull;
-    tokens.push_back(static_cast<TokenId>((state >> 33) % static_cast<uint64_t>(vocab_size)));
+// Any ids will do, as long as each repetition has its own: rows of n-gram tables that were read once come
+// faster from then on. The stream is the same in every run of the program.
+class TokenStream {
+ public:
+  explicit TokenStream(uint64_t seed) : state_(seed) {}
+
+  std::vector<TokenId> next(size_t count, int vocab_size) {
+    std::vector<TokenId> tokens;
+    for (size_t i = 0; i < count; ++i) {
+      state_ = state_ * 6364136223846793005ull + 1442695040888963407ull;
+      tokens.push_back(static_cast<TokenId>((state_ >> 33) % static_cast<uint64_t>(vocab_size)));
+    }
+    return tokens;
   }
-  return tokens;
+
+ private:
+  uint64_t state_;
+};
+
+// Pages that were never written back stay, and the host of a virtual machine may keep a copy of its own.
+Result<void> drop_from_page_cache(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool dropped = descriptor >= 0 && ::fdatasync(descriptor) == 0 &&
+                       ::posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) == 0;
+  if (descriptor >= 0) ::close(descriptor);
+  if (dropped) return {};
+  return tl::unexpected(Error{path + ": cannot be dropped from the page cache"});
 }
 
 // Multiplications and additions of one token's matrix products but for the head, which a prefill does once.
@@ -55,6 +76,7 @@ class Measurement {
   MachineLimits limits_;
   const std::function<void(const std::string&)>* on_work_;
   std::unique_ptr<Session> session_;
+  TokenStream stream_{1};  // of what is measured; a depth is filled with other tokens, the same each time
   size_t depth_ = 0;
   bool repeated_ = false;
   std::string label_;
@@ -65,7 +87,8 @@ Result<void> Measurement::start(size_t depth) {
   session_ = engine_->new_session();
   label_ = format("filling to depth %zu", depth);
   repeated_ = plan_->fill_by_repeat && depth > kRepeatedTokens;
-  auto filled = evaluate(some_tokens(repeated_ ? kRepeatedTokens : depth, engine_->info().vocab_size));
+  const size_t count = repeated_ ? kRepeatedTokens : depth;
+  auto filled = evaluate(TokenStream(2).next(count, engine_->info().vocab_size));
   if (!filled || !repeated_) return filled;
   return session_->repeat_for_bench(kRepeatedTokens, depth);
 }
@@ -93,7 +116,11 @@ Result<void> Measurement::evaluate(std::span<const TokenId> tokens) {
 
 // Seconds for `tokens` more tokens; the session is as before afterwards.
 Result<double> Measurement::repetition(size_t tokens, bool one_by_one) {
-  const std::vector<TokenId> ids = some_tokens(tokens, engine_->info().vocab_size);
+  const std::vector<TokenId> ids = stream_.next(tokens, engine_->info().vocab_size);
+  if (!plan_->drop_from_cache.empty()) {
+    if (auto dropped = drop_from_page_cache(plan_->drop_from_cache); !dropped)
+      return tl::unexpected(dropped.error());
+  }
   const size_t piece = one_by_one ? 1 : tokens;
   const double start_s = now_s();
   for (size_t i = 0; i < tokens; i += piece) {

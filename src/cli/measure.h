@@ -14,7 +14,8 @@ struct BenchPlan {
   size_t decode_tokens = 32;      // 0: no such test
   std::vector<size_t> depths{0};  // tokens of context before each test
   int repetitions = 3;
-  bool fill_by_repeat = false;  // reach a depth by copying a short prefill's keys and values
+  bool fill_by_repeat = false;       // reach a depth by copying a short prefill's keys and values
+  std::string drop_from_cache = {};  // a file that leaves the page cache before each run; empty: none
 };
 
 struct BenchRow {

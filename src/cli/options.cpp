@@ -52,6 +52,11 @@ void add_model_options(CLI::App& verb, ModelArguments& arguments) {
   verb.add_option("--kv", arguments.kv_size,
                   "memory for keys and values, e.g. 2GiB; half of what is free after loading if not given")
       ->check(CLI::Validator(check_size, "SIZE"));
+  verb.add_option(
+          "--engram", arguments.engram,
+          "where a model's n-gram tables lie: memory, or disk, from which each pass reads the rows it needs")
+      ->check(CLI::IsMember({"memory", "disk"}))
+      ->capture_default_str();
 }
 
 Result<std::unique_ptr<Engine>> open_engine(const ModelArguments& arguments) {
@@ -60,6 +65,7 @@ Result<std::unique_ptr<Engine>> open_engine(const ModelArguments& arguments) {
   options.model_path = arguments.path;
   options.threads = arguments.threads;
   options.kv_bytes_max = parse_size(arguments.kv_size).value_or(0);
+  if (arguments.engram == "disk") options.engram = EngramPlacement::kDisk;
   options.on_load = [&](double share) {
     if (progress.due()) progress.show(format("loading %s: %.0f %%", arguments.path.c_str(), share * 100));
   };

@@ -15,7 +15,8 @@ namespace mneme::cli {
 struct ModelArguments {
   std::string path;
   int threads = 0;
-  std::string kv_size;  // checked when parsed
+  std::string kv_size;            // checked when parsed
+  std::string engram = "memory";  // or "disk"
 };
 void add_model_options(CLI::App& verb, ModelArguments& arguments);
 // With the progress of loading.

@@ -227,6 +227,10 @@ uint64_t kv_budget(const EngineOptions& options) {
   return available > 0 ? available / 2 : kUnknown;
 }
 
+engram::Placement placement(EngramPlacement asked) {
+  return asked == EngramPlacement::kDisk ? engram::Placement::kDisk : engram::Placement::kMemory;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
@@ -241,7 +245,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
   // The vocabulary takes as long to read as a good part of the weights: both at once.
   Result<std::unique_ptr<Text>> text = fail("not read");
   std::thread text_reader([&] { text = engine::make_text(*file); });
-  auto model = model::Model::load(*file, **ops, *pool, options.on_load);
+  auto model = model::Model::load(*file, **ops, *pool, options.on_load, placement(options.engram));
   text_reader.join();
   if (!model) return pass(model);
   if (!text) return pass(text);

@@ -23,32 +23,19 @@ constexpr uint64_t kElementsMax = 8;
 
 std::string type_name(MetaType type) {
   switch (type) {
-    case MetaType::kU8:
-      return "u8";
-    case MetaType::kI8:
-      return "i8";
-    case MetaType::kU16:
-      return "u16";
-    case MetaType::kI16:
-      return "i16";
-    case MetaType::kU32:
-      return "u32";
-    case MetaType::kI32:
-      return "i32";
-    case MetaType::kF32:
-      return "f32";
-    case MetaType::kBool:
-      return "bool";
-    case MetaType::kString:
-      return "string";
-    case MetaType::kArray:
-      return "array";
-    case MetaType::kU64:
-      return "u64";
-    case MetaType::kI64:
-      return "i64";
-    case MetaType::kF64:
-      return "f64";
+    case MetaType::kU8: return "u8";
+    case MetaType::kI8: return "i8";
+    case MetaType::kU16: return "u16";
+    case MetaType::kI16: return "i16";
+    case MetaType::kU32: return "u32";
+    case MetaType::kI32: return "i32";
+    case MetaType::kF32: return "f32";
+    case MetaType::kBool: return "bool";
+    case MetaType::kString: return "string";
+    case MetaType::kArray: return "array";
+    case MetaType::kU64: return "u64";
+    case MetaType::kI64: return "i64";
+    case MetaType::kF64: return "f64";
   }
   return "unknown";
 }
@@ -70,32 +57,19 @@ std::string element(std::span<const std::byte> raw, uint64_t index) {
 
 std::string array_element(const MetaArray& array, uint64_t index) {
   switch (array.element) {
-    case MetaType::kU8:
-      return element<uint8_t>(array.raw, index);
-    case MetaType::kI8:
-      return element<int8_t>(array.raw, index);
-    case MetaType::kU16:
-      return element<uint16_t>(array.raw, index);
-    case MetaType::kI16:
-      return element<int16_t>(array.raw, index);
-    case MetaType::kU32:
-      return element<uint32_t>(array.raw, index);
-    case MetaType::kI32:
-      return element<int32_t>(array.raw, index);
-    case MetaType::kF32:
-      return element<float>(array.raw, index);
-    case MetaType::kBool:
-      return array.raw[index] != std::byte{0} ? "true" : "false";
-    case MetaType::kU64:
-      return element<uint64_t>(array.raw, index);
-    case MetaType::kI64:
-      return element<int64_t>(array.raw, index);
-    case MetaType::kF64:
-      return element<double>(array.raw, index);
-    case MetaType::kString:
-      return fmt::format("\"{}\"", cut(array.strings[index]));
-    case MetaType::kArray:
-      break;  // refused by the reader
+    case MetaType::kU8: return element<uint8_t>(array.raw, index);
+    case MetaType::kI8: return element<int8_t>(array.raw, index);
+    case MetaType::kU16: return element<uint16_t>(array.raw, index);
+    case MetaType::kI16: return element<int16_t>(array.raw, index);
+    case MetaType::kU32: return element<uint32_t>(array.raw, index);
+    case MetaType::kI32: return element<int32_t>(array.raw, index);
+    case MetaType::kF32: return element<float>(array.raw, index);
+    case MetaType::kBool: return array.raw[index] != std::byte{0} ? "true" : "false";
+    case MetaType::kU64: return element<uint64_t>(array.raw, index);
+    case MetaType::kI64: return element<int64_t>(array.raw, index);
+    case MetaType::kF64: return element<double>(array.raw, index);
+    case MetaType::kString: return fmt::format("\"{}\"", cut(array.strings[index]));
+    case MetaType::kArray: break;  // refused by the reader
   }
   return "?";
 }
@@ -145,6 +119,22 @@ void describe_tensors(const model::Gguf& file, FileDescription& out) {
                    [](const TypeTotal& a, const TypeTotal& b) { return a.bytes > b.bytes; });
 }
 
+EngramSummary summarise_engram(const model::Gguf& file, const model::Config& config) {
+  EngramSummary summary;
+  summary.layers = config.mneme.engram.layers;
+  uint64_t bytes_all = 0;
+  for (const model::TensorInfo& tensor : file.tensors()) bytes_all += tensor.bytes.size();
+  for (const int layer : summary.layers) {
+    const model::TensorInfo* table = file.find_tensor(fmt::format("blk.{}.engram.table", layer));
+    if (table == nullptr) continue;  // opening the model says so
+    summary.type = tensor::dtype_info(table->type).name;
+    summary.rows += table->rows();
+    summary.bytes += table->bytes.size();
+  }
+  if (bytes_all > 0) summary.share = static_cast<double>(summary.bytes) / static_cast<double>(bytes_all);
+  return summary;
+}
+
 ModelSummary summarise(const model::Gguf& file, const model::Config& config) {
   ModelSummary summary;
   summary.architecture = std::string(*file.require_string("general.architecture"));
@@ -158,6 +148,7 @@ ModelSummary summarise(const model::Gguf& file, const model::Config& config) {
   summary.vocab_size = config.vocab_size;
   summary.context_length = config.context_length;
   summary.kv_token_bytes = model::kv_shape(config).token_bytes();
+  summary.engram = summarise_engram(file, config);
   return summary;
 }
 

@@ -30,6 +30,38 @@ engram::HashOptions hash_options(const EngramConfig& e, size_t table) {
           e.pad};
 }
 
+// Rows of a table for every new token, begun for all tables at once where they are few. Where they are many
+// the tables take turns: the second layer's would hold up the first's, which are wanted first, and have the
+// layers between to come in.
+bool take_turns(const Pass& pass) {
+  constexpr int kRowsAtOnce = 1024;  // 10 ms of a disk's reads
+  return pass.rows * pass.config.mneme.engram.rows_per_token() > kRowsAtOnce;
+}
+
+// Names the rows that the new tokens' n-grams want of one table, and has them fetched.
+void begin_table(const Pass& pass, size_t table) {
+  const EngramConfig& e = pass.config.mneme.engram;
+  EngramScratch& s = pass.scratch.engram;
+  const size_t each = as_size(e.rows_per_token());
+  for_chunks(pass, [&](const Chunk& chunk, size_t first) {
+    const int position = first_position(chunk);
+    s.previous.clear();
+    for (int before = std::max(0, position - e.order_max + 1); before < position; ++before)
+      s.previous.push_back(chunk.sequence->recent().id(before));
+    engram::row_indices(hash_options(e, table), s.previous, chunk.tokens,
+                        std::span(s.indices).subspan(first * each, chunk.tokens.size() * each));
+  });
+  s.fetches[table]->begin(std::span(s.indices).first(as_size(pass.rows) * each));
+}
+
+// Waits for what was begun from `table` on and drops it: nothing may be left for the next pass.
+void drop_from(const Pass& pass, size_t table) {
+  EngramScratch& s = pass.scratch.engram;
+  const size_t end = take_turns(pass) ? std::min(table + 1, s.fetches.size()) : s.fetches.size();
+  for (; table < end; ++table)
+    (void)s.fetches[table]->wait(s.fetched.first(as_size(pass.rows * pass.config.mneme.engram.width())));
+}
+
 // Gates of one row, and what later tokens read of it.
 void gate_row(const Pass& pass, const EngramWeights& weights, int ring, size_t row) {
   const Config& c = pass.config;
@@ -100,23 +132,16 @@ Result<void> reserve_engram(const Config& config, const Weights& weights, int ro
 void begin_engram(const Pass& pass) {
   const EngramConfig& e = pass.config.mneme.engram;
   if (e.layers.empty()) return;
-  EngramScratch& s = pass.scratch.engram;
-  const size_t each = as_size(e.rows_per_token());
   for_chunks(pass, [&](const Chunk& chunk, size_t) {
     int position = first_position(chunk);
     for (const TokenId token : chunk.tokens) chunk.sequence->recent().id(position++) = token;
   });
-  for (size_t table = 0; table < e.layers.size(); ++table) {
-    for_chunks(pass, [&](const Chunk& chunk, size_t first) {
-      const int position = first_position(chunk);
-      s.previous.clear();
-      for (int before = std::max(0, position - e.order_max + 1); before < position; ++before)
-        s.previous.push_back(chunk.sequence->recent().id(before));
-      engram::row_indices(hash_options(e, table), s.previous, chunk.tokens,
-                          std::span(s.indices).subspan(first * each, chunk.tokens.size() * each));
-    });
-    s.fetches[table]->begin(std::span(s.indices).first(as_size(pass.rows) * each));
-  }
+  const size_t tables = take_turns(pass) ? 1 : e.layers.size();
+  for (size_t table = 0; table < tables; ++table) begin_table(pass, table);
+}
+
+void drop_engram(const Pass& pass) {
+  if (!pass.config.mneme.engram.layers.empty()) drop_from(pass, 0);
 }
 
 Result<void> engram_layer(const Pass& pass, const LayerWeights& layer, int index) {
@@ -126,10 +151,10 @@ Result<void> engram_layer(const Pass& pass, const LayerWeights& layer, int index
   const size_t table = as_size(table_of(pass.config, index));
   const auto fetched = s.fetched.first(as_size(pass.rows * e.width()));
   if (auto rows = s.fetches[table]->wait(fetched); !rows) {
-    // The other layers' rows are on their way: nothing may be left for the next pass.
-    for (size_t later = table + 1; later < s.fetches.size(); ++later) (void)s.fetches[later]->wait(fetched);
+    if (!take_turns(pass)) drop_from(pass, table + 1);
     return rows;
   }
+  if (take_turns(pass) && table + 1 < s.fetches.size()) begin_table(pass, table + 1);
   const kernels::Product products[] = {product(layer.engram.key, s.keys),
                                        product(layer.engram.value, s.values)};
   multiply(pass, products, fetched);

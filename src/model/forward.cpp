@@ -20,9 +20,12 @@ void head(const Pass& pass, std::span<float> logits);
 }  // namespace
 
 Result<void> run_forward(const Pass& pass, std::span<float> logits) {
-  if (auto read = embed(pass); !read) return read;
-  place(pass);
   begin_engram(pass);
+  if (auto read = embed(pass); !read) {
+    drop_engram(pass);
+    return read;
+  }
+  place(pass);
   for (int i = 0; i < pass.config.layers; ++i) {
     const LayerWeights& layer = pass.weights.layers[static_cast<size_t>(i)];
     mix_embedding(pass, layer);

@@ -64,8 +64,10 @@ void finish_mneme_heads(const Pass& pass, const LayerWeights& layer, int index);
 // Fetches and what is not activations.
 Result<void> reserve_engram(const Config& config, const Weights& weights, int rows_max,
                             EngramScratch& scratch);
-// Names the rows that the new tokens' n-grams want of every table, and has them fetched.
+// Has the rows that the new tokens' n-grams want fetched; they depend on token ids alone.
 void begin_engram(const Pass& pass);
+// Takes that back where the pass ends before its first layer.
+void drop_engram(const Pass& pass);
 // x_m += engram_m where layer `index` has a table.
 Result<void> engram_layer(const Pass& pass, const LayerWeights& layer, int index);
 
