@@ -46,8 +46,8 @@ Result<std::string> read_prompt(const RunArguments& arguments) {
   return prompt + arguments.prompt.value_or("");
 }
 
-// The prompt's tokens; with --ask as a user's message in the model's chat format. What stands in the files is
-// text there, whatever it spells: the template is rendered around a mark, and only its own specials count.
+// The prompt's tokens; with --ask as a user's message in the model's chat format. What stands in the files
+// is text there, whatever it spells: the template is rendered around a mark, and only its own specials count.
 Result<std::vector<TokenId>> encode_prompt(const Text& text, const RunArguments& arguments,
                                            const std::string& prompt) {
   if (!arguments.ask) return text.encode(prompt, {});
@@ -56,7 +56,8 @@ Result<std::vector<TokenId>> encode_prompt(const Text& text, const RunArguments&
   auto rendered = text.render_chat({&message, 1}, true);
   if (!rendered) return tl::unexpected(rendered.error());
   const size_t at = rendered->find(mark);
-  if (at == std::string::npos) return tl::unexpected(Error{"the model's chat template leaves the message out"});
+  if (at == std::string::npos)
+    return tl::unexpected(Error{"the model's chat template leaves the message out"});
   std::vector<TokenId> tokens = text.encode(rendered->substr(0, at), {false, true});
   for (const TokenId token : text.encode(prompt, {false, false})) tokens.push_back(token);
   for (const TokenId token : text.encode(rendered->substr(at + mark.size()), {false, true}))

@@ -224,7 +224,8 @@ TEST(Vocabulary, the_template_writes_chatml) {
   ASSERT_TRUE(chat) << chat.error().message;
   const auto context = model::parse_json(
       R"({"messages": [{"role": "user", "content": "Hi"},
-          {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]},
+          {"role": "assistant", "content": "",
+           "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]},
           {"role": "tool", "content": "2"}], "add_generation_prompt": true})");
   ASSERT_TRUE(context);
   EXPECT_EQ(chat->render(*context).value(),
