@@ -12,8 +12,8 @@
 int main(int argc, char** argv) {
   using namespace mneme::train;
   std::signal(SIGPIPE, SIG_IGN);
-  // Activations come and go by the megabyte: kept by the process instead of being mapped and cleared each time
-  // (a tenth of a step).
+  // Activations come and go by the megabyte: kept by the process instead of being mapped and cleared each
+  // time (a tenth of a step).
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   int status = 0;
@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   add_run(app, status);
   add_export(app, status);
   add_logits(app, status);
+  add_compare(app, status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
