@@ -1,6 +1,6 @@
 // Banded causal attention, fused: out = softmax(q k^T) v a tile of queries at a time.
 //
-// Forward, for the queries of kTile tokens (all heads of a group together) against the keys they can see:
+// Forward, for the queries of a tile of tokens (all heads of a group together) against the keys they can see:
 //   S = Q K^T, P = softmax(S), O = P V; kept: O and log-sum-exp of each row.
 // Backward: P again from S and the log-sum-exp; D = rowsum(dO * O); dV += P^T dO; dS = P (dO V^T - D);
 //   dQ = dS K; dK += dS^T Q.                                               (arXiv 2205.14135, algorithm 4)
@@ -18,11 +18,16 @@ using torch::autograd::variable_list;
 
 namespace {
 
-constexpr int64_t kTile = 64;  // query tokens of one tile
-
 struct Sizes {
   int64_t batch, kv, tokens, group, d, window;
   bool cross;
+
+  // Query tokens of one tile. A narrow window wants small ones, or most of a tile's scores are hidden; long
+  // rows of scores want few of them, so that they stay in cache; else large products run best.
+  int64_t tile() const {
+    if (cross) return 32;
+    return window > 0 && window <= 128 ? 64 : 128;
+  }
 };
 
 Sizes sizes_of(const Tensor& q, int64_t window, bool cross) {
@@ -42,7 +47,7 @@ struct Tile {
 };
 
 Tile tile_of(const Sizes& s, int64_t text, int64_t head, int64_t token) {
-  Tile tile{text, head, token, std::min(kTile, s.tokens - token), {}, 0};
+  Tile tile{text, head, token, std::min(s.tile(), s.tokens - token), {}, 0};
   for (int64_t other = 0; other < s.batch; ++other) {
     if (other == text) {
       const int64_t first = s.window > 0 ? std::max<int64_t>(0, token - s.window + 1) : 0;
@@ -138,7 +143,7 @@ struct BandedAttention : torch::autograd::Function<BandedAttention> {
     at::parallel_for(0, s.batch * s.kv, 1, [&](int64_t begin, int64_t end) {
       torch::NoGradGuard no_grad;
       for (int64_t i = begin; i < end; ++i) {
-        for (int64_t token = 0; token < s.tokens; token += kTile)
+        for (int64_t token = 0; token < s.tokens; token += s.tile())
           forward_tile(s, tile_of(s, i / s.kv, i % s.kv, token), q, k, v, sinks, out, lse);
       }
     });
@@ -180,7 +185,7 @@ struct BandedAttention : torch::autograd::Function<BandedAttention> {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t text_first = s.cross ? 0 : i / s.kv, text_last = s.cross ? s.batch : text_first + 1;
         for (int64_t text = text_first; text < text_last; ++text) {
-          for (int64_t token = 0; token < s.tokens; token += kTile)
+          for (int64_t token = 0; token < s.tokens; token += s.tile())
             backward_tile(s, tile_of(s, text, i % s.kv, token), saved, dout, delta, dq, dk, dv);
         }
       }

@@ -86,6 +86,11 @@ void add_export(CLI::App& app, int& status) {
   verb->add_option("--table-type", a->table_type, "of n-gram tables")->capture_default_str();
   verb->add_option("--averaged", a->averaged, "the averaged weights where there are any")
       ->capture_default_str();
+  verb->add_option("--log-length-train", a->options.log_length_train,
+                   "sharpening of global layers; -1: as trained")
+      ->capture_default_str();
+  verb->add_option("--log-length-slope", a->options.log_length_slope, "its slope; -1: as trained")
+      ->capture_default_str();
   verb->add_option("--name", a->options.name, "general.name")->capture_default_str();
   verb->add_option("--licence", a->options.licence, "general.license");
   verb->add_option("--description", a->options.description, "general.description");

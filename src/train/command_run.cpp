@@ -189,6 +189,7 @@ void add_run(CLI::App& app, int& status) {
   };
   visit_model_options(a->model, field);
   visit_optimizer_options(a->optimizer, field);
+  visit_indexer_run_options(a->run, field);
   verb->callback([a, &status] { status = run(*a); });
 }
 

@@ -60,7 +60,7 @@ DType type_of(const Parameter& p, const ExportOptions& options) {
                                                                            : options.matrix_type;
 }
 
-void add_shape(model::GgufWriter& writer, const ModelOptions& o) {
+void add_shape(model::GgufWriter& writer, const ModelOptions& o, const ExportOptions& options) {
   const auto u32 = [&](const char* key, int value) {
     writer.add(std::string("mneme.") + key, static_cast<uint32_t>(value));
   };
@@ -73,15 +73,24 @@ void add_shape(model::GgufWriter& writer, const ModelOptions& o) {
   u32("attention.key_length", o.head_dim);
   u32("attention.value_length", o.head_dim);
   u32("attention.sliding_window", o.window);
-  u32("attention.log_length_train", o.context_length);
+  u32("attention.log_length_train",
+      options.log_length_train < 0 ? o.context_length : options.log_length_train);
   u32("rope.dimension_count", o.head_dim);
   u32("residual.streams", o.streams_used());
   writer.add("mneme.attention.layer_norm_rms_epsilon", o.norm_epsilon);
-  writer.add("mneme.attention.log_length_slope", o.log_length_slope);
+  writer.add("mneme.attention.log_length_slope",
+             options.log_length_slope < 0 ? o.log_length_slope : options.log_length_slope);
   writer.add("mneme.rope.freq_base", o.rope_base);
   writer.add("mneme.residual.kind", residual_name(o.residual));
   const std::vector<uint32_t> global(o.global_layers.begin(), o.global_layers.end());
   writer.add_array("mneme.attention.global_layers", std::span<const uint32_t>(global));
+}
+
+void add_indexer(model::GgufWriter& writer, const ModelOptions& o) {
+  if (o.indexer.heads == 0) return;
+  writer.add("mneme.attention.indexer.head_count", static_cast<uint32_t>(o.indexer.heads));
+  writer.add("mneme.attention.indexer.key_length", static_cast<uint32_t>(o.indexer.head_dim));
+  writer.add("mneme.attention.indexer.top_k", static_cast<uint32_t>(o.indexer.top_k));
 }
 
 void add_engram(model::GgufWriter& writer, const EngramHash& hash) {
@@ -106,8 +115,9 @@ Result<void> export_gguf(const std::string& path, const Network& network,
   writer.add("general.name", options.name);
   if (!options.licence.empty()) writer.add("general.license", options.licence);
   if (!options.description.empty()) writer.add("general.description", options.description);
-  add_shape(writer, network.options());
+  add_shape(writer, network.options(), options);
   add_engram(writer, network.engram_hash());
+  add_indexer(writer, network.options());
   if (vocabulary != nullptr) {
     if (vocabulary->size() != network.options().vocab_size)
       return core::fail("a vocabulary of {} for a network of {} tokens", vocabulary->size(),

@@ -13,8 +13,12 @@ namespace mneme::train {
 struct ExportOptions {
   tensor::DType matrix_type = tensor::DType::kF16;  // F32, F16, BF16 or Q8_0: matrices and embeddings
   tensor::DType table_type = tensor::DType::kQ8_0;  // n-gram tables
-  std::string name = "mneme";                       // general.name
-  std::string licence, description;                 // general.license, general.description; empty: left out
+  // Sharpening beyond the trained length, where evaluation found a better one than the training's; below 0:
+  // as it was trained.
+  int log_length_train = -1;
+  float log_length_slope = -1;
+  std::string name = "mneme";        // general.name
+  std::string licence, description;  // general.license, general.description; empty: left out
 };
 
 // `vocabulary` may be null (no tokenizer in the file): for tests of the arithmetic.

@@ -79,8 +79,19 @@ Tensor Network::attention(const Layer& layer, const Tensor& h, Pass& pass) const
     k = k.to(torch::kBFloat16).to(k.scalar_type());
     v = v.to(torch::kBFloat16).to(v.scalar_type());
   }
-  const AttentionSpan span{layer.global ? 0 : o.window, layer.global && f.cross_rows};
-  return project(banded_attention(q, k, v, layer.sinks, span, f.fused), layer.output);
+  return project(attend(layer, {y, q, k, layer.sinks, layer.global && f.cross_rows}, v, f), layer.output);
+}
+
+Tensor Network::attend(const Layer& layer, const AttentionInputs& in, const Tensor& value,
+                       const ForwardOptions& forward) const {
+  Tensor hidden;  // dense
+  if (layer.indexer && forward.sparse_top_k > 0)
+    hidden = layer.indexer->hidden_keys(in, forward.sparse_top_k, forward.fused);
+  if (layer.indexer && forward.indexer != nullptr)
+    layer.indexer->note(in, hidden, forward.fused, *forward.indexer);
+  if (hidden.defined()) return sparse_attention(in, value, hidden);
+  const AttentionSpan span{layer.global ? 0 : options_.window, in.cross_rows};
+  return banded_attention(in.query, in.key, value, in.sinks, span, forward.fused);
 }
 
 // W_down (silu(W_gate y) * W_up y)
@@ -113,10 +124,10 @@ Network::Network(const ModelOptions& options, uint64_t seed, std::vector<uint32_
     head_ = add("output.weight", torch::randn({options_.vocab_size, c}) * 0.02, ParameterKind::kEmbedding);
   }
   output_norm_ = add("output_norm.weight", torch::ones({c}), ParameterKind::kVector);
-  for (int i = 0; i < options_.layers; ++i) make_layer(i);
+  for (int i = 0; i < options_.layers; ++i) make_layer(i, seed);
 }
 
-void Network::make_layer(int index) {
+void Network::make_layer(int index, uint64_t seed) {
   const ModelOptions& o = options_;
   const std::string prefix = "blk." + std::to_string(index) + ".";
   const int64_t query_dim = int64_t{o.heads} * o.head_dim, kv_dim = int64_t{o.kv_heads} * o.head_dim;
@@ -142,6 +153,12 @@ void Network::make_layer(int index) {
   if (const int table = engram_hash_->index_of(index); table >= 0) {
     layer.engram = std::make_unique<EngramLayer>(options_, engram_hash_, table);
     for (Parameter& p : layer.engram->make_parameters(prefix + "engram.")) parameters_.push_back(p);
+  }
+  if (layer.global && o.indexer.heads > 0) {
+    layer.indexer = std::make_unique<Indexer>(options_);
+    const uint64_t own_seed = seed + static_cast<uint64_t>(index) * 0x9E3779B97F4A7C15u;
+    for (Parameter& p : layer.indexer->make_parameters(prefix + "indexer.", own_seed))
+      parameters_.push_back(p);
   }
   layers_.push_back(std::move(layer));
 }

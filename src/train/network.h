@@ -12,6 +12,7 @@
 
 #include "train/engram_layer.h"
 #include "train/hyper_connection.h"
+#include "train/indexer.h"
 #include "train/options.h"
 
 namespace mneme::train {
@@ -37,6 +38,8 @@ struct ForwardOptions {
   bool cross_rows = false;                      // queries of global layers also see the other rows' tokens
   bool round_kv = false;                        // keys and values rounded to bf16, as the runtime stores them
   std::vector<torch::Tensor>* mixes = nullptr;  // receives every sublayer's H_res, for composite_gain()
+  IndexerProbe* indexer = nullptr;              // receives what the indexers of global layers do
+  int sparse_top_k = 0;  // > 0: global layers attend their window and so many tokens that the indexer chooses
 };
 
 class Network {
@@ -49,6 +52,7 @@ class Network {
   const std::vector<Parameter>& parameters() const { return parameters_; }
   const EngramHash& engram_hash() const { return *engram_hash_; }
   int64_t parameter_count() const;
+  bool has_indexer() const { return options_.indexer.heads > 0 && !options_.global_layers.empty(); }
   void to(torch::Device device);
 
   // tokens: [B, T] int64 -> what the head reads: [B T, C] of the compute type.
@@ -73,17 +77,20 @@ class Network {
     torch::Tensor temperature, sinks, value_mix, embedding_mix;
     torch::Tensor gate, up, down;
     std::unique_ptr<EngramLayer> engram;
+    std::unique_ptr<Indexer> indexer;  // of global layers
   };
   struct Pass;
 
   torch::Tensor add(std::string name, torch::Tensor value, ParameterKind kind);
   torch::Tensor matrix(const std::string& name, int64_t rows, int64_t columns, double gain);
-  void make_layer(int index);
+  void make_layer(int index, uint64_t seed);
   void make_sublayer(Sublayer& sublayer, const std::string& prefix, int index);
   torch::Tensor head_weight() const { return head_.defined() ? head_ : embedding_; }
 
-  // The two sublayers' F, as the paper writes it; h: [B T, C] f32.
+  // The two sublayers' F (attend(): the softmax of the first), as the paper writes it; h: [B T, C] f32.
   torch::Tensor attention(const Layer& layer, const torch::Tensor& h, Pass& pass) const;
+  torch::Tensor attend(const Layer& layer, const AttentionInputs& in, const torch::Tensor& value,
+                       const ForwardOptions& forward) const;
   torch::Tensor feed_forward(const Layer& layer, const torch::Tensor& h, const Pass& pass) const;
 
   ModelOptions options_;

@@ -8,6 +8,8 @@
 namespace mneme::train {
 namespace {
 
+using torch::Tensor;
+
 ModelOptions small(Residual kind) {
   ModelOptions o;
   o.vocab_size = 61;

@@ -1,7 +1,7 @@
 // The optimiser: Muon for inner matrices, AdamW for the rest, each parameter with a rate of its kind.
 //
-//   Muon (Jordan et al. 2024): momentum, then the matrix is replaced by the nearest half-orthogonal one by five
-//   Newton-Schulz iterations; rate x sqrt(max(1, rows / columns)).
+//   Muon (Jordan et al. 2024): momentum, then the matrix is replaced by the nearest half-orthogonal one by
+//   five Newton-Schulz iterations; rate x sqrt(max(1, rows / columns)).
 //   AdamW (arXiv 1711.05101).
 #pragma once
 

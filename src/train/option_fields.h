@@ -62,6 +62,15 @@ void visit_optimizer_options(Options& o, Field field) {
   field("final-share", o.final_share, "of the rate that is left at the end");
 }
 
+// RunOptions' fields of the indexer.
+template <class Options, class Field>
+void visit_indexer_run_options(Options& o, Field field) {
+  field("indexer-weight", o.indexer_weight, "of the indexer's loss; 0: it does not learn; 0.01 is advised");
+  field("indexer-only-from", o.indexer_only_from, "share of the steps from which only the indexer learns");
+  field("sparse-from", o.sparse_from, "share of the steps from which attention is what the indexer chooses");
+  field("indexer-queries", o.indexer_queries, "of a row, compared with the dense attention");
+}
+
 // NAME=VALUE lines, and back: unknown names and values that do not parse are reported, not skipped.
 std::string to_text(const ModelOptions& options);
 bool from_text(const std::string& text, ModelOptions& options, std::string& error);

@@ -9,6 +9,7 @@
 
 #include "train/csv.h"
 #include "train/functional.h"
+#include "train/hyper_connection.h"
 #include "train/plot.h"
 
 namespace mneme::train {
@@ -34,6 +35,27 @@ const Stage& stage_at(const RunOptions& options, int64_t step) {
   return *found;
 }
 
+bool reached(const RunOptions& options, double share, int64_t step) {
+  return share < 1 && static_cast<double>(step) >= share * options.steps;
+}
+
+int sparse_top_k_at(const RunOptions& options, const Network& network, int64_t step) {
+  return reached(options, options.sparse_from, step) ? network.options().indexer.top_k : 0;
+}
+
+Result<void> check_indexer(const RunOptions& options, const Network& network) {
+  const bool learns = options.indexer_weight > 0;
+  if ((learns || options.sparse_from < 1) && !network.has_indexer())
+    return core::fail("a network without indexer: --indexer-heads and --global-layers make one");
+  if (options.indexer_only_from < 1 && !learns)
+    return core::fail("--indexer-only-from {}: nothing learns without --indexer-weight",
+                      options.indexer_only_from);
+  if (network.options().indexer.heads > 0 &&
+      (network.options().indexer.head_dim < 2 || network.options().indexer.top_k < 1))
+    return core::fail("--indexer-dim must be 2 at least, --indexer-top-k 1");
+  return {};
+}
+
 ForwardOptions forward_options(const RunOptions& options, bool cross_rows) {
   ForwardOptions forward;
   forward.type = options.bf16 ? torch::kBFloat16 : torch::kFloat32;
@@ -51,7 +73,7 @@ Batch own_rows(const Batch& batch, const Workers& workers, torch::Device device)
 }
 
 struct StepResult {
-  double loss = 0, gradient_norm = 0;
+  double loss = 0, gradient_norm = 0, indexer_loss = 0;
   int64_t tokens = 0;
 };
 
@@ -64,18 +86,31 @@ StepResult train_step(RunInputs& in, const RunOptions& options, const OptimizerO
   const double total = batch.weights.sum().item<double>();  // of all workers: every one makes the whole batch
   const Batch own = own_rows(batch, in.workers, options.device);
 
-  const torch::Tensor sum = in.network.loss_sum(own.tokens, own.targets, own.weights,
-                                                forward_options(options, stage.cross_rows));
-  (sum / total).backward();
+  ForwardOptions forward = forward_options(options, stage.cross_rows);
+  forward.sparse_top_k = sparse_top_k_at(options, in.network, step);
+  IndexerProbe probe;
+  probe.queries = options.indexer_queries;
+  probe.seed = options.seed + static_cast<uint64_t>(step * in.workers.count() + in.workers.rank());
+  if (options.indexer_weight > 0) forward.indexer = &probe;
+  learn_only_indexers(in.network.parameters(), reached(options, options.indexer_only_from, step));
+
+  const torch::Tensor sum = in.network.loss_sum(own.tokens, own.targets, own.weights, forward);
+  torch::Tensor objective = sum / total, indexer_loss;
+  if (probe.loss.defined()) {  // a mean over queries, of which this worker has its share
+    indexer_loss = probe.loss * (static_cast<double>(own.tokens.size(0)) / rows);
+    objective = objective + indexer_loss * options.indexer_weight;
+  }
+  objective.backward();
   std::vector<torch::Tensor> gradients;
   for (Parameter& p : in.network.parameters()) {
-    if (in.workers.count() > 1 && !p.value.grad().defined())
+    if (in.workers.count() > 1 && p.value.requires_grad() && !p.value.grad().defined())
       p.value.mutable_grad() = torch::zeros_like(p.value);
     if (p.value.grad().defined()) gradients.push_back(p.value.grad());
   }
   in.workers.sum(gradients);
   StepResult result;
   result.loss = in.workers.sum(sum.item<double>()) / total;
+  if (indexer_loss.defined()) result.indexer_loss = in.workers.sum(indexer_loss.item<double>());
   result.tokens = batch.tokens.numel();
   result.gradient_norm = in.optimizer.step(rate_factor(optimizer, static_cast<int>(step), options.steps));
   return result;
@@ -86,7 +121,9 @@ class Log {
   Log(const RunOptions& options, int64_t step)
       : steps_(options.folder + "/log.csv", "step,tokens,loss,gradient_norm,rate,cpu_s,wall_s", step),
         validations_(options.folder + "/validation.csv",
-                     "step,tokens,text_loss,answer_loss,answers_right,cpu_s,wall_s", step) {}
+                     "step,tokens,text_loss,answer_loss,answers_right,cpu_s,wall_s,composite_gain_max,"
+                     "indexer_mass",
+                     step) {}
 
   void step(const Progress& p, const StepResult& r, double rate) {
     steps_.row({static_cast<double>(p.step), static_cast<double>(p.tokens), r.loss, r.gradient_norm, rate,
@@ -94,7 +131,7 @@ class Log {
   }
   void validation(const Progress& p, const Validation& v) {
     validations_.row({static_cast<double>(p.step), static_cast<double>(p.tokens), v.text_loss, v.answer_loss,
-                      v.answers_right, p.cpu_seconds, p.wall_seconds});
+                      v.answers_right, p.cpu_seconds, p.wall_seconds, v.composite_gain_max, v.indexer_mass});
   }
   Result<void> save(const RunOptions& options) {
     if (auto ok = steps_.flush(); !ok) return ok;
@@ -110,14 +147,17 @@ std::string progress_line(const Progress& p, const StepResult& r, const RunOptio
                           double tokens_per_s) {
   const double left = static_cast<double>(options.steps - p.step) * p.wall_seconds /
                       std::max(1.0, static_cast<double>(p.step));
-  return fmt::format("step {:>6}/{}  loss {:.4f}  gradient {:.2f}  {:.0f} tokens/s  {:.0f} min left", p.step,
-                     options.steps, loss_mean, r.gradient_norm, tokens_per_s, left / 60);
+  const std::string indexer = options.indexer_weight > 0 ? fmt::format("  indexer {:.4f}", r.indexer_loss)
+                                                         : std::string();
+  return fmt::format("step {:>6}/{}  loss {:.4f}{}  gradient {:.2f}  {:.0f} tokens/s  {:.0f} min left",
+                     p.step, options.steps, loss_mean, indexer, r.gradient_norm, tokens_per_s, left / 60);
 }
 
 }  // namespace
 
 Result<Validation> run_training(RunInputs in, const RunOptions& options, const OptimizerOptions& optimizer,
                                 const RunEvents& events) {
+  if (auto ok = check_indexer(options, in.network); !ok) return core::pass(ok);
   std::error_code code;
   std::filesystem::create_directories(options.folder, code);
   const std::string path = options.folder + "/checkpoint.pt";
@@ -156,7 +196,8 @@ Result<Validation> run_training(RunInputs in, const RunOptions& options, const O
     }
     const bool end = progress.step == options.steps;
     if (end || (options.validate_every > 0 && progress.step % options.validate_every == 0)) {
-      last = validate(in.network, in.held_out_text, in.held_out_tasks, options);
+      last = validate(in.network, in.held_out_text, in.held_out_tasks, options,
+                      sparse_top_k_at(options, in.network, progress.step - 1));
       log.validation(progress, last);
       events.line(fmt::format("step {:>6}  held out: text {:.4f}  answers {:.4f}, {:.1f} % right",
                               progress.step, last.text_loss, last.answer_loss, 100 * last.answers_right));
@@ -193,9 +234,16 @@ void count_answers(const Batch& batch, const torch::Tensor& likeliest, int64_t& 
 
 }  // namespace
 
-Validation validate(const Network& network, RowMaker& text, RowMaker& tasks, const RunOptions& options) {
+Validation validate(const Network& network, RowMaker& text, RowMaker& tasks, const RunOptions& options,
+                    int sparse_top_k) {
   torch::NoGradGuard no_grad;
-  const ForwardOptions forward = forward_options(options, false);
+  IndexerProbe probe{options.indexer_queries, kValidationSeed, false, true, {}};
+  ForwardOptions forward = forward_options(options, false);
+  forward.sparse_top_k = sparse_top_k;
+  if (network.has_indexer()) forward.indexer = &probe;
+  std::vector<torch::Tensor> mixes;
+  ForwardOptions first = forward;
+  first.mixes = &mixes;
   Validation v;
   const int rows_each = 4, batches = std::max(1, options.validation_rows / rows_each);
   double text_weight = 0, answer_weight = 0;
@@ -204,7 +252,7 @@ Validation validate(const Network& network, RowMaker& text, RowMaker& tasks, con
     const Batch plain = text.make(kValidationSeed, static_cast<uint64_t>(i), rows_each);
     v.text_loss += network
                        .loss_sum(plain.tokens.to(options.device), plain.targets.to(options.device),
-                                 plain.weights.to(options.device), forward)
+                                 plain.weights.to(options.device), i == 0 ? first : forward)
                        .item<double>();
     text_weight += plain.weights.sum().item<double>();
 
@@ -219,7 +267,10 @@ Validation validate(const Network& network, RowMaker& text, RowMaker& tasks, con
     count_answers(batch, logits.argmax(-1), answers, right);
   }
   v.text_loss /= std::max(text_weight, 1e-9);
+  const CompositeGain gain = composite_gain(mixes);
+  v.composite_gain_max = std::max(gain.row_max, gain.column_max);
   v.answer_loss /= std::max(answer_weight, 1e-9);
+  if (probe.layers > 0) v.indexer_mass = probe.mass / probe.layers;
   v.answers_right = answers > 0 ? static_cast<double>(right) / static_cast<double>(answers) : 0;
   return v;
 }

@@ -32,6 +32,12 @@ struct RunOptions {
   double checkpoint_every_s = 180;
   int validate_every = 100;  // steps
   int validation_rows = 16;
+  // Indexers (train/indexer.h). Shares of the steps: 1: never.
+  double indexer_weight = 0;  // of their loss; 0: they do not learn. Muon and Adam do not mind its scale, but
+                              // all gradients are clipped together: 0.01 leaves the others undisturbed
+  double indexer_only_from = 1;  // from here on nothing else learns
+  double sparse_from = 1;        // from here on global layers attend what they choose (ModelOptions::indexer)
+  int indexer_queries = 32;      // a row, whose attention the indexer is compared with
   bool bf16 = true;
   bool fused = true;
   torch::Device device = torch::kCPU;
@@ -43,6 +49,11 @@ struct Validation {
   double answer_loss = 0;    // nats a token of answers, held-out tasks
   double answers_right = 0;  // share of answers whose every token is the likeliest one (given the true ones
                              // before)
+  // Largest sum of a row or column of the product of all mixing matrices, over the tokens of one batch: how
+  // much the streams can amplify a signal. 1 where there are none.
+  double composite_gain_max = 1;
+  double indexer_mass = 0;  // share of the dense attention's weight on the tenth of the tokens that the
+                            // indexer ranks first, mean over global layers; 0: no indexer
 };
 
 struct RunEvents {
@@ -62,7 +73,8 @@ struct RunInputs {
 Result<Validation> run_training(RunInputs inputs, const RunOptions& options,
                                 const OptimizerOptions& optimizer, const RunEvents& events);
 
-// Of the network as it is.
-Validation validate(const Network& network, RowMaker& text, RowMaker& tasks, const RunOptions& options);
+// Of the network as it is. sparse_top_k: as in ForwardOptions.
+Validation validate(const Network& network, RowMaker& text, RowMaker& tasks, const RunOptions& options,
+                    int sparse_top_k = 0);
 
 }  // namespace mneme::train
