@@ -1,11 +1,13 @@
 # The commands of mneme. `make help` lists them. Everything else is a CMake preset (CMakePresets.json) or a verb of the program.
 JOBS ?= $(shell nproc)
 
-# make run: what is run on what. They reach tools/run.sh as environment, so that no shell reads the prompt.
-MODEL  ?= tests/data/fixture.gguf
-FILES  ?= README.md ARCHITECTURE.md $(addprefix src/model/,model.h config.h weights.h forward.h)
-PROMPT ?= How does one token travel through this program?
+# make run: what is asked of what. They reach tools/run.sh as environment, so that no shell reads the prompt.
+MODEL  ?= models/mneme-default.gguf
+FILES  ?= src/engram/hash.h
+PROMPT ?= Which line defines `HashOptions`? Quote it exactly.
 N      ?= 64
+# 1: as a question in the model's chat format, its likeliest answer; 0: the model goes on from the text
+ASK    ?= 1
 
 # make train: where it works, threads, and the model file it writes
 TRAIN_DIR ?= build/train
@@ -22,11 +24,11 @@ BINARY = build/release/mneme
 
 help:
 	@echo "make build    the program, optimised: $(BINARY)"
-	@echo "make run      build it, and let MODEL go on from FILES and PROMPT for N tokens:"
+	@echo "make run      build it, and ask MODEL about FILES, at most N tokens (ASK=0: let it go on from them):"
 	@echo "              make run MODEL=model.gguf FILES=\"a.txt b.txt\" PROMPT=\"What is this?\" N=64"
 	@echo "make test     build and run every test; what .ci/run does"
 	@echo "make check    the tests again under AddressSanitizer and UBSan, the threaded ones under ThreadSanitizer, the guards"
-	@echo "make train    the default model from nothing, about two hours of one core; goes on where it was left"
+	@echo "make train    the default model from nothing, about an hour and a half; goes on where it was left"
 	@echo "make bench    build and run the kernel benchmarks"
 	@echo "make fuzz     build every fuzzer and run each for FUZZ_SECONDS=$(FUZZ_SECONDS)"
 	@echo "make clean    remove build/"
@@ -41,6 +43,7 @@ run: export MODEL := $(MODEL)
 run: export FILES := $(FILES)
 run: export PROMPT := $(PROMPT)
 run: export N := $(N)
+run: export ASK := $(ASK)
 run: build
 	@tools/run.sh
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# make run: shows the program at work. From the environment: MODEL, FILES (between blanks), PROMPT, N.
+# make run: shows the program at work. From the environment: MODEL, FILES (between blanks), PROMPT, N, ASK.
 set -eu
 cd "$(dirname "$0")/.."
 model=$MODEL count=$N prompt=$PROMPT
@@ -21,6 +21,8 @@ echo "Context: $files files, $bytes bytes, then the prompt: $prompt"
 case $model in
   *fixture.gguf) echo "Note:    the fixture's weights are random: what follows shows that everything works, and is noise as text." ;;
 esac
-echo "Running: build/release/mneme run -m $model -f ... -p \"$prompt\" -n $count"
+how=""
+[ "${ASK:-1}" = 0 ] || how="--ask --temp 0"
+echo "Running: build/release/mneme run $how -m $model -f ... -p '$prompt' -n $count"
 echo
-exec build/release/mneme run -m "$model" "$@" -p "$prompt" -n "$count"
+exec build/release/mneme run $how -m "$model" "$@" -p "$prompt" -n "$count"

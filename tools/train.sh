@@ -21,7 +21,7 @@ train() {
     --dim 256 --layers 6 --global-layers 2,4 --heads 4 --kv-heads 2 --head-dim 128 --ffn-dim 768 --window 64 \
     --value-residual 1 --tied 0 --embedding-std 0.5 --tokens-per-step 4096 --validation-rows 24 \
     --context-weight 0.1 --text-weight 0.3 --chinese-share 0.15 \
-    --steps 3000 --stages 0:512,0.144:1024,0.6:1024:cross "$@"
+    --steps 2000 --stages 0:512,0.216:1024,0.8:2048,0.92:4096 "$@"
 }
 steps_done=$(tail -n 1 "$dir/default/log.csv" 2>/dev/null | cut -d, -f1 || true)
 case $steps_done in '' | *[!0-9]*) steps_done=0 ;; esac
