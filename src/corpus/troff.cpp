@@ -41,6 +41,9 @@ std::string_view take_name(std::string_view line, size_t& at) {
     at = std::min(end + 1, line.size());
     return name;
   }
+  // A name never ends inside a character.
+  const auto continues = [&](size_t i) { return i < line.size() && (line[i] & 0xC0) == 0x80; };
+  while (continues(at + size)) size++;
   const auto name = line.substr(at, size);
   at = std::min(at + size, line.size());
   return name;
