@@ -40,7 +40,7 @@ TEST(Html, broken_markup_gives_text) {
 }
 
 TEST(Troff, man_and_mdoc) {
-  EXPECT_TRUE(is_text(troff_to_text(".B \\f(x\xEF\xBB\xBF\n")));  // a name never ends inside a character
+  EXPECT_TRUE(is_text(troff_to_text(".B ab \\f(x\xEF\xBB\xBF cd\n")));  // no name ends inside a character
   EXPECT_EQ(troff_to_text(".TH LS 1\n.\\\" no\n.SH NAME\nls \\- list\nfiles\n.PP\n.B ls\n.RI [ file ]\n"),
             "# LS(1)\n\n## NAME\nls - list files\n\nls [file]\n");
   EXPECT_EQ(troff_to_text(".TP\n.B \\-a\nall \\fIof\\fP them\n.nf\n a\n  b\n.fi\nc\n"),
