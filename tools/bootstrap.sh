@@ -10,7 +10,8 @@ torch="libtorch-dev libgloo-dev libopenblas0-openmp"
 for job; do
   case $job in
     build) need="$need g++ cmake ninja-build ccache pkg-config libfmt-dev libcli11-dev nlohmann-json3-dev
-                 libexpected-dev libpcre2-dev libxxhash-dev libicu-dev libgtest-dev" ;;
+                 libexpected-dev libpcre2-dev libxxhash-dev libicu-dev libgtest-dev
+                 liburing-dev" ;;
     test)  torch_wish=$torch
            command -v node >/dev/null && command -v npm >/dev/null || wish="nodejs npm" ;;
     train) need="$need $torch" ;;

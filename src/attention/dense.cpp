@@ -17,6 +17,8 @@ using kv::kBlockTokens;
 
 // Decode splits a long context into runs of this many blocks (2,048 tokens), a task each, and merges their
 // softmax states. The border is a property of the context alone: the same bits for any number of threads.
+// What is not in memory is held a run at a time. There too states are carried on from block to block in the
+// order they have in memory, and an AttendTask may end after any block without a change in its bits.
 constexpr int kRunBlocks = 32;
 // Up to this many query tokens of a sequence count as decode.
 constexpr int kDecodeTokens = 4;
@@ -27,14 +29,15 @@ struct Tile {
   const DenseJob* job;
   int kv_head;
   int token, tokens;
-  int block, blocks;  // the run of blocks this task reads
-  bool first_run;     // the sinks count here
-  int partial;        // index of its softmax state when the context is split, else -1
+  int block, blocks;     // the run of blocks this task reads
+  bool starts;           // its softmax: nothing was read before
+  bool first_run;        // the sinks count here
+  std::ptrdiff_t state;  // offset of its softmax state when there is more to come, else -1
 };
 
 // The tiles of one (job, KV head, query tile) whose states are to be merged.
 struct Merge {
-  Tile first;  // of its runs; their partial states follow each other
+  Tile first;  // of its runs; their states follow each other
   int runs;
 };
 
@@ -61,16 +64,23 @@ struct DenseAttention::State {
     std::vector<const uint16_t*> keys, values;
   };
   std::vector<Thread> threads;
+  std::vector<const DenseJob*> far;  // those that are not whole in memory
   std::vector<Tile> tiles;
+  std::vector<Tile> held;  // what of the tiles the blocks that are held serve
   std::vector<Merge> merges;
-  std::vector<float> partials;  // [partial][tile rows * (head_dim + 2)]: out, then max, then sum
+  std::vector<float> states;  // of a tile: out [rows, head_dim], max [rows], sum [rows]
+  size_t floats_planned = 0;  // of states
 
   size_t rows_of(const Tile& tile) const { return static_cast<size_t>(tile.tokens * group); }
-  size_t partial_stride() const {
-    return static_cast<size_t>(std::min(kDecodeTokens, tile_tokens) * group) *
-           static_cast<size_t>(shape.head_dim + 2);
+  size_t state_floats(const Tile& tile) const {
+    return rows_of(tile) * static_cast<size_t>(shape.head_dim + 2);
   }
-  int plan(std::span<const DenseJob> jobs);
+  void begin_plan();
+  void plan(const DenseJob& job, bool in_memory);
+  void attend_all(const kernels::Ops& ops, core::ThreadPool& pool, int layer, std::span<const Tile> todo);
+  void merge_all(core::ThreadPool& pool);
+  Result<void> stream(const kernels::Ops& ops, core::ThreadPool& pool, int layer, const DenseJob& job);
+  void clip(int first_block, int end_block);
   void attend(const kernels::Ops& ops, int layer, const Tile& tile, Thread& thread);
   void place_rows(const Tile& tile, Thread& thread) const;
   void start_softmax(const Tile& tile, const kernels::AttendTask& task) const;
@@ -107,48 +117,99 @@ DenseAttention::DenseAttention(const kv::KvShape& shape, int heads, int threads)
 DenseAttention::~DenseAttention() = default;
 DenseAttention::DenseAttention(DenseAttention&&) noexcept = default;
 
-void DenseAttention::run(const kernels::Ops& ops, core::ThreadPool& pool, int layer,
-                         std::span<const DenseJob> jobs) {
+Result<void> DenseAttention::run(const kernels::Ops& ops, core::ThreadPool& pool, int layer,
+                                 std::span<const DenseJob> jobs) {
   State& s = *state_;
-  const int partials = s.plan(jobs);
-  s.partials.resize(static_cast<size_t>(partials) * s.partial_stride());
-  pool.run(static_cast<int>(s.tiles.size()), [&](int task, int thread) {
-    s.attend(ops, layer, s.tiles[static_cast<size_t>(task)], s.threads[static_cast<size_t>(thread)]);
-  });
-  pool.run(static_cast<int>(s.merges.size()),
-           [&](int task, int) { s.merge(s.merges[static_cast<size_t>(task)]); });
+  s.begin_plan();
+  s.far.clear();
+  for (const DenseJob& job : jobs) {
+    if (job.sequence->whole(layer))
+      s.plan(job, true);
+    else
+      s.far.push_back(&job);
+  }
+  s.attend_all(ops, pool, layer, s.tiles);
+  s.merge_all(pool);
+  // After those in memory: what is held for one job may push out what another has there.
+  for (const DenseJob* job : s.far) {
+    if (auto streamed = s.stream(ops, pool, layer, *job); !streamed) return streamed;
+  }
+  return {};
 }
 
-// Cuts the jobs into tiles; returns how many partial states they need.
-int DenseAttention::State::plan(std::span<const DenseJob> jobs) {
+// A run of blocks after the other for all tiles of the job, whose states wait in between.
+Result<void> DenseAttention::State::stream(const kernels::Ops& ops, core::ThreadPool& pool, int layer,
+                                           const DenseJob& job) {
+  begin_plan();
+  plan(job, false);
+  const int end = kv::blocks_of(job.first + job.count);
+  for (int block = first_visible(job, 0) / kBlockTokens; block < end; block += kRunBlocks) {
+    const int count = std::min(kRunBlocks, end - block);
+    if (auto hold = job.sequence->hold(layer, block, count); !hold) return hold;
+    clip(block, block + count);
+    attend_all(ops, pool, layer, held);
+    job.sequence->release(layer, block, count);
+  }
+  merge_all(pool);
+  return {};
+}
+
+void DenseAttention::State::attend_all(const kernels::Ops& ops, core::ThreadPool& pool, int layer,
+                                       std::span<const Tile> todo) {
+  if (states.size() < floats_planned) states.resize(floats_planned);
+  pool.run(static_cast<int>(todo.size()), [&](int task, int thread) {
+    attend(ops, layer, todo[static_cast<size_t>(task)], threads[static_cast<size_t>(thread)]);
+  });
+}
+
+void DenseAttention::State::merge_all(core::ThreadPool& pool) {
+  pool.run(static_cast<int>(merges.size()), [&](int task, int) { merge(merges[static_cast<size_t>(task)]); });
+}
+
+void DenseAttention::State::begin_plan() {
   tiles.clear();
   merges.clear();
-  int partials = 0;
-  for (const DenseJob& job : jobs) {
-    for (int head = 0; head < shape.kv_heads; ++head) {
-      // The last tiles of a causal prefill see most: they go first, so that no thread ends with a long one.
-      for (int token = (job.count - 1) / tile_tokens * tile_tokens; token >= 0; token -= tile_tokens) {
-        Tile tile{&job, head, token, std::min(tile_tokens, job.count - token), 0, 0, true, -1};
-        tile.block = first_visible(job, token) / kBlockTokens;
-        const int end = kv::blocks_of(job.first + token + tile.tokens), blocks = end - tile.block;
-        const int runs = job.count <= kDecodeTokens ? (blocks + kRunBlocks - 1) / kRunBlocks : 1;
-        if (runs == 1) {
-          tile.blocks = blocks;
-          tiles.push_back(tile);
-          continue;
-        }
-        tile.partial = partials;
+  floats_planned = 0;
+}
+
+// Cuts a job into tiles. In memory, only those of contexts that are split keep a state.
+void DenseAttention::State::plan(const DenseJob& job, bool in_memory) {
+  for (int head = 0; head < shape.kv_heads; ++head) {
+    // The last tiles of a causal prefill see most: they go first, so that no thread ends with a long one.
+    for (int token = (job.count - 1) / tile_tokens * tile_tokens; token >= 0; token -= tile_tokens) {
+      Tile tile{&job, head, token, std::min(tile_tokens, job.count - token), 0, 0, true, true, -1};
+      tile.block = first_visible(job, token) / kBlockTokens;
+      const int end = kv::blocks_of(job.first + token + tile.tokens), blocks = end - tile.block;
+      const int runs = job.count <= kDecodeTokens ? (blocks + kRunBlocks - 1) / kRunBlocks : 1;
+      const int run_blocks = runs == 1 ? blocks : kRunBlocks;
+      const bool keeps_state = runs > 1 || !in_memory;
+      if (keeps_state) {
+        tile.state = static_cast<std::ptrdiff_t>(floats_planned);
         merges.push_back({tile, runs});
-        for (int run = 0; run < runs; ++run, tile.block += kRunBlocks) {
-          tile.blocks = std::min(kRunBlocks, end - tile.block);
-          tile.first_run = run == 0;
-          tile.partial = partials++;
-          tiles.push_back(tile);
+      }
+      for (; tile.block < end; tile.block += run_blocks) {
+        tile.blocks = std::min(run_blocks, end - tile.block);
+        tiles.push_back(tile);
+        tile.first_run = false;
+        if (keeps_state) {
+          floats_planned += state_floats(tile);
+          tile.state = static_cast<std::ptrdiff_t>(floats_planned);
         }
       }
     }
   }
-  return partials;
+}
+
+// What of the planned tiles lies in the blocks [first, end).
+void DenseAttention::State::clip(int first, int end) {
+  held.clear();
+  for (Tile tile : tiles) {
+    const int tile_end = std::min(tile.block + tile.blocks, end);
+    tile.starts = tile.block >= first;
+    tile.block = std::max(tile.block, first);
+    tile.blocks = tile_end - tile.block;
+    if (tile.blocks > 0) held.push_back(tile);
+  }
 }
 
 // Queries, scaled, and what of the run each row sees.
@@ -205,16 +266,16 @@ void DenseAttention::State::attend(const kernels::Ops& ops, int layer, const Til
   task.out = thread.out.data();
   task.max = thread.max.data();
   task.sum = thread.sum.data();
-  if (tile.partial >= 0) {
-    float* state = partials.data() + static_cast<size_t>(tile.partial) * partial_stride();
+  if (tile.state >= 0) {
+    float* state = states.data() + tile.state;
     task.out = state;
     task.max = state + rows * dim;
     task.sum = task.max + rows;
   }
   task.scratch = thread.scratch;
-  start_softmax(tile, task);
+  if (tile.starts) start_softmax(tile, task);
   ops.attend(task);
-  if (tile.partial < 0) write_out(tile, task.out, task.sum);
+  if (tile.state < 0) write_out(tile, task.out, task.sum);
 }
 
 void DenseAttention::State::write_out(const Tile& tile, const float* out, const float* sum) const {
@@ -231,11 +292,11 @@ void DenseAttention::State::write_out(const Tile& tile, const float* out, const 
 // Adds the runs' states by log-sum-exp into the first, in order.
 void DenseAttention::State::merge(const Merge& merge) {
   const auto dim = static_cast<size_t>(shape.head_dim), rows = rows_of(merge.first);
-  float* out = partials.data() + static_cast<size_t>(merge.first.partial) * partial_stride();
+  float* out = states.data() + merge.first.state;
   float* max = out + rows * dim;
   float* sum = max + rows;
   for (int run = 1; run < merge.runs; ++run) {
-    const float* other = out + static_cast<size_t>(run) * partial_stride();
+    const float* other = out + static_cast<size_t>(run) * state_floats(merge.first);
     for (size_t r = 0; r < rows; ++r) {
       const float other_max = other[rows * dim + r], other_sum = other[rows * (dim + 1) + r];
       if (other_sum == 0.0f) continue;  // a row that sees nothing of this run

@@ -3,6 +3,7 @@
 #include <memory>
 #include <span>
 
+#include "core/error.h"
 #include "core/thread_pool.h"
 #include "kernels/ops.h"
 #include "kv/kv.h"
@@ -11,7 +12,7 @@ namespace mneme::attention {
 
 // New tokens of one sequence in one layer. Their keys and values are stored already.
 struct DenseJob {
-  const kv::Sequence* sequence = nullptr;
+  const kv::BlockSource* sequence = nullptr;
   int first = 0;                   // position of the first query token
   int count = 0;                   // query tokens; token i sees positions up to first + i
   const float* queries = nullptr;  // [count, heads * head_dim], rotated, not scaled
@@ -28,8 +29,11 @@ class DenseAttention {
   ~DenseAttention();
   DenseAttention(DenseAttention&&) noexcept;
 
-  // softmax(scale q k) v, causal, for every job. The result does not depend on the number of threads.
-  void run(const kernels::Ops& ops, core::ThreadPool& pool, int layer, std::span<const DenseJob> jobs);
+  // softmax(scale q k) v, causal, for every job. The result depends neither on the number of threads nor on
+  // which blocks are in memory: sequences that are not whole() in this layer are held a run of blocks at a
+  // time. An error where that fails; what the jobs' `out` holds is then undefined.
+  [[nodiscard]] Result<void> run(const kernels::Ops& ops, core::ThreadPool& pool, int layer,
+                                 std::span<const DenseJob> jobs);
 
  private:
   struct State;

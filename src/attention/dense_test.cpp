@@ -118,7 +118,7 @@ TEST_P(EachIsa, EqualsTheDefinition) {
       for (int h = 0; h < c.heads; ++h) sinks.push_back(sink_of(h));
       const DenseJob job{&x.sequence, c.first, c.count,  x.queries.data(),
                          out.data(),  c.scale, c.window, c.sinks ? sinks.data() : nullptr};
-      attention.run(*GetParam(), pool, 1, {&job, 1});
+      ASSERT_TRUE(attention.run(*GetParam(), pool, 1, {&job, 1}));
       double difference = 0, power = 0;
       for (size_t i = 0; i < want.size(); ++i)
         difference += std::pow(double{out[i]} - want[i], 2), power += double{want[i]} * want[i];
@@ -144,11 +144,11 @@ TEST_P(EachIsa, SequencesTogetherGiveTheBitsOfEachAlone) {
     together[i].resize(contexts[i]->queries.size());
     DenseJob job{&contexts[i]->sequence, cases[i]->first, cases[i]->count, contexts[i]->queries.data(),
                  alone[i].data()};
-    attention.run(*GetParam(), pool, 1, {&job, 1});
+    ASSERT_TRUE(attention.run(*GetParam(), pool, 1, {&job, 1}));
     job.out = together[i].data();
     jobs.push_back(job);
   }
-  attention.run(*GetParam(), pool, 1, jobs);
+  ASSERT_TRUE(attention.run(*GetParam(), pool, 1, jobs));
   for (int i = 0; i < 3; ++i) EXPECT_EQ(alone[i], together[i]);
 }
 

@@ -126,6 +126,7 @@ void add_bench(CLI::App& app, int& status) {
   auto arguments = std::make_shared<BenchArguments>();
   CLI::App& verb = *app.add_subcommand("bench", "speed beside this machine's limits");
   add_model_options(verb, arguments->model);
+  add_storage_options(verb, arguments->model, false);
   constexpr size_t kTokensMax = size_t{1} << 30;
   verb.add_option("-p,--prefill", arguments->plan.prefill_tokens,
                   "tokens of the prefill test; 0 leaves it out")

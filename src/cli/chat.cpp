@@ -28,9 +28,10 @@ constexpr const char* kHelp =
 
 class Conversation {
  public:
-  Conversation(Engine& engine, const ChatArguments& arguments, SamplingOptions sampling)
+  Conversation(Engine& engine, std::unique_ptr<Session> session, const ChatArguments& arguments,
+               SamplingOptions sampling)
       : engine_(&engine),
-        session_(engine.new_session()),
+        session_(std::move(session)),
         system_(arguments.system),
         options_(arguments.generate) {
     options_.sampling = std::move(sampling);
@@ -103,7 +104,9 @@ bool read_line(bool interactive, std::string& line) {
 
 int talk(Engine& engine, const ChatArguments& arguments) {
   const bool interactive = is_terminal(STDIN_FILENO);
-  Conversation conversation(engine, arguments, sampling_options(arguments.sampling));
+  auto session = open_session(engine, arguments.model);
+  if (!session) return fail(session.error());
+  Conversation conversation(engine, std::move(*session), arguments, sampling_options(arguments.sampling));
   if (interactive) std::cerr << engine.info().name << ": /help lists the commands, Ctrl-C stops an answer\n";
   Output output;
   std::string line;
@@ -124,6 +127,7 @@ int talk(Engine& engine, const ChatArguments& arguments) {
         continue;
       }
       output.write("\n");
+      note_warnings(engine);
       if (interactive) note(summary_text(engine, *report));
       if (report->reason == StopReason::kFull) note("stopped early: " + report->message);
       // Nobody is there to go on: a script's conversation ends with the interrupt, or with its memory.
@@ -148,6 +152,7 @@ void add_chat(CLI::App& app, int& status) {
   CLI::App& verb = *app.add_subcommand("chat",
                                        "a conversation, one line a turn, on the terminal or from a pipe");
   add_model_options(verb, arguments->model);
+  add_storage_options(verb, arguments->model, false);
   verb.add_option("--system", arguments->system, "what the model is told before the conversation");
   verb.add_option("-n,--tokens", arguments->generate.tokens_max,
                   "tokens of an answer at most; -1: until its end")

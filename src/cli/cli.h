@@ -21,6 +21,7 @@ void add_chat(CLI::App& app, int& status);
 void add_bench(CLI::App& app, int& status);
 void add_eval(CLI::App& app, int& status);
 void add_logits(CLI::App& app, int& status);
+void add_session(CLI::App& app, int& status);
 void add_tokenize(CLI::App& app, int& status);
 void add_inspect(CLI::App& app, int& status);
 

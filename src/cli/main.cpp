@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   add_bench(app, status);
   add_eval(app, status);
   add_logits(app, status);
+  add_session(app, status);
   add_tokenize(app, status);
   add_inspect(app, status);
   // CLI11 would only say that a verb is missing.

@@ -185,8 +185,8 @@ void Measurement::set_rates(BenchRow& row, size_t tokens) const {
 Result<void> check_fits(const Engine& engine, const BenchPlan& plan) {
   const size_t deepest = *std::max_element(plan.depths.begin(), plan.depths.end());
   const size_t most = deepest + std::max(plan.prefill_tokens, plan.decode_tokens);
-  const uint64_t needed =
-      (most + kBlockTokens - 1) / kBlockTokens * kBlockTokens * engine.info().kv_token_bytes;
+  const uint64_t needed = (most + kBlockTokens - 1) / kBlockTokens * kBlockTokens *
+                          engine.info().kv_token_bytes;
   if (needed <= engine.kv_bytes_max()) return {};
   return tl::unexpected(
       Error{format("depth %zu needs %s of keys and values, the budget is %s (raise --kv)", deepest,

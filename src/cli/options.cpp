@@ -6,6 +6,7 @@
 #include <random>
 
 #include "cli/input.h"
+#include "mneme/sessions.h"
 
 namespace mneme::cli {
 
@@ -15,6 +16,8 @@ std::string check_size(const std::string& text) {
   const auto size = parse_size(text);
   return size && *size > 0 ? "" : "'" + text + "' is no size: write 512MiB or 2GiB";
 }
+
+std::string check_size_or_zero(const std::string& text) { return text == "0" ? "" : check_size(text); }
 
 std::optional<std::pair<TokenId, float>> parse_bias(const std::string& text) {
   const size_t equals = text.find('=');
@@ -59,6 +62,37 @@ void add_model_options(CLI::App& verb, ModelArguments& arguments) {
       ->capture_default_str();
 }
 
+void add_storage_options(CLI::App& verb, ModelArguments& arguments, bool with_session) {
+  if (with_session) {
+    verb.add_option("--session", arguments.session,
+                    "keep the context under this name, and go on with it where it is there already");
+  }
+  verb.add_option(
+      "--cold-dir", arguments.cold_folder,
+      "keep keys and values in this folder, so that contexts may be larger than memory and prompts "
+      "that were read once are found again" +
+          std::string(with_session ? "; with --session MNEME_HOME/store if not given" : ""));
+  verb.add_option("--cold-max", arguments.cold_max,
+                  "bytes that the folder may take, e.g. 20GiB; the disk if not given")
+      ->check(CLI::Validator(check_size, "SIZE"));
+  const CLI::Validator size(check_size_or_zero, "SIZE");
+  verb.add_option(
+          "--hot", arguments.hot,
+          "memory of the hot tier, e.g. 1GiB; with neither --hot nor --warm: 20 % of the contexts' blocks, "
+          "and 50 % of them at half their size, 256 MiB at least")
+      ->check(size);
+  verb.add_option("--warm", arguments.warm, "memory of the warm tier; 0 is allowed")->check(size);
+}
+
+Result<std::unique_ptr<Session>> open_session(Engine& engine, const ModelArguments& arguments) {
+  if (arguments.session.empty()) return engine.new_session();
+  return engine.open_session(arguments.session);
+}
+
+void note_warnings(Engine& engine) {
+  for (const std::string& warning : engine.take_warnings()) note(warning);
+}
+
 Result<std::unique_ptr<Engine>> open_engine(const ModelArguments& arguments) {
   Progress progress;
   EngineOptions options;
@@ -66,6 +100,14 @@ Result<std::unique_ptr<Engine>> open_engine(const ModelArguments& arguments) {
   options.threads = arguments.threads;
   options.kv_bytes_max = parse_size(arguments.kv_size).value_or(0);
   if (arguments.engram == "disk") options.engram = EngramPlacement::kDisk;
+  if (arguments.has_cold_tier()) {
+    options.cold_folder = arguments.cold_folder.empty() ? default_cold_folder() : arguments.cold_folder;
+    options.cold_bytes_max = parse_size(arguments.cold_max).value_or(0);
+    if (!arguments.hot.empty() || !arguments.warm.empty()) {
+      options.hot_bytes = parse_size(arguments.hot).value_or(0);
+      options.warm_bytes = parse_size(arguments.warm).value_or(0);
+    }
+  }
   options.on_load = [&](double share) {
     if (progress.due()) progress.show(format("loading %s: %.0f %%", arguments.path.c_str(), share * 100));
   };

@@ -17,10 +17,21 @@ struct ModelArguments {
   int threads = 0;
   std::string kv_size;            // checked when parsed
   std::string engram = "memory";  // or "disk"
+  // Of verbs with add_storage_options; sizes are checked when parsed.
+  std::string session;  // empty: unnamed
+  std::string cold_folder, cold_max, hot, warm;
+
+  bool has_cold_tier() const { return !session.empty() || !cold_folder.empty(); }
 };
 void add_model_options(CLI::App& verb, ModelArguments& arguments);
+// --cold-dir, --cold-max, --hot, --warm, and --session where the verb has one context.
+void add_storage_options(CLI::App& verb, ModelArguments& arguments, bool with_session);
 // With the progress of loading.
 Result<std::unique_ptr<Engine>> open_engine(const ModelArguments& arguments);
+// The named session, or a new one.
+Result<std::unique_ptr<Session>> open_session(Engine& engine, const ModelArguments& arguments);
+// What the engine has to say about its cold tier, a line each on stderr.
+void note_warnings(Engine& engine);
 
 // Flags of every verb that generates.
 struct SamplingArguments {

@@ -44,18 +44,42 @@ std::string summary_text(const Engine& engine, const GenerateReport& report) {
       bytes_text(engine.kv_bytes_used()).c_str());
 }
 
+std::string storage_text(const Engine& engine, const Session& session) {
+  const TierReport t = engine.tiers();
+  if (!t.on) return {};
+  const uint64_t looks = t.hits_hot + t.hits_warm + t.hits_ahead + t.misses;
+  const double found = looks > 0 ? 100.0 * static_cast<double>(looks - t.misses) / static_cast<double>(looks)
+                                 : 100;
+  return format(
+      " | found %zu tokens | hot %s, warm %s; read %s (%.0f %% were there in time, waited %s), wrote %s",
+      session.reused(), bytes_text(t.bytes_hot).c_str(), bytes_text(t.bytes_warm).c_str(),
+      bytes_text(t.bytes_read).c_str(), found, duration_text(t.stalled_s).c_str(),
+      bytes_text(t.bytes_written).c_str());
+}
+
+nlohmann::ordered_json storage_json(const Engine& engine, const Session& session) {
+  const TierReport t = engine.tiers();
+  return {{"session", session.name()},
+          {"tokens_found", session.reused()},
+          {"bytes", {{"hot", t.bytes_hot}, {"warm", t.bytes_warm}, {"passing", t.bytes_passing}}},
+          {"hits", {{"hot", t.hits_hot}, {"warm", t.hits_warm}, {"read_ahead", t.hits_ahead}}},
+          {"misses", t.misses},
+          {"bytes_read", t.bytes_read},
+          {"bytes_written", t.bytes_written},
+          {"stalled_s", t.stalled_s},
+          {"read_s", t.read_s},
+          {"extents_evicted", t.extents_evicted},
+          {"segments_sealed", t.segments_sealed},
+          {"segments_found", t.segments_found}};
+}
+
 std::string stop_name(StopReason reason) {
   switch (reason) {
-    case StopReason::kEnd:
-      return "end";
-    case StopReason::kLength:
-      return "length";
-    case StopReason::kStopText:
-      return "stop";
-    case StopReason::kCancelled:
-      return "cancelled";
-    case StopReason::kFull:
-      return "full";
+    case StopReason::kEnd: return "end";
+    case StopReason::kLength: return "length";
+    case StopReason::kStopText: return "stop";
+    case StopReason::kCancelled: return "cancelled";
+    case StopReason::kFull: return "full";
   }
   return "unknown";
 }

@@ -16,6 +16,9 @@ double decode_speed(const GenerateReport& report);
 
 // "prefill ... decode ... peak memory ... KV ...", one line for a person.
 std::string summary_text(const Engine& engine, const GenerateReport& report);
+// " | found 4096 tokens | hot ... warm ..." or nothing where there is no cold tier; and as JSON.
+std::string storage_text(const Engine& engine, const Session& session);
+nlohmann::ordered_json storage_json(const Engine& engine, const Session& session);
 std::string stop_name(StopReason reason);
 
 // Never throws: bytes that are no UTF-8 become U+FFFD.

@@ -1,6 +1,7 @@
 // mneme run: reads files, standard input and a prompt, and goes on from there.
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -72,7 +73,8 @@ void warn_beyond_trained_context(const Engine& engine, const Session& session) {
   note(format("%zu tokens of context; the model was trained for %d", tokens, trained));
 }
 
-std::string json_report(const Engine& engine, const GenerateReport& report, uint64_t seed) {
+std::string json_report(const Engine& engine, const Session& session, const GenerateReport& report,
+                        uint64_t seed) {
   nlohmann::ordered_json json;
   json["text"] = report.text;
   json["stop"] = stop_name(report.reason);
@@ -85,6 +87,7 @@ std::string json_report(const Engine& engine, const GenerateReport& report, uint
                     {"tokens_per_second", decode_speed(report)}};
   json["rss_peak_bytes"] = rss_peak_bytes();
   json["kv_bytes"] = engine.kv_bytes_used();
+  if (engine.tiers().on) json["storage"] = storage_json(engine, session);
   return json_text(json);
 }
 
@@ -113,6 +116,13 @@ Result<GenerateReport> stream(Engine& engine, Session& session, const RunArgumen
   return generate(engine, session, arguments.generate, events);
 }
 
+// A prompt that begins with everything the session holds goes on from there; any other follows it.
+std::span<const TokenId> new_tokens(const Session& session, std::span<const TokenId> prompt) {
+  const auto held = session.tokens();
+  const bool begins = held.size() < prompt.size() && std::equal(held.begin(), held.end(), prompt.begin());
+  return begins ? prompt.subspan(held.size()) : prompt;
+}
+
 int run(RunArguments& arguments) {
   if (arguments.files.empty() && !arguments.prompt && is_terminal(STDIN_FILENO)) {
     return wrong_usage("nothing to go on from: give -f FILE, -p TEXT, or text on standard input");
@@ -121,21 +131,27 @@ int run(RunArguments& arguments) {
   if (!prompt) return fail(prompt.error());
   auto engine = open_engine(arguments.model);
   if (!engine) return fail(engine.error());
-  auto session = (*engine)->new_session();
+  auto opened = open_session(**engine, arguments.model);
+  if (!opened) return fail(opened.error());
+  Session& session = **opened;
   auto tokens = encode_prompt((*engine)->text(), arguments, *prompt);
   if (!tokens) return fail(tokens.error());
-  auto appended = session->append(*tokens);
+  auto appended = session.append(new_tokens(session, *tokens));
   if (!appended) return fail(appended.error());
   arguments.generate.sampling = sampling_options(arguments.sampling);
   const uint64_t seed = arguments.generate.sampling.seed;
   Output output;
-  auto report = stream(**engine, *session, arguments, output);
+  auto report = stream(**engine, session, arguments, output);
   if (!report) return fail(report.error());
+  auto flushed = session.flush();
+  note_warnings(**engine);
+  if (!flushed) return fail(flushed.error());
   if (arguments.json) {
-    output.write(json_report(**engine, *report, seed));
+    output.write(json_report(**engine, session, *report, seed));
   } else {
     if (!report->text.ends_with('\n')) output.write("\n");
-    note(summary_text(**engine, *report) + format(" | seed %llu", static_cast<unsigned long long>(seed)));
+    note(summary_text(**engine, *report) + storage_text(**engine, session) +
+         format(" | seed %llu", static_cast<unsigned long long>(seed)));
   }
   if (!output.ok()) return fail(output.error());
   return report->reason == StopReason::kFull ? fail({"stopped early: " + report->message}) : kDone;
@@ -147,6 +163,7 @@ void add_run(CLI::App& app, int& status) {
   auto arguments = std::make_shared<RunArguments>();
   CLI::App& verb = *app.add_subcommand("run", "go on from files, standard input and a prompt");
   add_model_options(verb, arguments->model);
+  add_storage_options(verb, arguments->model, true);
   verb.add_option("-f,--file", arguments->files,
                   "text to read before the prompt; repeatable, each is then introduced by its name; -: "
                   "standard input")

@@ -8,7 +8,9 @@
 
 #include "core/error.h"
 #include "core/thread_pool.h"
+#include "engine/model_id.h"
 #include "engine/plan.h"
+#include "engine/session.h"
 #include "engine/text.h"
 #include "kernels/select.h"
 #include "kv/kv.h"
@@ -20,56 +22,32 @@ namespace mneme {
 
 using core::fail;
 using core::pass;
+using engine::LoadedSession;
 
 namespace {
 
-class LoadedSession final : public Session {
- public:
-  LoadedSession(kv::BlockPool& blocks, int vocab_size) : sequence_(blocks), vocab_size_(vocab_size) {}
-
-  Result<void> append(std::span<const TokenId> tokens) override;
-  std::span<const TokenId> tokens() const override { return tokens_; }
-  size_t pending() const override { return tokens_.size() - evaluated(); }
-  std::span<const float> logits() const override {
-    return pending() == 0 ? std::span<const float>(logits_) : std::span<const float>();
-  }
-  void truncate(size_t count) override;
-  Result<void> repeat_for_bench(size_t period, size_t depth) override;
-
-  // The next `count` pending tokens as a chunk for the model.
-  model::Chunk chunk(size_t count, model::LogitsOf logits) {
-    return {&sequence_, std::span(tokens_).subspan(evaluated(), count), logits};
-  }
-  void keep_logits(std::span<const float> row) { logits_.assign(row.begin(), row.end()); }
-
- private:
-  size_t evaluated() const { return static_cast<size_t>(sequence_.token_count()); }
-
-  kv::Sequence sequence_;  // knows how many tokens were evaluated
-  int vocab_size_;
-  std::vector<TokenId> tokens_;
-  std::vector<float> logits_;  // [vocab_size] after the last evaluated token, or empty
-};
+LoadedSession& loaded(Session* session) { return static_cast<LoadedSession&>(*session); }
 
 class LoadedEngine final : public Engine {
  public:
-  LoadedEngine(model::Gguf file, std::unique_ptr<core::ThreadPool> pool, model::Model model,
-               kv::BlockPool blocks)
-      : file_(std::move(file)),
-        pool_(std::move(pool)),
-        model_(std::move(model)),
-        blocks_(std::move(blocks)) {}
+  LoadedEngine(model::Gguf file, std::unique_ptr<core::ThreadPool> pool, model::Model model)
+      : file_(std::move(file)), pool_(std::move(pool)), model_(std::move(model)) {}
+  // Memory, and a cold tier where one is asked for, for keys and values.
+  Result<void> open_tiers(const EngineOptions& options);
 
   const ModelInfo& info() const override { return info_; }
   const Text& text() const override { return *text_; }
-  std::unique_ptr<Session> new_session() override {
-    return std::make_unique<LoadedSession>(blocks_, model_.config().vocab_size);
+  std::unique_ptr<Session> new_session() override { return std::make_unique<LoadedSession>(home_); }
+  Result<std::unique_ptr<Session>> open_session(const std::string& name) override {
+    return LoadedSession::open(home_, name, info_.path);
   }
+  TierReport tiers() const override;
+  std::vector<std::string> take_warnings() override;
   Result<size_t> step(std::span<Session* const> sessions) override;
   Result<void> logits_of(Session& session, std::span<const TokenId> tokens, bool decode,
                          const std::function<void(std::span<const float>)>& row) override;
-  uint64_t kv_bytes_used() const override { return blocks_.bytes_used(); }
-  uint64_t kv_bytes_max() const override { return blocks_.bytes_max(); }
+  uint64_t kv_bytes_used() const override { return home_.pool->bytes_used(); }
+  uint64_t kv_bytes_max() const override { return home_.pool->bytes_max(); }
 
   void describe(const EngineOptions& options, const char* isa);
   void take_text(std::unique_ptr<Text> text) { text_ = std::move(text); }
@@ -88,75 +66,55 @@ class LoadedEngine final : public Engine {
   model::Gguf file_;
   std::unique_ptr<core::ThreadPool> pool_;
   model::Model model_;
-  kv::BlockPool blocks_;
+  std::optional<kv::BlockPool> blocks_;  // without tiers
+  std::unique_ptr<kv::Store> store_;
+  std::unique_ptr<kv::Tiers> tiers_;
+  engine::SessionHome home_;
   std::unique_ptr<Text> text_;
   ModelInfo info_;
   // Scratch of a step, kept so that nothing is allocated a token.
   std::vector<size_t> pending_, rows_;  // [sessions]
+  std::vector<bool> wants_logits_;      // [sessions]
   std::vector<model::Chunk> chunks_;
   std::vector<float> logits_;  // [rows, vocab_size]
 };
 
-Result<void> LoadedSession::append(std::span<const TokenId> tokens) {
-  for (const TokenId token : tokens) {
-    if (token < 0 || token >= vocab_size_) {
-      return fail("token {} is outside the vocabulary of {}", token, vocab_size_);
-    }
-  }
-  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
-  return {};
-}
-
-void LoadedSession::truncate(size_t count) {
-  if (count >= tokens_.size()) return;
-  tokens_.resize(count);
-  // Tokens that were only pending leave the evaluated ones, and the logits after them, as they are.
-  if (count >= evaluated()) return;
-  // A model that forgets what is far back cannot always return there: then everything is evaluated anew.
-  const size_t taken_back = evaluated() - count;
-  const bool possible = taken_back <= static_cast<size_t>(sequence_.tokens_truncatable());
-  sequence_.truncate(possible ? static_cast<int>(count) : 0);
-  logits_.clear();
-}
-
-Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
-  if (period == 0 || period % kv::kBlockTokens != 0 || period > evaluated() || depth < period) {
-    return fail("cannot repeat {} tokens to {}: a multiple of {} is needed, all evaluated", period, depth,
-                kv::kBlockTokens);
-  }
-  auto repeated = sequence_.repeat_for_bench(static_cast<int>(period), static_cast<int>(depth));
-  if (!repeated) return pass(repeated);
-  logits_.clear();
-  tokens_.resize(period);
-  tokens_.reserve(depth);
-  while (tokens_.size() < depth) tokens_.push_back(tokens_[tokens_.size() - period]);
-  return {};
-}
-
 Result<size_t> LoadedEngine::step(std::span<Session* const> sessions) {
   pending_.clear();
-  for (const Session* session : sessions) pending_.push_back(session->pending());
+  for (Session* session : sessions) {
+    const size_t rows_max = loaded(session).begin_step();
+    pending_.push_back(std::min(session->pending(), rows_max));
+  }
   engine::plan_step(pending_, {info_.prefill_rows, model::Model::kRowsMax}, rows_);
 
   chunks_.clear();
+  wants_logits_.assign(sessions.size(), false);
   size_t evaluated = 0;
   size_t logits_count = 0;
   for (size_t i = 0; i < sessions.size(); ++i) {
     if (rows_[i] == 0) continue;
-    const bool last = rows_[i] == pending_[i];
-    chunks_.push_back(static_cast<LoadedSession*>(sessions[i])
-                          ->chunk(rows_[i], last ? model::LogitsOf::kLast : model::LogitsOf::kNone));
+    const bool last = rows_[i] == sessions[i]->pending();
+    chunks_.push_back(
+        loaded(sessions[i]).chunk(rows_[i], last ? model::LogitsOf::kLast : model::LogitsOf::kNone));
+    wants_logits_[i] = last;
     evaluated += rows_[i];
     logits_count += last ? 1 : 0;
   }
   if (chunks_.empty()) return size_t{0};
   auto done = model_.forward(chunks_, logits_rows(logits_count), *pool_);
-  if (!done) return pass(done);
+  if (!done) {
+    // A stored segment that is damaged: its tokens are computed again.
+    bool recovered = false;
+    for (Session* session : sessions) recovered |= loaded(session).recover();
+    if (!recovered) return pass(done);
+    home_.warnings.push_back(done.error().message);
+    return step(sessions);
+  }
 
   size_t row = 0;
   for (size_t i = 0; i < sessions.size(); ++i) {
-    if (rows_[i] == 0 || rows_[i] != pending_[i]) continue;
-    static_cast<LoadedSession*>(sessions[i])->keep_logits(logits_row(row++));
+    if (wants_logits_[i]) loaded(sessions[i]).keep_logits(logits_row(row++));
+    if (rows_[i] > 0) loaded(sessions[i]).end_step();
   }
   return evaluated;
 }
@@ -164,25 +122,41 @@ Result<size_t> LoadedEngine::step(std::span<Session* const> sessions) {
 Result<void> LoadedEngine::logits_of(Session& session, std::span<const TokenId> tokens, bool decode,
                                      const std::function<void(std::span<const float>)>& row) {
   constexpr size_t kLogitsBytesMax = size_t{64} << 20;
-  auto& loaded = static_cast<LoadedSession&>(session);
-  if (loaded.pending() > 0) return fail("{} tokens of the session are not evaluated yet", loaded.pending());
-  auto appended = loaded.append(tokens);
+  LoadedSession& own = loaded(&session);
+  if (own.pending() > 0) return fail("{} tokens of the session are not evaluated yet", own.pending());
+  auto appended = own.append(tokens);
   if (!appended) return appended;
-  const size_t rows_max =
-      decode ? 1
-             : std::clamp<size_t>(kLogitsBytesMax / (vocab_size() * sizeof(float)), 1, info_.prefill_rows);
-  while (loaded.pending() > 0) {
-    const size_t count = std::min(loaded.pending(), rows_max);
-    const model::Chunk chunk = loaded.chunk(count, model::LogitsOf::kAll);
+  const size_t rows_max = decode ? 1
+                                 : std::clamp<size_t>(kLogitsBytesMax / (vocab_size() * sizeof(float)), 1,
+                                                      info_.prefill_rows);
+  while (own.pending() > 0) {
+    const size_t count = std::min(own.pending(), rows_max);
+    const model::Chunk chunk = own.chunk(count, model::LogitsOf::kAll);
     auto done = model_.forward({&chunk, 1}, logits_rows(count), *pool_);
     if (!done) {
-      loaded.truncate(loaded.tokens().size() - loaded.pending());
+      own.truncate(own.tokens().size() - own.pending());
       return done;
     }
     for (size_t i = 0; i < count; ++i) row(logits_row(i));
-    loaded.keep_logits(logits_row(count - 1));
+    own.keep_logits(logits_row(count - 1));
+    own.end_step();
   }
   return {};
+}
+
+TierReport LoadedEngine::tiers() const {
+  if (tiers_ == nullptr) return {};
+  const kv::TierCounters c = tiers_->counters();
+  return {true,        c.bytes_hot,  c.bytes_warm, c.bytes_passing,   c.hits_hot,
+          c.hits_warm, c.hits_ahead, c.misses,     c.bytes_read,      c.bytes_written,
+          c.stalled_s, c.read_s,     c.evicted,    c.segments_sealed, c.segments_found};
+}
+
+std::vector<std::string> LoadedEngine::take_warnings() {
+  std::vector<std::string> all = std::exchange(home_.warnings, {});
+  if (tiers_ == nullptr) return all;
+  for (std::string& one : tiers_->take_warnings()) all.push_back(std::move(one));
+  return all;
 }
 
 void LoadedEngine::describe(const EngineOptions& options, const char* isa) {
@@ -231,6 +205,34 @@ engram::Placement placement(EngramPlacement asked) {
   return asked == EngramPlacement::kDisk ? engram::Placement::kDisk : engram::Placement::kMemory;
 }
 
+Result<void> LoadedEngine::open_tiers(const EngineOptions& options) {
+  const uint64_t bytes = kv_budget(options);
+  home_.vocab_size = model_.config().vocab_size;
+  home_.model = engine::segment_model(file_, model_.kv_shape());
+  if (options.cold_folder.empty()) {
+    auto blocks = kv::BlockPool::create(model_.kv_shape(), bytes);
+    if (!blocks) return pass(blocks);
+    home_.pool = &blocks_.emplace(std::move(*blocks));
+    return {};
+  }
+  auto store = kv::Store::open({.folder = options.cold_folder, .bytes_max = options.cold_bytes_max});
+  if (!store) return pass(store);
+  store_ = std::move(*store);
+  kv::TierOptions tiers;
+  tiers.bytes_max = bytes;
+  tiers.hot_bytes = options.hot_bytes;
+  tiers.warm_bytes = options.warm_bytes;
+  tiers.store = store_.get();
+  tiers.model = home_.model;
+  auto opened = kv::Tiers::open(model_.kv_shape(), tiers);
+  if (!opened) return pass(opened);
+  tiers_ = std::move(*opened);
+  home_.tiers = tiers_.get();
+  home_.store = store_.get();
+  home_.pool = &tiers_->pool();
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
@@ -250,10 +252,8 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
   if (!model) return pass(model);
   if (!text) return pass(text);
 
-  auto blocks = kv::BlockPool::create(model->kv_shape(), kv_budget(options));
-  if (!blocks) return pass(blocks);
-  auto engine = std::make_unique<LoadedEngine>(std::move(*file), std::move(pool), std::move(*model),
-                                               std::move(*blocks));
+  auto engine = std::make_unique<LoadedEngine>(std::move(*file), std::move(pool), std::move(*model));
+  if (auto opened = engine->open_tiers(options); !opened) return pass(opened);
   engine->describe(options, (*ops)->name);
   engine->take_text(std::move(*text));
   return engine;

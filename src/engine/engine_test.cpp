@@ -248,8 +248,8 @@ TEST(Engine, GeneratesTheSameTextFromTheSameSeed) {
     auto session = (*engine)->new_session();
     ASSERT_TRUE(session->append((*engine)->text().encode("The memory of", {})));
     std::string streamed;
-    auto report =
-        generate(**engine, *session, options, {.on_text = [&](std::string_view t) { streamed += t; }});
+    auto report = generate(**engine, *session, options,
+                           {.on_text = [&](std::string_view t) { streamed += t; }});
     ASSERT_TRUE(report) << report.error().message;
     EXPECT_EQ(report->generated_tokens, 24u);
     EXPECT_EQ(streamed, report->text);

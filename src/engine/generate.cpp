@@ -20,6 +20,7 @@ bool is_cancelled(const GenerateEvents& events) { return events.cancelled && eve
 // Keys and values are taken in blocks of 64 tokens: what the pending tokens take beyond the blocks already
 // held.
 Result<void> check_prompt_fits(const Engine& engine, const Session& session) {
+  if (engine.tiers().on) return {};  // the disk is the limit
   const auto blocks_bytes = [&](size_t tokens) {
     const uint64_t blocks = (tokens + kv::kBlockTokens - 1) / kv::kBlockTokens;
     return blocks * kv::kBlockTokens * engine.info().kv_token_bytes;

@@ -55,6 +55,11 @@ class ScriptedSession final : public Session {
     evaluated_ = std::min(evaluated_, tokens_.size());
   }
   Result<void> repeat_for_bench(size_t, size_t) override { return {}; }
+  const std::string& name() const override { return name_; }
+  size_t reused() const override { return 0; }
+  Result<void> flush() override { return {}; }
+  Result<std::unique_ptr<Session>> fork() override { return core::fail("no"); }
+  TierMap map() const override { return {}; }
 
   void evaluate(size_t count) {
     evaluated_ += count;
@@ -66,7 +71,7 @@ class ScriptedSession final : public Session {
   size_t prompt_size = 0;
 
  private:
-  std::string script_;
+  std::string script_, name_;
   std::vector<float> logits_;
   std::vector<TokenId> tokens_;
   size_t evaluated_ = 0;
@@ -78,6 +83,9 @@ class ScriptedEngine final : public Engine {
   const ModelInfo& info() const override { return info_; }
   const Text& text() const override { return text_; }
   std::unique_ptr<Session> new_session() override { return nullptr; }
+  Result<std::unique_ptr<Session>> open_session(const std::string&) override { return core::fail("no"); }
+  TierReport tiers() const override { return {}; }
+  std::vector<std::string> take_warnings() override { return {}; }
   Result<size_t> step(std::span<Session* const> sessions) override {
     auto& session = static_cast<ScriptedSession&>(*sessions[0]);
     const size_t count = std::min<size_t>(session.pending(), 4);

@@ -122,10 +122,10 @@ void Sampler::State::penalise(std::span<const TokenId> history) {
   for (const TokenId id : seen) {
     float& logit = adjusted[static_cast<size_t>(id)];
     int& count = counts[static_cast<size_t>(id)];
-    const float scaled =
-        logit > 0.0f ? logit / options.repetition_penalty : logit * options.repetition_penalty;
-    logit =
-        drawable(scaled - options.presence_penalty - options.frequency_penalty * static_cast<float>(count));
+    const float scaled = logit > 0.0f ? logit / options.repetition_penalty
+                                      : logit * options.repetition_penalty;
+    logit = drawable(scaled - options.presence_penalty -
+                     options.frequency_penalty * static_cast<float>(count));
     count = 0;
   }
 }
@@ -194,8 +194,8 @@ void Sampler::State::keep_likely_of_all() {
 
 // Sorts as much of the head as is needed, in pieces that grow, and says how long the head is.
 size_t Sampler::State::likely_count(double total) {
-  const double mass_wanted =
-      options.top_p >= 1.0f ? std::numeric_limits<double>::infinity() : options.top_p * total;
+  const double mass_wanted = options.top_p >= 1.0f ? std::numeric_limits<double>::infinity()
+                                                   : options.top_p * total;
   double mass = 0;
   double best = 0;
   for (size_t sorted = 0, piece = 64; sorted < candidates.size(); piece *= 4) {

@@ -224,8 +224,8 @@ TEST(Sampler, DrawsWithTheProbabilitiesOfSoftmax) {
   for (int i = 0; i < kDraws; ++i) ++counts[static_cast<size_t>(sampler.next(logits, {}))];
   for (size_t i = 0; i < logits.size(); ++i) {
     const double p = expected[i] / total;
-    EXPECT_NEAR(counts[i] / double{kDraws}, p, 5 * std::sqrt(p * (1 - p) / kDraws))
-        << i;  // 5 standard deviations
+    EXPECT_NEAR(counts[i] / double{kDraws}, p, 5 * std::sqrt(p * (1 - p) / kDraws)) << i;  // 5 standard
+                                                                                           // deviations
   }
 }
 

@@ -3,6 +3,7 @@
 //   ops.h       the table of operations that every back-end fills (scalar/ avx2/ avx512/ amx/; shared/
 //               holds what they share)
 //   packed.h    weights in 16-row tiles, the form that all back-ends multiply
+//   sealed.h    what is made of a KV block when it is sealed: layouts and formulas
 //   select.h    which table this machine gets
 //   matmul.h    matrix products over the thread pool: activation forms, tasks, scratch
 //   rope.h      rotary positions
@@ -12,4 +13,5 @@
 #include "kernels/ops.h"
 #include "kernels/packed.h"
 #include "kernels/rope.h"
+#include "kernels/sealed.h"
 #include "kernels/select.h"

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/packed.h"
+#include "kernels/sealed.h"
 
 namespace mneme::kernels {
 
@@ -136,6 +137,17 @@ struct Ops {
   // Flash attention (Dao et al. 2022) over the run; exact softmax, f32 state. Scores and weights may be
   // rounded to bf16 as operands.
   void (*attend)(const AttendTask& task);
+
+  // What is made of a full block (or the first `count` tokens of one): statistics, sketch and E4M3 copy, as
+  // sealed.h defines them. Every back-end writes the same bits.
+  void (*seal_block)(const SealTask& task);
+  // The E4M3 copy back into a bf16 block, rounding to bf16. Reads only what seal_block wrote; the same bits
+  // everywhere.
+  void (*unseal_block)(const UnsealTask& task);
+  // scores[r, t] = query r . (centre + sketch) of key t. Scalar: sums in double. Others: a row's query times
+  // the block's steps in 8 bits (max / 127), so that a score is off by up to 1.5 * head_dim * max / 254 (on
+  // real keys the mean error beside q . k is 0.4017 for 0.4016 nats).
+  void (*sketch_scores)(const SketchTask& task);
 
   // Runs `steps` rounds of the instruction behind many-row products in registers, on the calling thread;
   // returns the multiplies and adds done. Timed by the caller it gives the peak that benchmarks quote shares

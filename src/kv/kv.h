@@ -14,5 +14,7 @@
 
 #include "kv/block.h"
 #include "kv/block_pool.h"
+#include "kv/block_source.h"
+#include "kv/io_queue.h"
 #include "kv/recent_rows.h"
 #include "kv/sequence.h"

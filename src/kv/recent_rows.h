@@ -30,6 +30,13 @@ class RecentRows {
     return rows_[r].data() + static_cast<size_t>(token % kTokens) * widths_[r];
   }
   const float* row(int ring, int token) const { return const_cast<RecentRows*>(this)->row(ring, token); }
+  // What a continuation from token `end` on reads of the tokens before it, as bytes: kRecentHistory ids, then
+  // as many rows of each ring; tokens before the first are zero. Nothing where there are no rings.
+  size_t history_bytes() const;
+  void save_history(int end, std::span<std::byte> out) const;
+  void load_history(int end, std::span<const std::byte> in);
+  void copy_from(const RecentRows& other);  // of the same widths
+
   int32_t& id(int token) { return ids_[static_cast<size_t>(token % kTokens)]; }
   int32_t id(int token) const { return ids_[static_cast<size_t>(token % kTokens)]; }
 

@@ -12,17 +12,33 @@ namespace mneme::kv {
 Sequence::Sequence(BlockPool& pool)
     : pool_(&pool), layers_(static_cast<size_t>(pool.shape().layers)), recent_(pool.shape().recent_widths) {}
 
+Sequence::Sequence(Tiers& tiers) : Sequence(tiers.pool()) { tiers_ = &tiers; }
+
 Sequence::Sequence(Sequence&& other) noexcept
     : pool_(other.pool_),
+      tiers_(other.tiers_),
+      segments_(std::move(other.segments_)),
+      pinned_(std::move(other.pinned_)),
+      damaged_(other.damaged_),
       token_count_(std::exchange(other.token_count_, 0)),
       floor_(std::exchange(other.floor_, 0)),
       layers_(std::move(other.layers_)),
       recent_(std::move(other.recent_)) {
   other.layers_.clear();
+  other.segments_.clear();
+  other.pinned_.clear();
 }
 
 Sequence::~Sequence() {
   for (Layer& layer : layers_) keep(layer, layer.first_block, layer.first_block);
+  segments_.clear();
+  pin_ends();
+  set_token_count(0);
+}
+
+void Sequence::set_token_count(int token_count) {
+  if (tiers_ != nullptr) tiers_->count_tokens(int64_t{token_count} - token_count_);
+  token_count_ = token_count;
 }
 
 SlabId Sequence::slab(int layer, int block) const {
@@ -30,6 +46,14 @@ SlabId Sequence::slab(int layer, int block) const {
   MNEME_CHECK(block >= l.first_block && block < l.end_block(), "layer {} block {} of {} .. {}", layer, block,
               l.first_block, l.end_block());
   return l.slabs[static_cast<size_t>(block - l.first_block)];
+}
+
+SlabId Sequence::slab_read(int layer, int block) const {
+  const auto segment = static_cast<size_t>(block / kSegmentBlocks);
+  if (!keeps_all(layer) || segment >= segments_.size()) return slab(layer, block);
+  const Extent& extent = segments_[segment]->extents[static_cast<size_t>(layer)];
+  MNEME_CHECK(extent.place == Place::kHere, "layer {} block {} is not in memory", layer, block);
+  return extent.slabs[static_cast<size_t>(block % kSegmentBlocks)];
 }
 
 void Sequence::keep(Layer& layer, int first, int end) {
@@ -66,12 +90,16 @@ Result<void> Sequence::extend(int count) {
     wanted += static_cast<size_t>(end - layer.end_block());
     released += static_cast<size_t>(first_block_of(i, token_count_ + count) - layer.first_block);
   }
-  if (wanted > pool_->slabs_free() + released) return fail_full(count);
+  taken_.clear();
+  if (tiers_ != nullptr) {
+    if (auto taken = tiers_->take(wanted, taken_); !taken) return taken;
+  } else if (wanted > pool_->slabs_free() + released) {
+    return fail_full(count);
+  }
   for (int i = 0; i < shape().layers; ++i) {
     keep(layers_[static_cast<size_t>(i)], first_block_of(i, token_count_ + count), end);
   }
-  taken_.clear();
-  pool_->take(wanted, taken_);
+  if (tiers_ == nullptr) pool_->take(wanted, taken_);
   // Block by block, all layers of each layer's run together: a layer reads its slabs in the order they lie.
   auto next = taken_.begin();
   for (Layer& layer : layers_) {
@@ -79,20 +107,23 @@ Result<void> Sequence::extend(int count) {
     layer.slabs.insert(layer.slabs.end(), next, stop);
     next = stop;
   }
-  token_count_ += count;
+  set_token_count(token_count_ + count);
   if (shape().forgets()) floor_ = std::max(floor_, token_count_ - kRewindTokens);
   return {};
 }
 
-void Sequence::truncate(int token_count) {
-  MNEME_CHECK(token_count == 0 || (token_count >= floor_ && token_count <= token_count_),
-              "truncate to {} of {}, {} can be taken back", token_count, token_count_, tokens_truncatable());
-  token_count_ = token_count;
+int Sequence::truncate(int token_count) {
+  MNEME_CHECK(token_count >= 0 && token_count <= token_count_, "truncate to {} of {}", token_count,
+              token_count_);
+  if (token_count < sealed_tokens() || (token_count < floor_ && token_count > 0))
+    return return_to(std::min(static_cast<size_t>(token_count / kSegmentTokens), segments_.size()));
+  set_token_count(token_count);
   for (Layer& layer : layers_) {
     keep(layer, layer.first_block, block_count());
     if (token_count == 0) layer.first_block = 0;
   }
   if (token_count == 0) floor_ = 0;
+  return token_count_;
 }
 
 void Sequence::store(int layer, int kv_head, int first, int count, const float* keys, const float* values,
@@ -115,14 +146,16 @@ void Sequence::store(int layer, int kv_head, int first, int count, const float* 
 
 void Sequence::view(int layer, int kv_head, int first_block, std::span<BlockView> out) const {
   for (size_t i = 0; i < out.size(); ++i) {
-    const SlabId from = slab(layer, first_block + static_cast<int>(i));
+    const SlabId from = slab_read(layer, first_block + static_cast<int>(i));
     out[i] = {pool_->keys(from, kv_head), pool_->values(from, kv_head)};
   }
 }
 
-Result<void> Sequence::repeat_for_bench(int period, int depth) {
+Result<void> Sequence::repeat_for_bench(int period, int depth, std::span<const int32_t> tokens) {
+  if (tiers_ != nullptr) return repeat_sealing(period, depth, tokens);
   MNEME_CHECK(period > 0 && period % kBlockTokens == 0 && period <= token_count_ && period <= depth,
               "period {} of {} to {}", period, token_count_, depth);
+  const PartBuffer recent = recent_part();
   const auto blocks_wanted = [&](int layer) {
     return static_cast<size_t>(blocks_of(depth) - shape().first_kept(layer, depth) / kBlockTokens);
   };
@@ -149,7 +182,8 @@ Result<void> Sequence::repeat_for_bench(int period, int depth) {
     }
     layer.first_block = blocks_of(depth) - static_cast<int>(needed);
   }
-  token_count_ = depth;
+  recent_.load_history(depth, recent.span());
+  set_token_count(depth);
   if (shape().forgets()) floor_ = std::max(0, depth - kRewindTokens);
   return {};
 }

@@ -4,18 +4,22 @@
 #include <vector>
 
 #include "kv/block_pool.h"
+#include "kv/block_source.h"
 #include "kv/recent_rows.h"
+#include "kv/tiers.h"
 
 namespace mneme::kv {
 
-// The keys and values of one context. The order of work for new tokens: extend(n); for each layer, store()
-// every KV head's rows (any thread, one head a thread), then read views; a token counts for attention as soon
-// as it is stored. The pool must outlive the sequence. One thread at a time, but for store() and view() of
-// different heads.
-class Sequence {
+// The keys and values of one context: sealed segments, which others may share and which need not be in
+// memory, then open blocks of its own. Without tiers nothing is sealed. The order of work for new tokens:
+// extend(n); for each layer, store() every KV head's rows (any thread, one head a thread), then read views; a
+// token counts for attention as soon as it is stored. The pool must outlive the sequence. One thread at a
+// time, but for store() and view() of different heads.
+class Sequence : public BlockSource {
  public:
   explicit Sequence(BlockPool& pool);
-  ~Sequence();
+  explicit Sequence(Tiers& tiers);
+  ~Sequence() override;
   Sequence(Sequence&& other) noexcept;
   Sequence& operator=(Sequence&&) = delete;
   Sequence(const Sequence&) = delete;
@@ -28,12 +32,40 @@ class Sequence {
   // token can read any more; they allow up to kRewindTokens at once. An error (and no change) when the pool's
   // budget is used up.
   Result<void> extend(int count);
-  // Forgets everything from token `token_count` on; blocks that become empty go back to the pool. Only
-  // tokens_truncatable() tokens can be taken back; 0 is always possible and empties the sequence.
-  void truncate(int token_count);
-  // How many of the last tokens truncate() can take back: all of them where the shape forgets nothing, else
-  // at least kRewindTokens of those since the last truncation (or all).
-  int tokens_truncatable() const { return token_count_ - floor_; }
+  // Forgets everything from token `token_count` on, and returns how many tokens are left: fewer where a
+  // sealed segment would have to be cut (its tokens are to be evaluated again), 0 where windows forgot what
+  // lies there and the disk cannot bring it back.
+  int truncate(int token_count);
+  // How many of the last tokens truncate() can take back exactly: all open ones where the shape forgets
+  // nothing, else at least kRewindTokens of those since the last truncation (or all).
+  int tokens_truncatable() const { return token_count_ - std::max(floor_, sealed_tokens()); }
+
+  // --- Segments (with tiers) ---
+
+  int sealed_tokens() const { return static_cast<int>(segments_.size()) * kSegmentTokens; }
+  std::span<const SegmentPtr> segments() const { return segments_; }
+  SegmentName last_segment() const { return segments_.empty() ? SegmentName{} : segments_.back()->name; }
+  // Seals every whole run of 256 open tokens, of which the last `keep_open` stay open to be taken back
+  // exactly; `tokens` are the ids of all. After the pass that evaluated them: what layers with a window and
+  // recent rows hold at the runs' ends is not far back then.
+  void seal(std::span<const int32_t> tokens, int keep_open);
+  // Goes on behind these segments, which follow the sealed ones; nothing is open. An error (and no change)
+  // where what windows and recent rows need cannot be read.
+  Result<void> attach(std::span<const SegmentPtr> segments);
+  // What load_tail() of a session needs: the open tokens' parts, [layers + 1], as segments have them. Views
+  // into the sequence and `buffers`.
+  std::vector<PartBytes> tail_parts(std::vector<PartBuffer>& buffers) const;
+  // Goes on with `count` tokens from the parts of a tail file; nothing is open. An error and no change where
+  // it cannot be read.
+  Result<void> attach_tail(const SegmentFile& tail, int count);
+  // The same context once more: segments are shared, open blocks copied. An error where memory is short.
+  Result<Sequence> fork() const;
+  // The segment that hold() could not read, or -1: truncate() to where it begins and evaluate again.
+  int damaged_segment() const { return damaged_; }
+
+  bool whole(int layer) const override;
+  Result<void> hold(int layer, int first_block, int count) const override;
+  void release(int layer, int first_block, int count) const override;
 
   // Writes rows of one layer and head, rounding to bf16: keys and values [count, head_dim] with `stride`
   // floats between rows, for the tokens first .. first + count.
@@ -42,16 +74,18 @@ class Sequence {
 
   // Views of the blocks of one layer and head, out.size() of them from block `first_block`, which the layer
   // must hold: from the block of the first token that the newest kRewindTokens + 1 may read.
-  void view(int layer, int kv_head, int first_block, std::span<BlockView> out) const;
+  void view(int layer, int kv_head, int first_block, std::span<BlockView> out) const override;
   int block_count() const { return blocks_of(token_count_); }
 
   RecentRows& recent() { return recent_; }
 
   // Makes the context `depth` tokens deep from a short prefill, for measuring speed at depth: copies the
   // contents of tokens [0, period) again and again (layers with a window: of a block that they hold).
-  // `period` is a whole number of blocks, none beyond token_count(). Recent rows stay as they are. An error
-  // (and no change) when the pool's budget is used up.
-  Result<void> repeat_for_bench(int period, int depth);
+  // `period` is a whole number of blocks, none beyond token_count(). Recent rows are those of the
+  // first `period` tokens. An error
+  // (and no change) when the pool's budget is used up. With tiers the ids of all `depth`
+  // tokens are needed, by which segments are named.
+  Result<void> repeat_for_bench(int period, int depth, std::span<const int32_t> tokens = {});
 
  private:
   // The slabs of one layer: those of the blocks from first_block on.
@@ -67,7 +101,32 @@ class Sequence {
   int first_block_of(int layer, int token_count) const;
   Result<void> fail_full(int count) const;
 
+  bool keeps_all(int layer) const { return shape().window(layer) == 0; }
+  SlabId slab_read(int layer, int block) const;  // sealed or open
+  void set_token_count(int token_count);
+  void pin_ends();
+  // Leaves the first `count` segments and nothing open; returns how many tokens are left.
+  int return_to(size_t count);
+  // Gives layers with a window and the recent rows what a continuation behind the last segment reads.
+  Result<void> restore_boundary();
+  struct Window {
+    int layer, first_block;
+    std::vector<PartBuffer> parts;  // in order of blocks, each whole slabs
+  };
+  Result<Window> read_window(int layer) const;
+  void place_window(const Window& window, std::span<const SlabId> slabs);
+  // The first block of what a boundary at `end` holds of a layer with a window, of the tokens from `begin`.
+  int boundary_block(int layer, int begin, int end) const;
+  PartBuffer window_part(int layer, int begin, int end) const;
+  PartBuffer recent_part() const;  // behind the last token
+  Result<void> repeat_sealing(int period, int depth, std::span<const int32_t> tokens);
+
   BlockPool* pool_;
+  Tiers* tiers_ = nullptr;
+  std::vector<SegmentPtr> segments_;
+  std::vector<SegmentPtr> pinned_;  // the first and the last
+  mutable int damaged_ = -1;
+  bool repeated_ = false;  // the next segment holds keys and values that are not those of its tokens
   int token_count_ = 0;
   int floor_ = 0;  // truncate() cannot go below, but to 0
   std::vector<Layer> layers_;

@@ -140,8 +140,10 @@ void begin_engram(const Pass& pass) {
   for (size_t table = 0; table < tables; ++table) begin_table(pass, table);
 }
 
-void drop_engram(const Pass& pass) {
-  if (!pass.config.mneme.engram.layers.empty()) drop_from(pass, 0);
+void drop_engram(const Pass& pass, int first) {
+  const auto& layers = pass.config.mneme.engram.layers;
+  const auto next = std::find_if(layers.begin(), layers.end(), [&](int layer) { return layer >= first; });
+  if (next != layers.end()) drop_from(pass, as_size(static_cast<int>(next - layers.begin())));
 }
 
 Result<void> engram_layer(const Pass& pass, const LayerWeights& layer, int index) {

@@ -13,7 +13,7 @@ namespace {
 Result<void> embed(const Pass& pass);
 void place(const Pass& pass);
 void mix_embedding(const Pass& pass, const LayerWeights& layer);
-void attention_layer(const Pass& pass, const LayerWeights& layer, int index);
+Result<void> attention_layer(const Pass& pass, const LayerWeights& layer, int index);
 void ffn_layer(const Pass& pass, const LayerWeights& layer);
 void head(const Pass& pass, std::span<float> logits);
 
@@ -22,7 +22,7 @@ void head(const Pass& pass, std::span<float> logits);
 Result<void> run_forward(const Pass& pass, std::span<float> logits) {
   begin_engram(pass);
   if (auto read = embed(pass); !read) {
-    drop_engram(pass);
+    drop_engram(pass, 0);
     return read;
   }
   place(pass);
@@ -30,7 +30,10 @@ Result<void> run_forward(const Pass& pass, std::span<float> logits) {
     const LayerWeights& layer = pass.weights.layers[static_cast<size_t>(i)];
     mix_embedding(pass, layer);
     if (auto added = engram_layer(pass, layer, i); !added) return added;
-    attention_layer(pass, layer, i);
+    if (auto attended = attention_layer(pass, layer, i); !attended) {
+      drop_engram(pass, i + 1);
+      return attended;
+    }
     ffn_layer(pass, layer);
   }
   head(pass, logits);
@@ -126,7 +129,7 @@ void store_kv(const Pass& pass, int index) {
   });
 }
 
-void attend(const Pass& pass, const LayerWeights& layer, int index) {
+Result<void> attend(const Pass& pass, const LayerWeights& layer, int index) {
   const size_t query_dim = as_size(pass.config.heads * pass.config.head_dim);
   auto& jobs = pass.scratch.jobs;
   jobs.clear();
@@ -136,11 +139,11 @@ void attend(const Pass& pass, const LayerWeights& layer, int index) {
                     pass.config.architecture == Architecture::kMneme ? 1.0f : 0.0f, pass.config.window(index),
                     layer.sinks.empty() ? nullptr : layer.sinks.data()});
   });
-  pass.scratch.attention.run(pass.ops, pass.pool, index, jobs);
+  return pass.scratch.attention.run(pass.ops, pass.pool, index, jobs);
 }
 
 // F(x) = W_o attention(rope(W_q n), rope(W_k n), W_v n),  n = norm(x)
-void attention_layer(const Pass& pass, const LayerWeights& layer, int index) {
+Result<void> attention_layer(const Pass& pass, const LayerWeights& layer, int index) {
   Scratch& s = pass.scratch;
   read_residual(pass, layer.attention_residual, layer.attention_norm);
   const kernels::Product products[] = {product(layer.query, s.query), product(layer.key, s.key),
@@ -152,10 +155,11 @@ void attention_layer(const Pass& pass, const LayerWeights& layer, int index) {
   else
     finish_qkv(pass, layer);
   store_kv(pass, index);
-  attend(pass, layer, index);
+  if (auto attended = attend(pass, layer, index); !attended) return core::pass(attended);
   const kernels::Product output[] = {product(layer.output, s.normed)};
   multiply(pass, output, s.attended);
   write_residual(pass, layer.attention_residual, layer.output_bias);
+  return {};
 }
 
 // F(x) = W_down (silu(W_gate n) * W_up n),  n = norm(x)

@@ -66,8 +66,8 @@ Result<void> reserve_engram(const Config& config, const Weights& weights, int ro
                             EngramScratch& scratch);
 // Has the rows that the new tokens' n-grams want fetched; they depend on token ids alone.
 void begin_engram(const Pass& pass);
-// Takes that back where the pass ends before its first layer.
-void drop_engram(const Pass& pass);
+// Takes that back where the pass ends before its layer `first`: what the layers from there on would read.
+void drop_engram(const Pass& pass, int first);
 // x_m += engram_m where layer `index` has a table.
 Result<void> engram_layer(const Pass& pass, const LayerWeights& layer, int index);
 

@@ -20,7 +20,7 @@ constexpr ThirdParty kThirdParty[] = {
     {"fmt/", "core"},        {"xxhash.h", "core"},   {"pcre2.h", "model"}, {"CLI/", "cli"},
     {"nlohmann/", "cli"},    {"tl/", "mneme"},       {"gtest/", "test"},   {"gmock/", "test"},
     {"benchmark/", "bench"}, {"unicode/", "engram"}, {"torch/", "train"},  {"ATen/", "train"},
-    {"c10/", "train"},
+    {"c10/", "train"},       {"liburing.h", "kv"},
 };
 // The programs' options: rooms that hold a main().
 constexpr ThirdParty kPrograms[] = {{"CLI/", "corpus"}, {"CLI/", "train"}};

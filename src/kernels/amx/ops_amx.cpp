@@ -17,6 +17,8 @@
 #include "kernels/shared/matmul.inl"
 #include "kernels/shared/peak.inl"
 #include "kernels/shared/rows.inl"
+#include "kernels/shared/seal.inl"
+#include "kernels/shared/sketch.inl"
 #include "kernels/shared/streams.inl"
 
 namespace mneme::kernels {
@@ -443,10 +445,23 @@ double peak(int steps) {
 }  // namespace
 
 const Ops& amx_ops() {
-  static constexpr Ops kOps{
-      "amx",      forms,        vector_prepare, matmul,         vector_rms_norm,    vector_silu_mul,
-      vector_add, vector_blend, vector_dots,    vector_combine, vector_mix_streams, attend,
-      peak,       vector_read};
+  static constexpr Ops kOps{"amx",
+                            forms,
+                            vector_prepare,
+                            matmul,
+                            vector_rms_norm,
+                            vector_silu_mul,
+                            vector_add,
+                            vector_blend,
+                            vector_dots,
+                            vector_combine,
+                            vector_mix_streams,
+                            attend,
+                            vector_seal_block,
+                            vector_unseal_block,
+                            vector_sketch_scores,
+                            peak,
+                            vector_read};
   return kOps;
 }
 

@@ -120,6 +120,36 @@ struct Simd {
                                          23);
     return mul(fraction, _mm256_castsi256_ps(exponent));
   }
+
+  // Bits of a float and back.
+  static I as_i(F x) { return _mm256_castps_si256(x); }
+  static F as_f(I x) { return _mm256_castsi256_ps(x); }
+  static I set1_i32(uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); }
+  static I add_i32(I a, I b) { return _mm256_add_epi32(a, b); }
+  static F min(F a, F b) { return _mm256_min_ps(a, b); }
+  static F nan_to_zero(F x) { return _mm256_and_ps(x, _mm256_cmp_ps(x, x, _CMP_ORD_Q)); }
+  // a < b ? yes : no
+  static I select_less(F a, F b, I yes, I no) {
+    return _mm256_blendv_epi8(no, yes, as_i(_mm256_cmp_ps(a, b, _CMP_LT_OQ)));
+  }
+  // count + (a > b)
+  static I count_greater(I count, F a, F b) {
+    return _mm256_sub_epi32(count, as_i(_mm256_cmp_ps(a, b, _CMP_GT_OQ)));
+  }
+  // bf16 [kLanes], and u16 or u8 [kLanes] of lanes that fit.
+  static F load_bf16(const uint16_t* p) { return as_f(_mm256_slli_epi32(load_u16(p), 16)); }
+  static I load_u16(const uint16_t* p) {
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static void store_i(void* p, I x) { _mm256_storeu_si256(static_cast<__m256i*>(p), x); }
+  static void store_u16(void* p, I x) {
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storeu_si128(static_cast<__m128i*>(p), words);
+  }
+  static void store_u8(void* p, I x) {
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storel_epi64(static_cast<__m128i*>(p), _mm_packus_epi16(words, words));
+  }
   static F round(F x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 };
 

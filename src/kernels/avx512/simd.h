@@ -95,6 +95,32 @@ struct Simd {
   }
   // 2^x for the exp below.
   static F exp2_split(F fraction, F whole) { return _mm512_scalef_ps(fraction, whole); }
+
+  // Bits of a float and back.
+  static I as_i(F x) { return _mm512_castps_si512(x); }
+  static F as_f(I x) { return _mm512_castsi512_ps(x); }
+  static I set1_i32(uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
+  static I add_i32(I a, I b) { return _mm512_add_epi32(a, b); }
+  static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static F nan_to_zero(F x) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x); }
+  // a < b ? yes : no
+  static I select_less(F a, F b, I yes, I no) {
+    return _mm512_mask_mov_epi32(no, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), yes);
+  }
+  // count + (a > b)
+  static I count_greater(I count, F a, F b) {
+    return _mm512_mask_add_epi32(count, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), count, _mm512_set1_epi32(1));
+  }
+  // bf16 [kLanes], and u16 or u8 [kLanes] of lanes that fit.
+  static F load_bf16(const uint16_t* p) { return as_f(_mm512_slli_epi32(load_u16(p), 16)); }
+  static I load_u16(const uint16_t* p) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static void store_i(void* p, I x) { _mm512_storeu_si512(p, x); }
+  static void store_u16(void* p, I x) {
+    _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(x));
+  }
+  static void store_u8(void* p, I x) { _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x)); }
   static F round(F x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 };
 

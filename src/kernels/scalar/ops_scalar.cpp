@@ -6,6 +6,7 @@
 
 #include "kernels/backends.h"
 #include "kernels/ops.h"
+#include "kernels/scalar/seal_scalar.h"
 #include "tensor/convert.h"
 
 namespace mneme::kernels {
@@ -152,6 +153,9 @@ const Ops& scalar_ops() {
                             combine,
                             mix_streams,
                             attend,
+                            scalar_seal_block,
+                            scalar_unseal_block,
+                            scalar_sketch_scores,
                             [](int) { return 0.0; },
                             read_work};
   return kOps;

@@ -1,0 +1,251 @@
+#include "engine/session.h"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "core/error.h"
+#include "kv/session_folder.h"
+
+namespace mneme::engine {
+
+using core::fail;
+using core::pass;
+
+namespace {
+
+// Of a context that waits for its next turn: so many tokens can be taken back without computing any again.
+constexpr int kOpenTokens = 64;
+
+kv::Sequence sequence_of(SessionHome& home) {
+  return home.tiers != nullptr ? kv::Sequence(*home.tiers) : kv::Sequence(*home.pool);
+}
+
+}  // namespace
+
+LoadedSession::LoadedSession(SessionHome& home) : LoadedSession(home, sequence_of(home)) {}
+
+LoadedSession::LoadedSession(SessionHome& home, kv::Sequence sequence)
+    : home_(&home), sequence_(std::move(sequence)) {}
+
+LoadedSession::~LoadedSession() {
+  if (home_->tiers != nullptr) sequence_.seal(tokens_, 0);
+  if (name_.empty()) return;
+  if (auto flushed = flush(); !flushed) home_->warnings.push_back(flushed.error().message);
+  home_->open_names.erase(name_);
+}
+
+Result<std::unique_ptr<LoadedSession>> LoadedSession::open(SessionHome& home, const std::string& name,
+                                                           const std::string& model_path) {
+  if (home.store == nullptr) return fail("session {}: there is no folder to keep it in", name);
+  if (auto good = kv::check_session_name(name); !good) return pass(good);
+  if (home.open_names.contains(name)) return fail("session {} is open already", name);
+  const std::string path = kv::session_log_path(home.store->sessions_folder(), name);
+  const bool exists = kv::session_exists(home.store->sessions_folder(), name);
+  auto log = exists ? kv::SessionLog::open(path, home.store->disk())
+                    : kv::SessionLog::create(path, {home.model, model_path}, home.store->disk());
+  if (!log) return pass(log);
+  if (log->state().model.model != home.model.model || log->state().model.shape != home.model.shape)
+    return fail("session {} belongs to another model: {}", name, log->state().model_path);
+  if (!log->warning().empty()) home.warnings.push_back(log->warning());
+  auto session = std::make_unique<LoadedSession>(home);
+  session->tokens_ = log->state().tokens;
+  session->log_ = std::move(*log);
+  session->name_ = name;
+  home.open_names.insert(name);
+  session->begin_step();
+  session->resume_tail();
+  return session;
+}
+
+// --- Tokens ---
+
+Result<void> LoadedSession::append(std::span<const TokenId> tokens) {
+  for (const TokenId token : tokens) {
+    if (token < 0 || token >= home_->vocab_size)
+      return fail("token {} is outside the vocabulary of {}", token, home_->vocab_size);
+  }
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  if (log_) {
+    if (auto logged = log_->append_tokens(tokens); !logged) give_up_log(logged.error());
+  }
+  return {};
+}
+
+void LoadedSession::truncate(size_t count) {
+  if (count >= tokens_.size()) return;
+  tokens_.resize(count);
+  if (log_) {
+    if (auto logged = log_->truncate(count); !logged) give_up_log(logged.error());
+  }
+  // Tokens that were only pending leave the evaluated ones, and the logits after them, as they are.
+  if (count >= evaluated()) return;
+  sequence_.truncate(static_cast<int>(count));
+  logits_.clear();
+}
+
+Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
+  if (period == 0 || period % kv::kBlockTokens != 0 || period > evaluated() || depth < period) {
+    return fail("cannot repeat {} tokens to {}: a multiple of {} is needed, all evaluated", period, depth,
+                kv::kBlockTokens);
+  }
+  std::vector<TokenId> repeated = tokens_;
+  repeated.resize(period);
+  repeated.reserve(depth);
+  while (repeated.size() < depth) repeated.push_back(repeated[repeated.size() - period]);
+  if (home_->tiers != nullptr && evaluated() > period) truncate(period);
+  auto done = sequence_.repeat_for_bench(static_cast<int>(period), static_cast<int>(depth), repeated);
+  if (!done) {
+    sequence_.truncate(static_cast<int>(period));
+    return pass(done);
+  }
+  logits_.clear();
+  tokens_ = std::move(repeated);
+  return {};
+}
+
+Result<std::unique_ptr<Session>> LoadedSession::fork() {
+  if (home_->tiers == nullptr) return fail("a context can be forked where there is a cold tier");
+  if (pending() > 0) return fail("{} tokens of the session are not evaluated yet", pending());
+  auto sequence = sequence_.fork();
+  if (!sequence) return pass(sequence);
+  auto other = std::make_unique<LoadedSession>(*home_, std::move(*sequence));
+  other->tokens_ = tokens_;
+  other->logits_ = logits_;
+  other->reused_ = evaluated();
+  return other;
+}
+
+// --- What is found instead of computed ---
+
+// The longest run of known segments behind what is sealed. One token is left to compute: its logits are what
+// a step is for.
+std::vector<kv::SegmentPtr> LoadedSession::find_segments() const {
+  std::vector<kv::SegmentPtr> found;
+  kv::SegmentName parent = sequence_.last_segment();
+  for (size_t begin = evaluated(); begin + kv::kSegmentTokens < tokens_.size(); begin += kv::kSegmentTokens) {
+    auto segment = home_->tiers->find(parent, begin, std::span(tokens_).subspan(begin, kv::kSegmentTokens));
+    if (segment == nullptr) break;
+    parent = segment->name;
+    found.push_back(std::move(segment));
+  }
+  return found;
+}
+
+// Where the next segment is not known but the one behind it is (the next one was damaged): a pass that ends
+// between them lets the context go on behind it.
+size_t LoadedSession::rows_to_next_segment() const {
+  constexpr size_t kAny = SIZE_MAX;
+  const size_t begin = evaluated(), end = begin + kv::kSegmentTokens;
+  if (end + kv::kSegmentTokens >= tokens_.size()) return kAny;
+  const auto name_at = [&](const kv::SegmentName& parent, size_t at) {
+    return kv::segment_name(home_->model, parent, std::span(tokens_).subspan(at, kv::kSegmentTokens));
+  };
+  const kv::SegmentName next = name_at(sequence_.last_segment(), begin);
+  return home_->store->has(name_at(next, end)) ? size_t{kv::kSegmentTokens} : kAny;
+}
+
+size_t LoadedSession::begin_step() {
+  if (home_->tiers == nullptr || sequence_.token_count() != sequence_.sealed_tokens()) return SIZE_MAX;
+  std::vector<kv::SegmentPtr> found = find_segments();
+  // What stands at the end of the last one is read now: where it cannot be, the one before will do.
+  for (; !found.empty(); found.pop_back()) {
+    auto attached = sequence_.attach(found);
+    if (attached) break;
+    home_->warnings.push_back(attached.error().message);
+  }
+  reused_ += found.size() * kv::kSegmentTokens;
+  if (!found.empty()) logits_.clear();
+  return pending() > 0 ? rows_to_next_segment() : SIZE_MAX;
+}
+
+void LoadedSession::resume_tail() {
+  const kv::SessionState& state = log_->state();
+  if (evaluated() != state.segments.size() * kv::kSegmentTokens) return;
+  auto tail = kv::load_tail(home_->store->sessions_folder(), name_, state, home_->store->disk());
+  if (tail && *tail != nullptr) {
+    const auto count = static_cast<int>((*tail)->header().tokens.size());
+    if (auto attached = sequence_.attach_tail(**tail, count)) {
+      reused_ += static_cast<size_t>(count);
+      return;
+    } else {
+      home_->warnings.push_back(attached.error().message);
+    }
+  }
+  if (!tail) home_->warnings.push_back(tail.error().message);
+}
+
+void LoadedSession::end_step() {
+  if (home_->tiers == nullptr) return;
+  sequence_.seal(tokens_, pending() > 0 ? 0 : kOpenTokens);
+  log_segments();
+}
+
+bool LoadedSession::recover() {
+  const int damaged = sequence_.damaged_segment();
+  if (damaged < 0) return false;
+  sequence_.truncate(damaged * kv::kSegmentTokens);
+  logits_.clear();
+  return true;
+}
+
+// --- What is kept ---
+
+// Segments that reached the disk, in order.
+void LoadedSession::log_segments() {
+  const auto segments = sequence_.segments();
+  while (log_ && log_->state().segments.size() < segments.size()) {
+    const kv::Segment& next = *segments[log_->state().segments.size()];
+    if (!next.written()) return;
+    if (auto logged = log_->append_segment(next.name); !logged) give_up_log(logged.error());
+  }
+}
+
+// The session goes on in memory; what was logged so far stands.
+void LoadedSession::give_up_log(const Error& error) {
+  home_->warnings.push_back(fmt::format("session {} is not kept any further: {}", name_, error.message));
+  log_.reset();
+}
+
+Result<void> LoadedSession::flush() {
+  if (home_->tiers == nullptr) return {};
+  sequence_.seal(tokens_, 0);
+  home_->tiers->drain();
+  if (name_.empty()) return {};
+  log_segments();
+  if (!log_) return fail("session {} could not be kept", name_);
+  // The open tokens' keys and values, where the log's last segment is the sequence's last one.
+  const bool logged = log_->state().segments.size() == sequence_.segments().size();
+  const auto open = static_cast<size_t>(sequence_.token_count() - sequence_.sealed_tokens());
+  if (logged && open > 0) {
+    std::vector<kv::PartBuffer> buffers;
+    auto saved = kv::save_tail(home_->store->sessions_folder(), name_, log_->state(), open,
+                               sequence_.tail_parts(buffers), home_->store->disk());
+    if (!saved) return saved;
+  }
+  if (auto used = log_->mark_used(std::time(nullptr)); !used) return used;
+  return log_->sync();
+}
+
+TierMap LoadedSession::map() const {
+  TierMap map;
+  map.tokens = evaluated();
+  const kv::KvShape& shape = sequence_.shape();
+  for (int layer = 0; layer < shape.layers; ++layer) map.layers += shape.window(layer) == 0 ? 1 : 0;
+  for (const kv::SegmentPtr& segment : sequence_.segments()) {
+    for (int layer = 0; layer < shape.layers; ++layer) {
+      if (shape.window(layer) > 0) continue;
+      const kv::Extent& extent = segment->extents[static_cast<size_t>(layer)];
+      const bool here = extent.place == kv::Place::kHere;
+      map.extents.push_back(!segment->written() ? TierOf::kUnwritten
+                            : !here             ? TierOf::kCold
+                            : extent.hot        ? TierOf::kHot
+                            : extent.staying    ? TierOf::kWarm
+                                                : TierOf::kPassing);
+      map.heat.push_back(home_->tiers->heat(extent));
+    }
+  }
+  return map;
+}
+
+}  // namespace mneme::engine

@@ -1,0 +1,85 @@
+// One growing context of a LoadedEngine: its tokens, its sequence, and, where there is a cold tier, what is
+// found instead of computed, what is sealed, and the log of a named session.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "kv/kv.h"
+#include "kv/session_log.h"
+#include "kv/store.h"
+#include "kv/tiers.h"
+#include "mneme/engine.h"
+#include "model/model.h"
+
+namespace mneme::engine {
+
+// What the sessions of one engine share. Outlives them.
+struct SessionHome {
+  kv::BlockPool* pool = nullptr;
+  kv::Tiers* tiers = nullptr;  // null: no cold tier
+  kv::Store* store = nullptr;
+  kv::SegmentModel model;
+  int vocab_size = 0;
+  std::unordered_set<std::string> open_names = {};
+  std::vector<std::string> warnings = {};
+};
+
+class LoadedSession final : public Session {
+ public:
+  explicit LoadedSession(SessionHome& home);
+  LoadedSession(SessionHome& home, kv::Sequence sequence);
+  ~LoadedSession() override;
+  // The session of this name as the store has it, or a new one.
+  static Result<std::unique_ptr<LoadedSession>> open(SessionHome& home, const std::string& name,
+                                                     const std::string& model_path);
+
+  Result<void> append(std::span<const TokenId> tokens) override;
+  std::span<const TokenId> tokens() const override { return tokens_; }
+  size_t pending() const override { return tokens_.size() - evaluated(); }
+  std::span<const float> logits() const override {
+    return pending() == 0 ? std::span<const float>(logits_) : std::span<const float>();
+  }
+  void truncate(size_t count) override;
+  Result<void> repeat_for_bench(size_t period, size_t depth) override;
+  const std::string& name() const override { return name_; }
+  size_t reused() const override { return reused_; }
+  Result<void> flush() override;
+  Result<std::unique_ptr<Session>> fork() override;
+  TierMap map() const override;
+
+  // --- A step of the engine ---
+  // Goes on behind segments that are there already, as far as the pending tokens are those of them; then how
+  // many tokens the next pass may take at most.
+  size_t begin_step();
+  // The next `count` pending tokens as a chunk for the model.
+  model::Chunk chunk(size_t count, model::LogitsOf logits) {
+    return {&sequence_, std::span(tokens_).subspan(evaluated(), count), logits};
+  }
+  void keep_logits(std::span<const float> row) { logits_.assign(row.begin(), row.end()); }
+  // Seals what was evaluated.
+  void end_step();
+  // After a pass that failed: true where a stored segment was to blame; its tokens are pending again.
+  bool recover();
+
+ private:
+  size_t evaluated() const { return static_cast<size_t>(sequence_.token_count()); }
+  std::vector<kv::SegmentPtr> find_segments() const;
+  size_t rows_to_next_segment() const;
+  void resume_tail();
+  void log_segments();
+  void give_up_log(const Error& error);
+
+  SessionHome* home_;
+  kv::Sequence sequence_;  // knows how many tokens were evaluated
+  std::vector<TokenId> tokens_;
+  std::vector<float> logits_;  // [vocab_size] after the last evaluated token, or empty
+  std::string name_;
+  std::optional<kv::SessionLog> log_;  // of a named one, until it cannot be written
+  size_t reused_ = 0;
+};
+
+}  // namespace mneme::engine

@@ -1,0 +1,198 @@
+// Sealing as kernels/sealed.h defines it. What is stored must be the same on every machine, so the order of
+// every sum is part of the definition: 16 partial sums, element i in sum i % 16, then halves added to halves.
+#include "kernels/scalar/seal_scalar.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <vector>
+
+#include "core/error.h"
+#include "tensor/convert.h"
+#include "tensor/e4m3.h"
+
+namespace mneme::kernels {
+
+namespace {
+
+using tensor::Bf16;
+using tensor::E4M3;
+
+float tame(uint16_t bits) {
+  const float x = to_f32(Bf16{bits});
+  return std::isnan(x) ? 0.0f : std::clamp(x, -kSealMax, kSealMax);
+}
+
+size_t key_index(int channel, int token) {
+  return static_cast<size_t>(channel / 2 * 128 + token * 2 + channel % 2);
+}
+size_t value_index(int channel, int token, int head_dim) {
+  return static_cast<size_t>(token / 2 * head_dim * 2 + channel * 2 + token % 2);
+}
+
+class Sum16 {
+ public:
+  void add(int i, float x) { sums_[i % 16] += x; }
+  void add_square(int i, float x) { sums_[i % 16] = std::fma(x, x, sums_[i % 16]); }
+  float total() const {
+    float s[16];
+    std::copy_n(sums_, 16, s);
+    for (int half = 8; half > 0; half /= 2) {
+      for (int i = 0; i < half; ++i) s[i] += s[i + half];
+    }
+    return s[0];
+  }
+
+ private:
+  float sums_[16] = {};
+};
+
+float power_of_two(uint32_t scale) { return std::bit_cast<float>(scale_bits(scale)); }
+float inverse(uint32_t scale) { return std::bit_cast<float>((254 - scale) << 23); }
+
+// The smallest power of two with max <= 448 * 2^.
+uint32_t scale_of_max(float max) {
+  if (max == 0) return 0;
+  const uint32_t octave = (std::bit_cast<uint32_t>(max) + 0x1FFFFF) >> 23;
+  return octave > 9 ? octave - 8 : 1;
+}
+
+// Centre and deviation of one channel; the deviation as the upper 12 bits of an f32, rounded up.
+uint32_t measure_channel(const SealTask& task, int channel) {
+  Sum16 sum, squares;
+  for (int t = 0; t < task.count; ++t) sum.add(t, tame(task.keys[key_index(channel, t)]));
+  const Bf16 centre = tensor::to_bf16(sum.total() / static_cast<float>(task.count));
+  task.summary.key_centres[channel] = centre.bits;
+  for (int t = 0; t < task.count; ++t)
+    squares.add_square(t, tame(task.keys[key_index(channel, t)]) - to_f32(centre));
+  const float deviation = std::sqrt(squares.total() / static_cast<float>(task.count));
+  return (std::bit_cast<uint32_t>(deviation) + 0xFFFFF) >> 20;
+}
+
+void code_channel(const SealTask& task, int channel) {
+  const float centre = to_f32(Bf16{task.summary.key_centres[channel]});
+  const uint32_t level = task.summary.statistics->deviation_base + task.summary.key_deviations[channel];
+  const float step = kSketchStep * std::bit_cast<float>(level << 20), factor = inverse(key_scale(level));
+  uint8_t* sketch = task.summary.sketch + channel / 4 * 64 + channel % 4;
+  for (int t = 0; t < 64; ++t) {
+    uint8_t& key = task.fp8.keys[key_index(channel, t)];
+    key = 0;
+    if (t >= task.count) continue;
+    const float x = tame(task.keys[key_index(channel, t)]) - centre;
+    key = tensor::to_e4m3(x * factor).bits;
+    const int code = (x > -step) + (x > 0) + (x > step);
+    sketch[t % 16 * 4] = static_cast<uint8_t>(sketch[t % 16 * 4] | code << (t / 16 * 2));
+  }
+}
+
+void seal_keys(const SealTask& task) {
+  std::vector<uint32_t> levels(static_cast<size_t>(task.head_dim));
+  for (int c = 0; c < task.head_dim; ++c) levels[static_cast<size_t>(c)] = measure_channel(task, c);
+  const uint32_t top = *std::max_element(levels.begin(), levels.end());
+  const uint32_t base = top > 255 ? top - 255 : 0;
+  task.summary.statistics->deviation_base = base;
+  std::fill_n(task.summary.sketch, (task.head_dim + 3) / 4 * 64, uint8_t{0});
+  for (int c = 0; c < task.head_dim; ++c) {
+    task.summary.key_deviations[c] = static_cast<uint8_t>(std::max(levels[static_cast<size_t>(c)], base) -
+                                                          base);
+    code_channel(task, c);
+  }
+}
+
+// Codes and scale of one token; returns its squared norm.
+float seal_value(const SealTask& task, int token) {
+  Sum16 squares;
+  float max = 0;
+  for (int c = 0; c < task.head_dim && token < task.count; ++c) {
+    const float x = tame(task.values[value_index(c, token, task.head_dim)]);
+    max = std::max(max, std::abs(x));
+    squares.add_square(c, x);
+  }
+  const uint32_t scale = scale_of_max(max);
+  task.fp8.value_scales[token] = static_cast<uint8_t>(scale);
+  for (int c = 0; c < task.head_dim; ++c) {
+    const size_t i = value_index(c, token, task.head_dim);
+    task.fp8.values[i] = token < task.count ? tensor::to_e4m3(tame(task.values[i]) * inverse(scale)).bits : 0;
+  }
+  return squares.total();
+}
+
+// Tokens one after another in one sum a channel.
+void mean_of_values(const SealTask& task) {
+  std::vector<float> means(static_cast<size_t>(task.head_dim));
+  float max = 0;
+  for (int c = 0; c < task.head_dim; ++c) {
+    float sum = 0;
+    for (int t = 0; t < task.count; ++t) sum += tame(task.values[value_index(c, t, task.head_dim)]);
+    means[static_cast<size_t>(c)] = sum / static_cast<float>(task.count);
+    max = std::max(max, std::abs(means[static_cast<size_t>(c)]));
+  }
+  const uint32_t scale = scale_of_max(max);
+  task.summary.statistics->value_mean_scale = power_of_two(scale);
+  for (int c = 0; c < task.head_dim; ++c)
+    task.summary.value_means[c] = tensor::to_e4m3(means[static_cast<size_t>(c)] * inverse(scale)).bits;
+}
+
+void seal_values(const SealTask& task) {
+  float max = 0, sum = 0;
+  for (int t = 0; t < 64; ++t) {
+    const float squares = seal_value(task, t);
+    max = std::max(max, squares);
+    sum += squares;
+  }
+  task.summary.statistics->value_norm_max = std::sqrt(max);
+  task.summary.statistics->value_norm_rms = std::sqrt(sum / static_cast<float>(task.count));
+  mean_of_values(task);
+}
+
+float deviation_of(const SealedSummary& summary, int channel) {
+  return std::bit_cast<float>(
+      deviation_bits(summary.statistics->deviation_base, summary.key_deviations[channel]));
+}
+
+}  // namespace
+
+void scalar_seal_block(const SealTask& task) {
+  MNEME_CHECK(task.count >= 1 && task.count <= 64 && task.head_dim >= 2 && task.head_dim % 2 == 0 &&
+                  task.head_dim <= kSealHeadDimMax,
+              "{} tokens of {} channels", task.count, task.head_dim);
+  *task.summary.statistics = {};
+  task.summary.statistics->count = static_cast<uint32_t>(task.count);
+  seal_keys(task);
+  seal_values(task);
+}
+
+void scalar_unseal_block(const UnsealTask& task) {
+  for (int c = 0; c < task.head_dim; ++c) {
+    const float centre = to_f32(Bf16{task.summary.key_centres[c]});
+    const float scale = power_of_two(
+        key_scale(task.summary.statistics->deviation_base + task.summary.key_deviations[c]));
+    for (int t = 0; t < 64; ++t) {
+      const size_t key = key_index(c, t), value = value_index(c, t, task.head_dim);
+      task.keys[key] = tensor::to_bf16(std::fma(scale, to_f32(E4M3{task.fp8.keys[key]}), centre)).bits;
+      task.values[value] =
+          tensor::to_bf16(to_f32(E4M3{task.fp8.values[value]}) * power_of_two(task.fp8.value_scales[t])).bits;
+    }
+  }
+}
+
+void scalar_sketch_scores(const SketchTask& task) {
+  for (int r = 0; r < task.rows; ++r) {
+    const float* q = task.queries + static_cast<size_t>(r) * task.query_stride;
+    float* scores = task.scores + static_cast<size_t>(r) * task.score_stride;
+    for (int i = 0; i < task.block_count * 64; ++i) {
+      const SealedSummary& block = task.blocks[i / 64];
+      const int t = i % 64;
+      double sum = 0;
+      for (int c = 0; c < task.head_dim; ++c) {
+        const int code = block.sketch[c / 4 * 64 + t % 16 * 4 + c % 4] >> (t / 16 * 2) & 3;
+        const double key = to_f32(Bf16{block.key_centres[c]}) +
+                           double{kSketchStep} * deviation_of(block, c) * (code - 1.5);
+        sum += q[c] * key;
+      }
+      scores[i] = static_cast<float>(sum);
+    }
+  }
+}
+
+}  // namespace mneme::kernels

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <span>
+
+#include "core/error.h"
+#include "kv/block.h"
+
+namespace mneme::kv {
+
+// What attention reads: blocks of one context, of which not all need be in memory. Sequence is one; tests
+// make others. Blocks that a layer does not hold (windows) must not be asked for.
+class BlockSource {
+ public:
+  virtual ~BlockSource() = default;
+
+  // Views of the blocks of one layer and head, out.size() of them from block `first_block`: all in memory, or
+  // held. Any thread.
+  virtual void view(int layer, int kv_head, int first_block, std::span<BlockView> out) const = 0;
+
+  // Everything of this layer is in memory until the sequence changes: hold() is not needed.
+  virtual bool whole(int /*layer*/) const { return true; }
+  // Blocks [first_block, first_block + count) of a layer in memory until release() of the same: waits for
+  // reads under way, and starts those of what follows. An error (nothing is held then) where the disk fails.
+  virtual Result<void> hold(int /*layer*/, int /*first_block*/, int /*count*/) const { return {}; }
+  virtual void release(int /*layer*/, int /*first_block*/, int /*count*/) const {}
+};
+
+}  // namespace mneme::kv

@@ -1,0 +1,137 @@
+#include "kv/store_check.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <unordered_map>
+
+#include "kv/session_folder.h"
+
+namespace mneme::kv {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// What became of each file, so that segments which sessions share are read once.
+using Checked = std::unordered_map<SegmentName, SegmentReport, Id128Hash>;
+
+SegmentFile::Options reading_options(Store& store) {
+  SegmentFile::Options options;
+  options.set_aside = false;
+  options.disk = &store.disk();
+  return options;
+}
+
+// The file of this name, whoever names it.
+SegmentReport verify_file(Store& store, const SegmentName& name) {
+  SegmentReport report;
+  report.name = name;
+  const std::string path = store.segment_path(name);
+  std::error_code error;
+  if (!fs::exists(path, error)) {
+    report.condition = SegmentCondition::kMissing;
+    return report;
+  }
+  auto file = SegmentFile::open(path, reading_options(store));
+  Result<void> good = {};
+  if (!file)
+    good = core::pass(file);
+  else if ((*file)->header().name != name)
+    good = core::fail("{}: holds segment {}", path, (*file)->header().name.hex());
+  else
+    good = (*file)->verify();
+  if (file) report.bytes = (*file)->file_bytes();
+  if (good) return report;
+  report.condition = SegmentCondition::kDamaged;
+  report.error = std::move(good.error().message);
+  return report;
+}
+
+// The same, and that it holds what the session's log says.
+SegmentReport verify_named(Store& store, const SessionState& state, size_t index, Checked& checked) {
+  const SegmentName& name = state.segments[index];
+  auto found = checked.find(name);
+  if (found == checked.end()) found = checked.emplace(name, verify_file(store, name)).first;
+  SegmentReport report = found->second;
+  report.index = index;
+  const SegmentName parent = index == 0 ? SegmentName{} : state.segments[index - 1];
+  const auto tokens = std::span(state.tokens).subspan(index * kSegmentTokens, kSegmentTokens);
+  if (report.condition == SegmentCondition::kOk && segment_name(state.model, parent, tokens) != name) {
+    report.condition = SegmentCondition::kDamaged;
+    report.error = fmt::format("segment {} is not of the session's tokens", name.hex());
+  }
+  return report;
+}
+
+void verify_tail(Store& store, std::string_view session, const SessionState& state, SessionReport& report) {
+  const std::string path = session_tail_path(store.sessions_folder(), session);
+  std::error_code error;
+  report.has_tail = fs::exists(path, error);
+  if (!report.has_tail) return;
+  auto file = SegmentFile::open(path, reading_options(store));
+  Result<void> good = {};
+  if (!file)
+    good = core::pass(file);
+  else if ((*file)->header().name !=
+           segment_name(state.model, (*file)->header().parent, (*file)->header().tokens))
+    good = core::fail("{}: not of the session's model", path);
+  else
+    good = (*file)->verify();
+  if (!good) report.tail_error = std::move(good.error().message);
+}
+
+SessionReport verify_with(Store& store, std::string_view session, Checked& checked) {
+  SessionReport report;
+  report.session = session;
+  auto state = read_session(store.sessions_folder(), session);
+  if (!state) {
+    report.log_error = std::move(state.error().message);
+    return report;
+  }
+  if (state->torn_bytes > 0)
+    report.log_error = fmt::format("{}: its last {} bytes are not whole",
+                                   session_log_path(store.sessions_folder(), session), state->torn_bytes);
+  report.tokens = state->tokens.size();
+  for (size_t i = 0; i < state->segments.size(); ++i)
+    report.segments.push_back(verify_named(store, *state, i, checked));
+  verify_tail(store, session, *state, report);
+  return report;
+}
+
+}  // namespace
+
+bool SessionReport::ok() const {
+  return log_error.empty() && tail_error.empty() &&
+         std::all_of(segments.begin(), segments.end(),
+                     [](const SegmentReport& s) { return s.condition == SegmentCondition::kOk; });
+}
+
+bool StoreReport::ok() const {
+  return std::all_of(sessions.begin(), sessions.end(), [](const SessionReport& s) { return s.ok(); }) &&
+         std::all_of(unnamed.begin(), unnamed.end(),
+                     [](const SegmentReport& s) { return s.condition == SegmentCondition::kOk; });
+}
+
+Result<SessionReport> verify_session(Store& store, std::string_view session) {
+  if (auto good = check_session_name(session); !good) return core::pass(good);
+  if (!session_exists(store.sessions_folder(), session))
+    return core::fail("no session is called {}", session);
+  Checked checked;
+  return verify_with(store, session, checked);
+}
+
+Result<StoreReport> verify_store(Store& store) {
+  auto names = session_names(store.sessions_folder());
+  if (!names) return core::pass(names);
+  StoreReport report;
+  Checked checked;
+  for (const std::string& name : *names) report.sessions.push_back(verify_with(store, name, checked));
+  auto stored = segments_in(store.folder());
+  if (!stored) return core::pass(stored);
+  for (const SegmentName& name : *stored) {
+    if (!checked.contains(name)) report.unnamed.push_back(verify_file(store, name));
+  }
+  return report;
+}
+
+}  // namespace mneme::kv

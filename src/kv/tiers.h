@@ -1,0 +1,158 @@
+// Where sealed segments are: hot and warm in memory, cold on the disk. One Tiers serves every context of an
+// engine: it finds segments by what they hold, brings extents into memory before attention reads them,
+// chooses what goes when memory is short, and writes what is new behind the engine's back.
+//
+// Exact attention reads originals, so hot and warm both hold bf16: on a machine without a device they are two
+// parts of one arena, and moving between them is a change of label. What stays is what was held most, lately
+// (heat); an extent that is read once passes through and makes nothing else go: a scan of a context larger
+// than memory leaves the part that stays where it is.
+//
+// Everything but the counters belongs to the engine's thread; a writer thread and an I/O thread work behind.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "core/rng.h"
+#include "kv/segment.h"
+#include "kv/store.h"
+
+namespace mneme::kv {
+
+struct TierOptions {
+  uint64_t bytes_max = 0;  // of all keys and values in memory, whatever follows
+  // Bytes of hot and warm, or, where both are kByShare, shares of what the contexts' keys and values take:
+  // hot_share of them in bf16 and warm_share at half their size, but never less than bytes_min.
+  uint64_t hot_bytes = kByShare, warm_bytes = kByShare;
+  double hot_share = 0.2, warm_share = 0.5;
+  uint64_t bytes_min = uint64_t{256} << 20;
+  Store* store = nullptr;  // null: nothing is ever away; must outlive the tiers
+  SegmentModel model;
+  IoOptions io;
+
+  static constexpr uint64_t kByShare = UINT64_MAX;
+};
+
+struct TierCounters {
+  uint64_t hits_hot = 0, hits_warm = 0;  // extents that a pass found in memory
+  uint64_t hits_ahead = 0, misses = 0;   // found because they were read ahead; waited for
+  uint64_t bytes_read = 0, bytes_written = 0;
+  double stalled_s = 0;  // passes waited for the disk
+  double read_s = 0;     // the disk read
+  uint64_t evicted = 0;  // extents
+  uint64_t segments_found = 0, segments_sealed = 0;
+  uint64_t bytes_hot = 0, bytes_warm = 0, bytes_passing = 0;  // now
+};
+
+class Tiers {
+ public:
+  static Result<std::unique_ptr<Tiers>> open(const KvShape& shape, const TierOptions& options);
+  ~Tiers();  // writes what is queued
+
+  const KvShape& shape() const { return pool_.shape(); }
+  BlockPool& pool() { return pool_; }
+  bool on_disk() const { return store_ != nullptr; }
+
+  // Slabs for new tokens, all or none: what is sealed and worth least goes. Waits for the writer where only
+  // unwritten segments could go.
+  Result<void> take(size_t count, std::vector<SlabId>& out);
+  // Contexts tell how their number of tokens changes: shares are of their sum.
+  void count_tokens(int64_t change) { tokens_ += change; }
+  // How many more tokens one context could have.
+  uint64_t tokens_free() const;
+
+  // The sealed segment of these 256 tokens behind `parent`, in memory or on the disk; null: there is none. A
+  // damaged one is a warning and none.
+  SegmentPtr find(const SegmentName& parent, uint64_t first_token, std::span<const int32_t> tokens);
+  // Takes the slabs of a new segment over ([layers], those of windowed layers not in use), or finds that it
+  // is there already and gives them back. Then it is written behind.
+  SegmentPtr seal(SegmentPtr segment);
+
+  // Extents of `layer` of segments[first, first + count) in memory until released, reading ahead what follows
+  // them in the context, then in the next layers. An error: nothing is held; `damaged` says which segment
+  // could not be read (-1: memory is short).
+  Result<void> hold(std::span<const SegmentPtr> segments, int layer, int first, int count, int& damaged);
+  void release(std::span<const SegmentPtr> segments, int layer, int first, int count);
+
+  // Part `part` of a segment's boundary ([layers]: recent rows), bytes as written.
+  Result<PartBuffer> read_boundary(const Segment& segment, int part);
+  void pin(Segment& segment, int change) { segment.pins += change; }
+
+  // Until everything sealed is on the disk, or failed to get there.
+  void drain();
+  // What went wrong without stopping anybody, each said once. Empties the list.
+  std::vector<std::string> take_warnings();
+  // How often it was held lately: holds, halved every kHalfLife ticks.
+  float heat(const Extent& extent) const;
+  TierCounters counters() const;
+  // Measured by reads so far, bytes/s; 0: none yet.
+  double read_speed() const;
+
+ private:
+  struct Load {  // an extent on its way from the disk
+    SegmentPtr segment;
+    std::shared_ptr<DiskFile> file;
+    IoRead read;
+  };
+  struct Resident {
+    Segment* segment;
+    int layer;
+  };
+  static constexpr uint32_t kHalfLife = 64;  // ticks; a tick is one hold of a layer's first run
+
+  Tiers(BlockPool pool, const TierOptions& options);
+  uint64_t slabs_limit() const;    // in use at once
+  uint64_t slabs_staying() const;  // of those, what may stay
+  uint64_t slabs_used() const;
+
+  void warm_up(Extent& extent);
+  void count_hit(const Extent& extent);
+  void reap();
+  bool make_room(size_t slabs, bool for_ahead);
+  bool evict_passing(bool for_ahead);
+  bool evict_coldest();
+  bool evictable(const Resident& resident) const;
+  void drop(Segment& segment, int layer);
+  bool wait_for_a_write();
+  bool begin_load(const SegmentPtr& segment, int layer, IoUrgency urgency);
+  Result<void> finish_load(Segment& segment, int layer);
+  void read_ahead(std::span<const SegmentPtr> segments, int layer, int from);
+  void settle(Segment& segment, int layer);
+  void stay(Segment& segment, int layer);
+  void unlist(Extent& extent);
+  void warn(std::string message);
+  void write_behind();
+  std::vector<PartBytes> parts_of(const Segment& segment) const;
+
+  BlockPool pool_;
+  TierOptions options_;
+  Store* store_;
+  std::unique_ptr<IoQueue> io_;
+  core::Rng rng_{0x7469657273};
+  int64_t tokens_ = 0;
+  uint32_t tick_ = 0;
+
+  std::unordered_map<SegmentName, SegmentPtr, Id128Hash> known_;
+  std::vector<Resident> staying_;
+  std::deque<Resident> passing_;
+  std::unordered_map<Extent*, std::unique_ptr<Load>> loads_;
+  uint64_t hot_slabs_ = 0;
+  TierCounters counters_;
+
+  mutable std::mutex mutex_;  // of these
+  std::condition_variable queued_, written_;
+  std::deque<SegmentPtr> to_write_;
+  bool writing_ = false, stop_ = false;
+  uint64_t bytes_written_ = 0;
+  std::vector<std::string> warnings_;
+  std::thread writer_;
+};
+
+}  // namespace mneme::kv

@@ -1,0 +1,262 @@
+// What comes into memory: segments that are found or new, and extents that attention is about to read.
+#include <algorithm>
+
+#include "kv/tiers.h"
+
+namespace mneme::kv {
+
+namespace {
+
+constexpr float kWorthReplacing = 1.5f;  // how much warmer than the coldest an extent must be to take its
+                                         // place
+constexpr uint64_t kAheadExtents = 16;   // read ahead at most: two runs of attention
+
+}  // namespace
+
+SegmentPtr Tiers::find(const SegmentName& parent, uint64_t first_token, std::span<const int32_t> tokens) {
+  const SegmentName name = segment_name(options_.model, parent, tokens);
+  if (const auto known = known_.find(name); known != known_.end()) {
+    const Segment& s = *known->second;
+    if (s.parent == parent && std::equal(tokens.begin(), tokens.end(), s.tokens.begin(), s.tokens.end())) {
+      const bool usable = !s.written() || !s.file->bad();
+      if (usable) ++counters_.segments_found;
+      return usable ? known->second : nullptr;
+    }
+    return nullptr;
+  }
+  if (store_ == nullptr) return nullptr;
+  auto file = store_->find(options_.model, parent, tokens);
+  if (!file) warn(file.error().message);
+  if (!file || *file == nullptr) return nullptr;
+  if ((*file)->parts().size() < static_cast<size_t>(shape().layers) + 1) return nullptr;
+  auto segment = std::make_shared<Segment>();
+  segment->name = name;
+  segment->parent = parent;
+  segment->first_token = first_token;
+  segment->tokens.assign(tokens.begin(), tokens.end());
+  segment->extents.resize(static_cast<size_t>(shape().layers));
+  segment->file = *file;
+  segment->disk = Segment::Disk::kWritten;
+  known_.emplace(name, segment);
+  ++counters_.segments_found;
+  return segment;
+}
+
+SegmentPtr Tiers::seal(SegmentPtr segment) {
+  segment->name = segment_name(options_.model, segment->parent, segment->tokens);
+  const auto known = known_.find(segment->name);
+  if (known != known_.end()) {
+    Segment& old = *known->second;
+    const bool usable = !old.written() || !old.file->bad();
+    if (usable && old.parent == segment->parent && old.tokens == segment->tokens) {
+      for (Extent& extent : segment->extents) {
+        for (const SlabId slab : extent.slabs)
+          if (slab != kNoSlab) pool_.give_back(slab);
+      }
+      return known->second;
+    }
+    // A damaged one, or another context of the same hash: this one takes its place in the list.
+    known->second = segment;
+  } else {
+    known_.emplace(segment->name, segment);
+  }
+  for (int layer = 0; layer < shape().layers; ++layer) {
+    Extent& extent = segment->extents[static_cast<size_t>(layer)];
+    if (extent.slabs[0] == kNoSlab) continue;
+    extent.place = Place::kHere;
+    warm_up(extent);
+    stay(*segment, layer);
+  }
+  ++counters_.segments_sealed;
+  if (store_ == nullptr) return segment;
+  segment->disk = Segment::Disk::kQueued;
+  {
+    std::lock_guard lock(mutex_);
+    to_write_.push_back(segment);
+  }
+  queued_.notify_one();
+  return segment;
+}
+
+void Tiers::stay(Segment& segment, int layer) {
+  Extent& extent = segment.extents[static_cast<size_t>(layer)];
+  extent.staying = true;
+  const uint64_t hot_max = options_.hot_bytes != TierOptions::kByShare
+                               ? options_.hot_bytes / shape().slab_bytes()
+                               : static_cast<uint64_t>(static_cast<double>(slabs_limit()) *
+                                                       options_.hot_share /
+                                                       (options_.hot_share + options_.warm_share / 2));
+  extent.hot = hot_slabs_ + kSegmentBlocks <= hot_max;
+  if (extent.hot) hot_slabs_ += kSegmentBlocks;
+  extent.listed = static_cast<uint32_t>(staying_.size());
+  staying_.push_back({&segment, layer});
+}
+
+// False where there is no memory for it.
+bool Tiers::begin_load(const SegmentPtr& segment, int layer, IoUrgency urgency) {
+  const bool ahead = urgency == IoUrgency::kAhead;
+  while (slabs_used() + kSegmentBlocks > slabs_limit()) {
+    if (make_room(kSegmentBlocks, ahead)) continue;
+    if (ahead || !wait_for_a_write()) return false;
+  }
+  std::vector<SlabId> slabs;
+  if (!pool_.take(kSegmentBlocks, slabs)) return false;
+  Extent& extent = segment->extents[static_cast<size_t>(layer)];
+  auto load = std::make_unique<Load>();
+  const SegmentPart& part = segment->file->parts()[static_cast<size_t>(layer)];
+  auto file = segment->file->acquire();
+  if (!file || part.bytes != kSegmentBlocks * shape().slab_bytes()) {
+    for (const SlabId slab : slabs) pool_.give_back(slab);
+    segment->file->mark_unreadable();
+    warn(file ? fmt::format("{}: layer {} has {} bytes", segment->file->path(), layer, part.bytes)
+              : file.error().message);
+    return false;
+  }
+  std::copy(slabs.begin(), slabs.end(), extent.slabs.begin());
+  load->segment = segment;
+  load->file = *file;
+  load->read.descriptor = (*file)->descriptor();
+  load->read.offset = part.offset;
+  load->read.hash = part.xxh3;
+  load->read.name = segment->file->path();
+  for (const SlabId slab : slabs) {
+    load->read.into.push_back(
+        {reinterpret_cast<std::byte*>(pool_.keys(slab, 0)), static_cast<size_t>(shape().slab_bytes())});
+  }
+  extent.place = Place::kLoading;
+  extent.ahead = ahead;
+  io_->submit(load->read, urgency);
+  loads_.emplace(&extent, std::move(load));
+  passing_.push_back({segment.get(), layer});
+  return true;
+}
+
+// Waits for it. An error: its slabs are given back.
+Result<void> Tiers::finish_load(Segment& segment, int layer) {
+  Extent& extent = segment.extents[static_cast<size_t>(layer)];
+  const auto found = loads_.find(&extent);
+  MNEME_CHECK(found != loads_.end(), "layer {} is not being loaded", layer);
+  const std::unique_ptr<Load> load = std::move(found->second);
+  loads_.erase(found);
+  auto done = io_->wait(load->read);
+  if (done) {
+    extent.place = Place::kHere;
+    return {};
+  }
+  if (load->read.hash_differs()) {
+    done = tl::unexpected(segment.file->reject_part(static_cast<size_t>(layer)));
+  } else {
+    segment.file->mark_unreadable();
+  }
+  std::erase_if(passing_, [&](const Resident& r) { return r.segment == &segment && r.layer == layer; });
+  drop(segment, layer);
+  return done;
+}
+
+Result<void> Tiers::hold(std::span<const SegmentPtr> segments, int layer, int first, int count,
+                         int& damaged) {
+  if (first == 0) ++tick_;
+  const auto extent_of = [&](int i) -> Extent& {
+    return segments[static_cast<size_t>(i)]->extents[static_cast<size_t>(layer)];
+  };
+  damaged = -1;
+  int held = first;
+  Result<void> done;
+  for (; held < first + count && done; ++held) {
+    const SegmentPtr& segment = segments[static_cast<size_t>(held)];
+    count_hit(extent_of(held));
+    if (extent_of(held).place == Place::kAway && !begin_load(segment, layer, IoUrgency::kDemand)) {
+      if (segment->file->bad()) damaged = held;
+      done = core::fail("{}", damaged >= 0 ? "a stored segment cannot be read"
+                                           : "no memory is left to read keys and values into");
+      break;
+    }
+    ++extent_of(held).holds;
+  }
+  if (done) read_ahead(segments, layer, first + count);
+  for (int i = first; i < held && done; ++i) {
+    if (extent_of(i).place != Place::kLoading) continue;
+    done = finish_load(*segments[static_cast<size_t>(i)], layer);
+    if (!done) damaged = i;
+  }
+  for (int i = first; i < held; ++i) {
+    extent_of(i).ahead = false;
+    if (done) warm_up(extent_of(i));
+    if (!done) --extent_of(i).holds;
+  }
+  return done;
+}
+
+void Tiers::count_hit(const Extent& extent) {
+  if (extent.place == Place::kAway)
+    ++counters_.misses;
+  else if (extent.ahead)
+    ++counters_.hits_ahead;
+  else if (extent.hot)
+    ++counters_.hits_hot;
+  else
+    ++counters_.hits_warm;
+}
+
+void Tiers::release(std::span<const SegmentPtr> segments, int layer, int first, int count) {
+  for (int i = first; i < first + count; ++i) {
+    Segment& segment = *segments[static_cast<size_t>(i)];
+    Extent& extent = segment.extents[static_cast<size_t>(layer)];
+    MNEME_CHECK(extent.holds > 0, "layer {} segment {} is not held", layer, i);
+    if (--extent.holds == 0 && !extent.staying) settle(segment, layer);
+  }
+}
+
+// Stays where there is room, or where it is clearly warmer than one that stays; else it goes on passing.
+void Tiers::settle(Segment& segment, int layer) {
+  Extent& extent = segment.extents[static_cast<size_t>(layer)];
+  const uint64_t staying = staying_.size() * kSegmentBlocks;
+  if (staying + kSegmentBlocks > slabs_staying()) {
+    if (staying_.empty()) return;
+    const Resident& other = staying_[rng_.next_below(static_cast<uint32_t>(staying_.size()))];
+    const float its = heat(other.segment->extents[static_cast<size_t>(other.layer)]);
+    if (other.segment->pins > 0 || !evictable(other) || heat(extent) < kWorthReplacing * its) return;
+    const Resident gone = other;
+    unlist(gone.segment->extents[static_cast<size_t>(gone.layer)]);
+    drop(*gone.segment, gone.layer);
+  }
+  std::erase_if(passing_, [&](const Resident& r) { return r.segment == &segment && r.layer == layer; });
+  stay(segment, layer);
+}
+
+// What follows in this layer, then the beginnings of the next ones, as long as passing extents may go for it.
+void Tiers::read_ahead(std::span<const SegmentPtr> segments, int layer, int from) {
+  uint64_t under_way = loads_.size();
+  for (int l = layer, layers = 0; layers < shape().layers && under_way < kAheadExtents; ++layers) {
+    for (size_t i = l == layer ? static_cast<size_t>(from) : 0; i < segments.size(); ++i) {
+      Segment& segment = *segments[i];
+      Extent& extent = segment.extents[static_cast<size_t>(l)];
+      if (extent.place != Place::kAway) continue;
+      if (under_way >= kAheadExtents) return;
+      if (!segment.written() || segment.file->bad()) continue;
+      if (!begin_load(segments[i], l, IoUrgency::kAhead)) return;
+      ++under_way;
+    }
+    do l = (l + 1) % shape().layers;
+    while (shape().window(l) > 0);
+    if (l == layer) return;
+  }
+}
+
+Result<PartBuffer> Tiers::read_boundary(const Segment& segment, int part) {
+  const auto p = static_cast<size_t>(part);
+  if (segment.written()) {
+    const size_t bytes = segment.file->parts()[p].bytes;
+    PartBuffer out{aligned_bytes(disk_padded(bytes)), bytes};
+    const Bytes piece = out.span();
+    if (auto read = segment.file->read_part(p, {&piece, 1}); !read) return core::pass(read);
+    return out;
+  }
+  MNEME_CHECK(p < segment.boundary.size(), "part {} of {}", p, segment.boundary.size());
+  const PartBuffer& from = segment.boundary[p];
+  PartBuffer out{aligned_bytes(disk_padded(from.bytes)), from.bytes};
+  std::copy_n(from.memory.get(), from.bytes, out.memory.get());
+  return out;
+}
+
+}  // namespace mneme::kv

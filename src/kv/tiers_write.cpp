@@ -1,0 +1,75 @@
+// What is sealed goes to the disk behind the engine's back.
+#include <algorithm>
+
+#include "kv/tiers.h"
+
+namespace mneme::kv {
+
+std::vector<PartBytes> Tiers::parts_of(const Segment& segment) const {
+  std::vector<PartBytes> parts(segment.extents.size() + 1);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (i < segment.boundary.size() && segment.boundary[i].bytes > 0)
+      parts[i].push_back(segment.boundary[i].span());
+    if (i == segment.extents.size()) break;
+    for (const SlabId slab : segment.extents[i].slabs) {
+      if (slab == kNoSlab) break;
+      parts[i].push_back({reinterpret_cast<const std::byte*>(pool_.keys(slab, 0)),
+                          static_cast<size_t>(shape().slab_bytes())});
+    }
+  }
+  return parts;
+}
+
+void Tiers::write_behind() {
+  for (;;) {
+    SegmentPtr segment;
+    {
+      std::unique_lock lock(mutex_);
+      queued_.wait(lock, [&] { return stop_ || !to_write_.empty(); });
+      if (to_write_.empty()) return;
+      segment = to_write_.front();
+      to_write_.pop_front();
+      writing_ = true;
+    }
+    // Nothing of a queued segment moves: it cannot be evicted, and contents never change.
+    const std::vector<PartBytes> parts = parts_of(*segment);
+    auto put = store_->put(options_.model, {segment->parent, segment->first_token, segment->tokens, parts});
+    if (put) {
+      segment->file = *put;
+      segment->disk.store(Segment::Disk::kWritten, std::memory_order_release);
+    } else {
+      segment->disk.store(Segment::Disk::kFailed, std::memory_order_release);
+      warn(put.error().message);
+    }
+    std::lock_guard lock(mutex_);
+    if (put) bytes_written_ += (*put)->file_bytes();
+    writing_ = false;
+    written_.notify_all();
+  }
+}
+
+// True after some segment was written, or failed to be; false where nothing is under way.
+bool Tiers::wait_for_a_write() {
+  std::unique_lock lock(mutex_);
+  if (to_write_.empty() && !writing_) return false;
+  const size_t left = to_write_.size() + (writing_ ? 1 : 0);
+  written_.wait(lock, [&] { return to_write_.size() + (writing_ ? 1 : 0) < left; });
+  return true;
+}
+
+void Tiers::drain() {
+  while (wait_for_a_write()) continue;
+}
+
+void Tiers::warn(std::string message) {
+  std::lock_guard lock(mutex_);
+  if (std::find(warnings_.begin(), warnings_.end(), message) == warnings_.end())
+    warnings_.push_back(std::move(message));
+}
+
+std::vector<std::string> Tiers::take_warnings() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(warnings_, {});
+}
+
+}  // namespace mneme::kv
