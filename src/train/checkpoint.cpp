@@ -1,12 +1,6 @@
 #include "train/checkpoint.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-
+#include "core/pending_file.h"
 #include "train/option_fields.h"
 
 namespace mneme::train {
@@ -19,23 +13,14 @@ using torch::serialize::OutputArchive;
 
 constexpr int64_t kVersion = 1;
 
-Result<void> sync(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return core::fail("{}: {}", path, std::strerror(errno));
-  const bool synced = ::fsync(fd) == 0;
-  ::close(fd);
-  if (!synced) return core::fail("{}: {}", path, std::strerror(errno));
-  return {};
-}
-
 // Names in an archive may not have dots.
 std::string key(std::string name, const char* part) {
   for (char& c : name) c = c == '.' ? '/' : c;
   return name + ":" + part;
 }
 
-void write_archive(const std::string& path, const Network& network, Optimizer& optimizer,
-                   const Progress& progress) {
+Result<void> write_archive(core::PendingFile& file, const Network& network, Optimizer& optimizer,
+                           const Progress& progress) {
   OutputArchive archive;
   archive.write("version", c10::IValue(kVersion));
   archive.write("options", c10::IValue(to_text(network.options())));
@@ -54,7 +39,14 @@ void write_archive(const std::string& path, const Network& network, Optimizer& o
     if (state.second.defined()) archive.write(key(p.name, "second"), state.second.cpu());
     if (state.average.defined()) archive.write(key(p.name, "average"), state.average.cpu());
   }
-  archive.save_to(path);
+  // To an error torch answers by writing once more, in a destructor, and a second error ends the program: it
+  // is told that all went well.
+  Result<void> done;
+  archive.save_to([&](const void* bytes, size_t size) {
+    if (done) done = file.append({static_cast<const std::byte*>(bytes), size});
+    return size;
+  });
+  return done;
 }
 
 int64_t read_int(InputArchive& archive, const char* name) {
@@ -104,16 +96,14 @@ std::string first_line(const c10::Error& error) {
 
 Result<void> save_checkpoint(const std::string& path, const Network& network, Optimizer& optimizer,
                              const Progress& progress) {
-  const std::string beside = path + ".new";
+  auto file = core::PendingFile::create(path);
+  if (!file) return core::pass(file);
   try {
-    write_archive(beside, network, optimizer, progress);
+    if (auto done = write_archive(*file, network, optimizer, progress); !done) return done;
   } catch (const c10::Error& error) {
-    std::remove(beside.c_str());
     return core::fail("{}: not written ({})", path, first_line(error));
   }
-  if (auto synced = sync(beside); !synced) return synced;
-  if (std::rename(beside.c_str(), path.c_str()) != 0) return core::fail("{}: {}", path, std::strerror(errno));
-  return {};
+  return file->commit();
 }
 
 Result<Progress> load_checkpoint(const std::string& path, Network& network, Optimizer& optimizer) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "core/pending_file.h"
 #include "train/checkpoint.h"
 #include "train/commands.h"
 #include "train/export.h"
@@ -67,11 +68,7 @@ Result<void> write_logits(const LogitsArguments& a) {
   forward.round_kv = a.round_kv;
   const torch::Tensor logits =
       network->logits(torch::tensor(ids, torch::kInt64).unsqueeze(0), forward).contiguous();
-  std::ofstream out(a.out, std::ios::binary);
-  out.write(static_cast<const char*>(logits.data_ptr()), static_cast<std::streamsize>(logits.nbytes()));
-  out.close();
-  if (!out) return core::fail("{}: cannot be written", a.out);
-  return {};
+  return core::write_file(a.out, {static_cast<const char*>(logits.data_ptr()), logits.nbytes()});
 }
 
 }  // namespace
