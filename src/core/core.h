@@ -8,6 +8,7 @@
 //   rng.h          a small seeded generator that gives the same stream on every machine
 //   hash.h         XXH3 over bytes
 //   clock.h        monotonic seconds
+//   utf8.h         characters in bytes: read, checked, cut between, written
 //
 // Includes: nothing but the standard library and the packages fmt, tl::expected and xxHash, which no other
 // room names.
@@ -21,3 +22,4 @@
 #include "core/pending_file.h"
 #include "core/rng.h"
 #include "core/thread_pool.h"
+#include "core/utf8.h"

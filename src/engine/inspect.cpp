@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <variant>
 
+#include "core/utf8.h"
 #include "model/config.h"
 #include "model/gguf.h"
 #include "tensor/dtype.h"
@@ -23,9 +24,7 @@ constexpr uint64_t kElementsMax = 8;
 
 std::string cut(std::string_view text) {
   if (text.size() <= kStringBytesMax) return std::string(text);
-  size_t size = kStringBytesMax;
-  // Not in the middle of a UTF-8 character.
-  while (size > kStringBytesMax - 4 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
+  const size_t size = core::utf8_cut_before(text, kStringBytesMax);
   return fmt::format("{}... ({} bytes in all)", text.substr(0, size), text.size());
 }
 
