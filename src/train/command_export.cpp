@@ -1,6 +1,5 @@
 // mneme-train export and logits: a checkpoint as a model file, and what the trainer computes for some tokens.
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <fstream>
 
 #include "core/pending_file.h"
@@ -11,11 +10,6 @@
 namespace mneme::train {
 
 namespace {
-
-int fail(const Error& error) {
-  std::fprintf(stderr, "mneme-train: %s\n", error.message.c_str());
-  return 1;
-}
 
 struct ExportArguments {
   std::string checkpoint, vocabulary, out, type = "F16", table_type = "Q8_0";

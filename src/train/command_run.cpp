@@ -25,11 +25,6 @@ struct RunArguments {
   int threads = 1;
 };
 
-int fail(const Error& error) {
-  std::fprintf(stderr, "mneme-train: %s\n", error.message.c_str());
-  return 1;
-}
-
 // FROM:TOKENS[:cross],... with FROM a share of the steps
 Result<std::vector<Stage>> parse_stages(const std::string& text) {
   std::vector<Stage> stages;

@@ -166,13 +166,6 @@ MNEME_CLONES void softmax_backward(const float* __restrict p, const float* __res
   for (size_t i = 0; i < n; ++i) ds[i] = p[i] * (dp[i] - delta);
 }
 
-MNEME_CLONES float dot(const float* __restrict a, const float* __restrict b, size_t n) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (size_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
-}
-
 MNEME_CLONES float cross_entropy_row(float* __restrict logits, size_t target, size_t n) {
   const float wanted = logits[target];
   float max = -std::numeric_limits<float>::infinity();
