@@ -166,6 +166,17 @@ MNEME_CLONES void softmax_backward(const float* __restrict p, const float* __res
   for (size_t i = 0; i < n; ++i) ds[i] = p[i] * (dp[i] - delta);
 }
 
+MNEME_CLONES void adam(const float* __restrict gradient, float* __restrict first, float* __restrict second,
+                       float* __restrict x, size_t n, const AdamFactors& f) {
+  for (size_t i = 0; i < n; ++i) {
+    const float g = gradient[i];
+    const float m = f.beta1 * first[i] + (1 - f.beta1) * g, v = f.beta2 * second[i] + (1 - f.beta2) * g * g;
+    first[i] = m;
+    second[i] = v;
+    x[i] -= f.rate * m / (std::sqrt(v * f.second_scale) + f.epsilon);
+  }
+}
+
 MNEME_CLONES float cross_entropy_row(float* __restrict logits, size_t target, size_t n) {
   const float wanted = logits[target];
   float max = -std::numeric_limits<float>::infinity();

@@ -36,6 +36,12 @@ void softmax_again(const float* scores, size_t first, size_t last, size_t n, flo
 // ds = p (dp - delta)
 void softmax_backward(const float* p, const float* dp, float delta, float* ds, size_t n);
 
+// One step of Adam: the moments' decays are beta; second_scale and rate hold the bias corrections.
+struct AdamFactors {
+  float rate, beta1, beta2, second_scale, epsilon;
+};
+void adam(const float* gradient, float* first, float* second, float* x, size_t n, const AdamFactors& f);
+
 // Cross-entropy of one row: p = softmax(logits) in place; returns log-sum-exp - logits[target].
 float cross_entropy_row(float* logits, size_t target, size_t n);
 

@@ -67,6 +67,26 @@ Batch own_rows(const Batch& batch, const Workers& workers, torch::Device device)
   return {take(batch.tokens), take(batch.targets), take(batch.weights)};
 }
 
+// Every worker has all of them afterwards, also of what its own rows did not need.
+void sum_gradients(std::vector<Parameter>& parameters, Workers& workers) {
+  if (workers.count() == 1) return;
+  std::vector<torch::Tensor> dense;
+  for (Parameter& p : parameters) {
+    if (!p.value.requires_grad()) continue;
+    torch::Tensor& gradient = p.value.mutable_grad();
+    const bool table = p.kind == ParameterKind::kTable;
+    if (!gradient.defined())
+      gradient = torch::zeros(p.value.sizes(),
+                              p.value.options().layout(table ? torch::kSparse : torch::kStrided));
+    if (table) {
+      gradient = workers.sum_rows(gradient);
+    } else {
+      dense.push_back(gradient);
+    }
+  }
+  workers.sum(dense);
+}
+
 struct StepResult {
   double loss = 0, gradient_norm = 0, indexer_loss = 0;
   int64_t tokens = 0;
@@ -95,13 +115,7 @@ StepResult train_step(RunInputs& in, const RunOptions& options, int64_t step, do
     objective = objective + indexer_loss * options.indexer_weight;
   }
   objective.backward();
-  std::vector<torch::Tensor> gradients;
-  for (Parameter& p : in.network.parameters()) {
-    if (in.workers.count() > 1 && p.value.requires_grad() && !p.value.grad().defined())
-      p.value.mutable_grad() = torch::zeros_like(p.value);
-    if (p.value.grad().defined()) gradients.push_back(p.value.grad());
-  }
-  in.workers.sum(gradients);
+  sum_gradients(in.network.parameters(), in.workers);
   StepResult result;
   result.loss = in.workers.sum(sum.item<double>()) / total;
   if (indexer_loss.defined()) result.indexer_loss = in.workers.sum(indexer_loss.item<double>());
