@@ -4,6 +4,7 @@
 //   dtype.h       the element types of GGUF: f32, f16, bf16 and the block-quantised ones
 //   convert.h     scalar f16/bf16 <-> f32
 //   blocks.h      the block formats as structs, and their packed scales
+//   quantize.h    f32 to any type, by plain scaling
 //   dequantize.h  rows of any type to f32, written to be read: the oracle for every packed kernel
 #pragma once
 
@@ -11,3 +12,4 @@
 #include "tensor/convert.h"
 #include "tensor/dequantize.h"
 #include "tensor/dtype.h"
+#include "tensor/quantize.h"

@@ -26,11 +26,6 @@ struct RunArguments {
   double alike_share = 0;
 };
 
-int fail(const Error& error) {
-  std::fprintf(stderr, "mneme-train: %s\n", error.message.c_str());
-  return 1;
-}
-
 // FROM:TOKENS[:cross],... with FROM a share of the steps
 Result<std::vector<Stage>> parse_stages(const std::string& text) {
   std::vector<Stage> stages;
