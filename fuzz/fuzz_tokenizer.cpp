@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/utf8.h"
 #include "model/tokenizer.h"
 #include "model/tokenizer_for_test.h"
-#include "model/utf8.h"
 
 namespace {
 
@@ -47,11 +47,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const mneme::model::TokenId token : tokenizer.encode(text, options)) {
     bytes += tokenizer.piece(token, options.parse_specials);
     const std::string whole = detokenizer.push(token);
-    MNEME_CHECK(mneme::model::utf8_valid_prefix(whole) == whole.size(), "not UTF-8 at {}", shown.size());
+    MNEME_CHECK(mneme::core::utf8_valid_prefix(whole) == whole.size(), "not UTF-8 at {}", shown.size());
     shown += whole;
   }
   shown += detokenizer.finish();
-  MNEME_CHECK(mneme::model::utf8_valid_prefix(shown) == shown.size(), "not UTF-8 at the end");
+  MNEME_CHECK(mneme::core::utf8_valid_prefix(shown) == shown.size(), "not UTF-8 at the end");
   if (tokenizer.model_name() == "gpt2")
     MNEME_CHECK(bytes == text, "{} bytes became {}", text.size(), bytes.size());
   return 0;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "model/gguf_writer.h"
-#include "tensor/quantize_for_test.h"
+#include "tensor/quantize.h"
 
 namespace {
 
@@ -37,7 +37,7 @@ model::GgufWriter every_type() {
     const tensor::DTypeInfo* info = tensor::find_dtype(number);
     if (info == nullptr) continue;
     const std::vector<float> values(info->block_elements, 1.0f);
-    writer.add_tensor(info->name, info->type, {values.size()}, tensor::quantize_for_test(info->type, values));
+    writer.add_tensor(info->name, info->type, {values.size()}, tensor::quantize(info->type, values));
   }
   return writer;
 }

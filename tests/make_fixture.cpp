@@ -15,7 +15,7 @@
 
 #include "core/rng.h"
 #include "model/gguf_writer.h"
-#include "tensor/quantize_for_test.h"
+#include "tensor/quantize.h"
 
 namespace {
 
@@ -192,14 +192,13 @@ class Weights {
     const float deviation = gain / std::sqrt(static_cast<float>(columns));
     for (float& x : values) x = deviation * next_bell(rng_);
     writer_.add_tensor(name, tensor::DType::kQ8_0, {columns, rows},
-                       tensor::quantize_for_test(tensor::DType::kQ8_0, values));
+                       tensor::quantize(tensor::DType::kQ8_0, values));
   }
 
   void norm(const std::string& name) {
     std::vector<float> values(kWidth);
     for (float& x : values) x = 1 + 0.1f * next_bell(rng_);
-    writer_.add_tensor(name, tensor::DType::kF32, {kWidth},
-                       tensor::quantize_for_test(tensor::DType::kF32, values));
+    writer_.add_tensor(name, tensor::DType::kF32, {kWidth}, tensor::quantize(tensor::DType::kF32, values));
   }
 
  private:

@@ -1,12 +1,12 @@
 #include "corpus/build.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 #include <numeric>
 #include <vector>
 
 #include "core/hash.h"
+#include "core/pending_file.h"
 #include "corpus/dedup.h"
 #include "corpus/documents.h"
 #include "corpus/package.h"
@@ -98,11 +98,7 @@ Result<void> write_manifest(const std::string& path, const std::vector<Package>&
                         package.version, row.licence, package.sha256, row.documents, row.bytes,
                         row.files_rejected, row.rejected);
   }
-  std::FILE* file = std::fopen(path.c_str(), "wbe");
-  if (file == nullptr) return fail("{}: cannot be written", path);
-  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (std::fclose(file) != 0 || !written) return fail("{}: cannot be written", path);
-  return {};
+  return core::write_file(path, text);
 }
 
 class Build {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "model/utf8.h"
+#include "core/utf8.h"
 
 namespace mneme::corpus {
 
@@ -47,7 +47,7 @@ struct LetterCounts {
 LetterCounts count_letters(std::string_view text) {
   LetterCounts counts;
   for (size_t at = 0; at < text.size();) {
-    const auto next = model::decode_utf8(text.substr(at));
+    const auto next = core::decode_utf8(text.substr(at));
     const char32_t c = next.code_point;
     if (c < 0x80)
       counts.ascii += is_letter(static_cast<char>(c)) ? 1 : 0;
@@ -86,8 +86,7 @@ double common_word_share(std::string_view text) {
 }  // namespace
 
 bool is_text(std::string_view bytes) {
-  return !bytes.empty() && bytes.find('\0') == std::string_view::npos &&
-         model::utf8_valid_prefix(bytes) == bytes.size();
+  return !bytes.empty() && bytes.find('\0') == std::string_view::npos && core::valid_utf8(bytes);
 }
 
 std::string clean_lines(std::string_view text, Kind kind) {

@@ -9,6 +9,7 @@
 
 #include "core/file.h"
 #include "core/rng.h"
+#include "core/size_limit_for_test.h"
 #include "corpus/shares.h"
 
 namespace mneme::corpus {
@@ -27,6 +28,7 @@ class TemporaryFolder {
     fs::remove_all(path_, ignored);
   }
   std::string operator/(const std::string& name) const { return path_ / name; }
+  auto file_count() const { return std::distance(fs::directory_iterator(path_), fs::directory_iterator()); }
 
  private:
   static inline int count_ = 0;
@@ -63,7 +65,39 @@ TEST(Documents, come_back_as_they_were_written) {
   EXPECT_TRUE((*documents)[2].text.empty());
   EXPECT_EQ(documents->text_bytes(), 17u);
   EXPECT_TRUE(documents->verify());
-  EXPECT_FALSE(fs::exists(folder / "three.docs.new"));
+  EXPECT_EQ(folder.file_count(), 1);
+}
+
+TEST(Documents, of_many_buffers_come_back) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "large.docs";
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < 40; i++) texts.emplace_back(i * 10'007, static_cast<char>('a' + i));
+  auto writer = DocumentsWriter::create(path);
+  ASSERT_TRUE(writer);
+  for (const auto& text : texts) writer->add({"n", Kind::kProse, Language::kEnglish, 0, text});
+  ASSERT_TRUE(writer->finish());
+  const auto documents = Documents::open(path);
+  ASSERT_TRUE(documents) << documents.error().message;
+  EXPECT_TRUE(documents->verify());
+  for (size_t i = 0; i < texts.size(); i++) EXPECT_EQ((*documents)[i].text, texts[i]);
+}
+
+TEST(Documents, that_do_not_fit_on_the_disk_leave_the_old_ones) {
+  const TemporaryFolder folder;
+  const std::string path = write_three(folder);
+  {
+    const core::SizeLimit limit(3 << 20);
+    auto writer = DocumentsWriter::create(path);
+    ASSERT_TRUE(writer);
+    const std::string text(700'000, 'x');
+    for (int i = 0; i < 10; i++) writer->add({"n", Kind::kProse, Language::kEnglish, 0, text});
+    const auto done = writer->finish();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().message, path + ": cannot be written: File too large");
+  }
+  EXPECT_TRUE(Documents::open(path));
+  EXPECT_EQ(folder.file_count(), 1);
 }
 
 TEST(Documents, no_damaged_file_is_read) {
@@ -92,8 +126,7 @@ TEST(Documents, a_writer_that_is_not_finished_leaves_nothing) {
     ASSERT_TRUE(writer);
     writer->add({"n", Kind::kProse, Language::kEnglish, 0, "text"});
   }
-  EXPECT_FALSE(fs::exists(folder / "x.docs"));
-  EXPECT_FALSE(fs::exists(folder / "x.docs.new"));
+  EXPECT_EQ(folder.file_count(), 0);
   EXPECT_FALSE(DocumentsWriter::create(folder / "none/x.docs"));
 }
 

@@ -1,10 +1,6 @@
 #include "corpus/documents.h"
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <limits>
 
 #include "core/hash.h"
@@ -45,6 +41,7 @@ static_assert(sizeof(Entry) == 32);
 
 constexpr char kMagic[8] = {'M', 'N', 'E', 'M', 'D', 'O', 'C', 'S'};
 constexpr uint32_t kVersion = 1;
+constexpr size_t kBufferBytes = size_t{1} << 20;
 
 uint64_t checksum_of(const Header& header, std::span<const std::byte> tables) {
   const auto before = std::as_bytes(std::span(&header, 1)).first(offsetof(Header, checksum));
@@ -132,25 +129,22 @@ Result<void> Documents::verify() const {
 }
 
 Result<DocumentsWriter> DocumentsWriter::create(const std::string& path) {
-  DocumentsWriter writer;
-  writer.path_ = path;
-  writer.file_.reset(std::fopen((path + ".new").c_str(), "wbe"));
-  if (!writer.file_) return fail("{}.new: {}", path, std::strerror(errno));
-  const Header blank{};
-  writer.put(&blank, sizeof(blank));
+  auto file = core::PendingFile::create(path);
+  if (!file) return pass(file);
+  DocumentsWriter writer(std::move(*file));
+  writer.put(std::string(sizeof(Header), '\0'));
   return writer;
 }
 
-DocumentsWriter::~DocumentsWriter() {
-  if (file_ == nullptr) return;
-  file_.reset();
-  std::error_code ignored;
-  std::filesystem::remove(path_ + ".new", ignored);
+void DocumentsWriter::put(std::string_view bytes) {
+  buffer_ += bytes;
+  written_ += bytes.size();
+  if (buffer_.size() >= kBufferBytes) flush();
 }
 
-void DocumentsWriter::put(const void* bytes, size_t size) {
-  if (std::fwrite(bytes, 1, size, file_.get()) != size) failed_ = true;
-  written_ += size;
+void DocumentsWriter::flush() {
+  if (written_well_) written_well_ = file_.append(std::as_bytes(std::span(buffer_)));
+  buffer_.clear();
 }
 
 void DocumentsWriter::add(const Document& document) {
@@ -168,7 +162,7 @@ void DocumentsWriter::add(const Document& document) {
                     0};
   index_.append(reinterpret_cast<const char*>(&entry), sizeof(entry));
   names_.append(document.name);
-  put(document.text.data(), document.text.size());
+  put(document.text);
   count_++;
 }
 
@@ -183,17 +177,11 @@ Result<void> DocumentsWriter::finish() {
   header.file_bytes = header.names_offset + names_.size();
   const std::string tables = index_ + names_;
   header.checksum = checksum_of(header, std::as_bytes(std::span(tables)));
-  put(tables.data(), tables.size());
-  std::FILE* file = file_.get();
-  const bool whole = !failed_ && std::fseek(file, 0, SEEK_SET) == 0 &&
-                     std::fwrite(&header, sizeof(header), 1, file) == 1 && std::fflush(file) == 0 &&
-                     ::fsync(::fileno(file)) == 0;
-  if (!whole) return fail("{}.new: cannot be written: {}", path_, std::strerror(errno));
-  file_.reset();
-  std::error_code error;
-  std::filesystem::rename(path_ + ".new", path_, error);
-  if (error) return fail("{}: {}", path_, error.message());
-  return {};
+  put(tables);
+  flush();
+  if (!written_well_) return written_well_;
+  if (auto done = file_.overwrite(0, std::as_bytes(std::span(&header, 1))); !done) return done;
+  return file_.commit();
 }
 
 }  // namespace mneme::corpus

@@ -2,14 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/pending_file.h"
 
 namespace mneme::corpus {
 
@@ -54,29 +53,24 @@ class Documents {
   const char* names_ = nullptr;
 };
 
-// Writes beside the path and renames at the end: a reader sees a whole file or none. Not thread safe.
+// A reader sees a whole file or none (core/pending_file.h). Not thread safe.
 class DocumentsWriter {
  public:
   static Result<DocumentsWriter> create(const std::string& path);
-  ~DocumentsWriter();
-  DocumentsWriter(DocumentsWriter&&) noexcept = default;
-  DocumentsWriter& operator=(DocumentsWriter&&) = delete;
 
   // Names of at most 65535 bytes, texts below 4 GiB: anything else is a bug. A full disk shows in finish().
   void add(const Document& document);
   Result<void> finish();
 
  private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  DocumentsWriter() = default;
-  void put(const void* bytes, size_t size);
+  explicit DocumentsWriter(core::PendingFile file) : file_(std::move(file)) {}
+  void put(std::string_view bytes);
+  void flush();
 
-  std::string path_;
-  std::unique_ptr<std::FILE, Close> file_;
-  uint64_t written_ = 0;
-  bool failed_ = false;
+  core::PendingFile file_;
+  Result<void> written_well_;  // the first error: nothing is written after it
+  std::string buffer_;
+  uint64_t written_ = 0;  // bytes, of the buffer too
   uint64_t count_ = 0;
   std::string index_;
   std::string names_;

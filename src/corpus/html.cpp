@@ -5,7 +5,7 @@
 #include <charconv>
 #include <optional>
 
-#include "corpus/utf8_append.h"
+#include "core/utf8.h"
 
 namespace mneme::corpus {
 
@@ -274,7 +274,7 @@ void Page::read_text() {
     const auto character = end == std::string_view::npos ? std::nullopt : decode_entity(rest.substr(0, end));
     if (character) {
       std::string text;
-      if (*character != 0) append_utf8(*character, text);
+      if (*character != 0) core::append_utf8(text, *character);
       put(text);
       at_ += end + 2;
       return;

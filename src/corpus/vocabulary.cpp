@@ -4,12 +4,12 @@
 
 #include <atomic>
 #include <charconv>
-#include <cstdio>
 #include <filesystem>
 #include <unordered_map>
 
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/pending_file.h"
 #include "model/gguf.h"
 #include "model/tokenizer_vocabulary.h"
 
@@ -176,18 +176,7 @@ Result<Vocabulary> Vocabulary::read(const std::string& path) {
   return parse(*text, path);
 }
 
-Result<void> Vocabulary::write(const std::string& path) const {
-  const std::string text = to_text();
-  const std::string beside = path + ".new";
-  std::FILE* file = std::fopen(beside.c_str(), "wbe");
-  if (file == nullptr) return fail("{}: cannot be written", beside);
-  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  const bool closed = std::fclose(file) == 0;
-  std::error_code error;
-  if (written && closed) std::filesystem::rename(beside, path, error);
-  if (!written || !closed || error) return fail("{}: cannot be written", path);
-  return {};
-}
+Result<void> Vocabulary::write(const std::string& path) const { return core::write_file(path, to_text()); }
 
 void Vocabulary::add_to(model::GgufWriter& writer) const {
   std::vector<std::string> texts;

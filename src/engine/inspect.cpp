@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <variant>
 
+#include "core/utf8.h"
 #include "model/config.h"
 #include "model/gguf.h"
 #include "tensor/dtype.h"
@@ -21,30 +22,9 @@ namespace {
 constexpr size_t kStringBytesMax = 200;
 constexpr uint64_t kElementsMax = 8;
 
-std::string type_name(MetaType type) {
-  switch (type) {
-    case MetaType::kU8: return "u8";
-    case MetaType::kI8: return "i8";
-    case MetaType::kU16: return "u16";
-    case MetaType::kI16: return "i16";
-    case MetaType::kU32: return "u32";
-    case MetaType::kI32: return "i32";
-    case MetaType::kF32: return "f32";
-    case MetaType::kBool: return "bool";
-    case MetaType::kString: return "string";
-    case MetaType::kArray: return "array";
-    case MetaType::kU64: return "u64";
-    case MetaType::kI64: return "i64";
-    case MetaType::kF64: return "f64";
-  }
-  return "unknown";
-}
-
 std::string cut(std::string_view text) {
   if (text.size() <= kStringBytesMax) return std::string(text);
-  size_t size = kStringBytesMax;
-  // Not in the middle of a UTF-8 character.
-  while (size > kStringBytesMax - 4 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
+  const size_t size = core::utf8_cut_before(text, kStringBytesMax);
   return fmt::format("{}... ({} bytes in all)", text.substr(0, size), text.size());
 }
 
@@ -84,12 +64,12 @@ std::string array_text(const MetaArray& array) {
 }
 
 MetadataEntry describe(std::string_view key, const model::MetaValue& value) {
-  MetadataEntry entry{std::string(key), type_name(value.type), {}};
+  MetadataEntry entry{std::string(key), std::string(model::meta_type_name(value.type)), {}};
   std::visit(
       [&](const auto& held) {
         using Held = std::decay_t<decltype(held)>;
         if constexpr (std::is_same_v<Held, MetaArray>) {
-          entry.type = type_name(held.element) + "[]";
+          entry.type = fmt::format("{}[]", model::meta_type_name(held.element));
           entry.value = array_text(held);
         } else if constexpr (std::is_same_v<Held, std::string_view>) {
           entry.value = cut(held);

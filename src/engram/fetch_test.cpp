@@ -12,7 +12,7 @@
 
 #include "core/rng.h"
 #include "tensor/dequantize.h"
-#include "tensor/quantize_for_test.h"
+#include "tensor/quantize.h"
 
 namespace mneme::engram {
 namespace {
@@ -29,7 +29,7 @@ class TableFile {
     core::Rng rng(rows + width);
     std::vector<float> values(rows * width);
     for (float& value : values) value = rng.next_unit() * 8 - 4;
-    bytes_ = tensor::quantize_for_test(type, values);
+    bytes_ = tensor::quantize(type, values);
     std::ofstream file(source_.path, std::ios::binary);
     file << std::string(offset, 'x');
     file.write(reinterpret_cast<const char*>(bytes_.data()), static_cast<std::streamsize>(bytes_.size()));

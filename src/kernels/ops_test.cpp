@@ -14,7 +14,7 @@
 #include "kernels/backends.h"
 #include "kernels/matmul.h"
 #include "kernels/select.h"
-#include "tensor/quantize_for_test.h"
+#include "tensor/quantize.h"
 #include "tensor/tensor.h"
 
 namespace mneme::kernels {
@@ -45,7 +45,7 @@ struct Matrix {
   Matrix(DType type, int rows, int columns, uint64_t seed) {
     const auto n = static_cast<size_t>(rows) * static_cast<size_t>(columns);
     const std::vector<float> source = noise(n, seed);
-    const std::vector<std::byte> raw = tensor::quantize_for_test(type, source);
+    const std::vector<std::byte> raw = tensor::quantize(type, source);
     values.resize(n);
     tensor::dequantize(type, raw, values);
     arena = *core::Arena::reserve(packed_bytes(type, rows, columns) + 64);

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstring>
 
-#include "model/utf8.h"
+#include "core/utf8.h"
 
 namespace mneme::model {
 
@@ -102,7 +102,7 @@ void Bpe::read_bytes(const Vocabulary& vocabulary) {
     if (vocabulary.type(id) == TokenType::kUnknown) missing_byte_.push_back(id);
   }
   if (!missing_byte_.empty()) return;
-  for (const char byte : kReplacementCharacter)
+  for (const char byte : core::kReplacementCharacter)
     missing_byte_.push_back(byte_tokens_[static_cast<uint8_t>(byte)]);
   std::erase(missing_byte_, -1);
 }

@@ -1,5 +1,5 @@
+#include "core/utf8.h"
 #include "model/tokenizer.h"
-#include "model/utf8.h"
 
 namespace mneme::model {
 
@@ -11,13 +11,13 @@ void take_complete(std::string& pending, bool end, std::string& text) {
   size_t at = 0;
   while (at < pending.size()) {
     const std::string_view rest = std::string_view(pending).substr(at);
-    const size_t valid = utf8_valid_prefix(rest);
+    const size_t valid = core::utf8_valid_prefix(rest);
     text.append(rest.substr(0, valid));
     at += valid;
     if (valid == rest.size()) break;
-    const Utf8Char broken = decode_utf8(rest.substr(valid));
+    const core::Utf8Char broken = core::decode_utf8(rest.substr(valid));
     if (broken.truncated && !end) break;
-    text.append(kReplacementCharacter);
+    text.append(core::kReplacementCharacter);
     at += broken.length;
   }
   pending.erase(0, at);

@@ -3,8 +3,8 @@
 #include <random>
 #include <string>
 
+#include "core/utf8.h"
 #include "model/tokenizer_for_test.h"
-#include "model/utf8.h"
 
 namespace mneme::model {
 namespace {
@@ -57,7 +57,7 @@ TEST(Detokenizer, EveryPieceOfTextIsValidUtf8) {
   for (int i = 0; i < 20000; i++) {
     const auto token = static_cast<TokenId>(random() % static_cast<uint32_t>(tokenizer->vocab_size()));
     const std::string text = detokenizer.push(token);
-    ASSERT_EQ(utf8_valid_prefix(text), text.size());
+    ASSERT_EQ(core::utf8_valid_prefix(text), text.size());
   }
 }
 

@@ -36,6 +36,8 @@ enum class MetaType : uint32_t {
   kF64 = 12,
 };
 
+std::string_view meta_type_name(MetaType type);  // "u8", ..., "string", "array"
+
 // An array of scalars or strings. (Arrays of arrays are refused: no supported model has them.)
 struct MetaArray {
   MetaType element = MetaType::kU8;

@@ -31,8 +31,6 @@ Result<GgufPart> parse_gguf(std::span<const std::byte> bytes, const std::string&
 Result<std::optional<uint64_t>> meta_uint(const std::string& path, std::string_view key,
                                           const MetaValue* value);
 
-std::string_view meta_type_name(MetaType type);  // "u8", ..., "string", "array"
-
 // Text of a file as it may stand in a one-line message: control and non-ASCII bytes replaced, long ones cut.
 std::string printable(std::string_view text);
 

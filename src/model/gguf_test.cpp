@@ -10,7 +10,7 @@
 #include "model/gguf_parse.h"
 #include "model/gguf_writer.h"
 #include "tensor/dequantize.h"
-#include "tensor/quantize_for_test.h"
+#include "tensor/quantize.h"
 
 namespace mneme::model {
 namespace {
@@ -33,9 +33,7 @@ class GgufTest : public testing::Test {
   std::filesystem::path folder_;
 };
 
-std::vector<std::byte> floats(std::vector<float> values) {
-  return tensor::quantize_for_test(DType::kF32, values);
-}
+std::vector<std::byte> floats(std::vector<float> values) { return tensor::quantize(DType::kF32, values); }
 
 template <class T>
 T element(const MetaArray& array, size_t index) {
@@ -68,10 +66,9 @@ GgufWriter everything() {
   writer.add_array("nothing", std::span<const float>());
   writer.add_array("no.strings", std::span<const std::string>());
   writer.add_tensor("a", DType::kF32, {3, 2}, floats({1, 2, 3, 4, 5, 6}));
-  writer.add_tensor("b", DType::kQ8_0, {32},
-                    tensor::quantize_for_test(DType::kQ8_0, std::vector<float>(32, 127.0f)));
+  writer.add_tensor("b", DType::kQ8_0, {32}, tensor::quantize(DType::kQ8_0, std::vector<float>(32, 127.0f)));
   writer.add_tensor("c", DType::kF16, {1, 2, 3, 4},
-                    tensor::quantize_for_test(DType::kF16, std::vector<float>(24, -1.0f)));
+                    tensor::quantize(DType::kF16, std::vector<float>(24, -1.0f)));
   return writer;
 }
 

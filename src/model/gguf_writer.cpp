@@ -1,13 +1,11 @@
 #include "model/gguf_writer.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 #include <optional>
+
+#include "core/pending_file.h"
 
 namespace mneme::model {
 
@@ -36,68 +34,6 @@ void put_string(std::vector<std::byte>& out, std::string_view text) {
 }
 
 uint64_t padded(uint64_t size, uint64_t alignment) { return (size + alignment - 1) / alignment * alignment; }
-
-// A new file beside its future place; removed unless committed.
-class PendingFile {
- public:
-  static Result<PendingFile> create(const std::string& path) {
-    PendingFile file;
-    file.path_ = path;
-    file.temporary_ = fmt::format("{}.tmp.{}", path, ::getpid());
-    file.fd_ = ::open(file.temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (file.fd_ < 0) return fail("{}: {}", file.temporary_, std::strerror(errno));
-    return file;
-  }
-  ~PendingFile() {
-    if (fd_ < 0) return;
-    ::close(fd_);
-    ::unlink(temporary_.c_str());
-  }
-  PendingFile(PendingFile&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)),
-        path_(std::move(other.path_)),
-        temporary_(std::move(other.temporary_)) {}
-  PendingFile& operator=(PendingFile&&) = delete;
-
-  Result<void> append(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const ssize_t wrote = ::write(fd_, bytes.data(), bytes.size());
-      if (wrote < 0 && errno == EINTR) continue;
-      if (wrote < 0) return fail("{}: write: {}", temporary_, std::strerror(errno));
-      bytes = bytes.subspan(static_cast<size_t>(wrote));
-    }
-    return {};
-  }
-
-  Result<void> commit() {
-    if (::fsync(fd_) != 0) return fail("{}: sync: {}", temporary_, std::strerror(errno));
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-      return fail("{}: cannot be renamed to {}: {}", temporary_, path_, std::strerror(errno));
-    }
-    ::close(std::exchange(fd_, -1));
-    return sync_folder();
-  }
-
- private:
-  PendingFile() = default;
-
-  // The rename itself lasts only once the folder is on disk.
-  Result<void> sync_folder() const {
-    const size_t slash = path_.rfind('/');
-    const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
-    const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return fail("{}: {}", folder, std::strerror(errno));
-    const bool synced = ::fsync(fd) == 0;
-    const int error = errno;
-    ::close(fd);
-    if (!synced && error != EINVAL) return fail("{}: sync: {}", folder, std::strerror(error));
-    return {};
-  }
-
-  int fd_ = -1;
-  std::string path_;
-  std::string temporary_;
-};
 
 template <class Text>
 std::vector<std::byte> packed_strings(std::span<const Text> values) {
@@ -190,7 +126,7 @@ std::vector<std::byte> GgufWriter::to_bytes() const {
 Result<void> GgufWriter::write(const std::string& path) const { return write_part(path, tensors_); }
 
 Result<void> GgufWriter::write_part(const std::string& path, std::span<const Tensor> tensors) const {
-  auto file = PendingFile::create(path);
+  auto file = core::PendingFile::create(path);
   if (!file) return pass(file);
   if (auto done = file->append(header(tensors)); !done) return done;
   const std::vector<std::byte> zeros(alignment_);

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "core/utf8.h"
 #include "model/jinja_text.h"
 
 namespace mneme::model {
@@ -135,7 +136,7 @@ class JsonReader {
       }
     }
     bool lone_surrogate = code_point >= 0xd800 && code_point < 0xe000;
-    jinja::append_utf8(out, lone_surrogate ? 0xfffd : code_point);
+    core::append_utf8(out, lone_surrogate ? 0xfffd : code_point);
     return {};
   }
 

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 
+#include "core/utf8.h"
 #include "model/jinja_text.h"
 
 namespace mneme::model::jinja {
@@ -316,7 +317,7 @@ class Lexer {
       auto read = std::from_chars(source_.data() + begin, last, code_point, base);
       bool valid = code_point <= 0x10ffff && !(code_point >= 0xd800 && code_point < 0xe000);
       if (read.ec == std::errc() && read.ptr == last && valid) {
-        append_utf8(out, code_point);
+        core::append_utf8(out, code_point);
         return begin + length;
       }
     }

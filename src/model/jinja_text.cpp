@@ -2,18 +2,12 @@
 
 #include <cstring>
 
+#include "core/utf8.h"
+
 namespace mneme::model::jinja {
 namespace {
 
 bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
-
-size_t sequence_length(unsigned char lead) {
-  if (lead < 0x80) return 1;
-  if (lead >= 0xc2 && lead <= 0xdf) return 2;
-  if (lead >= 0xe0 && lead <= 0xef) return 3;
-  if (lead >= 0xf0 && lead <= 0xf4) return 4;
-  return 0;
-}
 
 bool in_set(Character character, std::string_view set) {
   if (set.empty()) return is_space(character.code_point);
@@ -82,7 +76,7 @@ void append_cased(std::string& out, Character character, Case wanted) {
   if (changed == character.code_point) {
     out += character.bytes;
   } else {
-    append_utf8(out, changed);
+    core::append_utf8(out, changed);
   }
 }
 
@@ -104,20 +98,9 @@ bool is_line_end(char32_t c) {
 }  // namespace
 
 Character first_character(std::string_view text) {
-  auto lead = static_cast<unsigned char>(text[0]);
-  size_t length = sequence_length(lead);
-  Character invalid{text.substr(0, 1), 0xfffd};
-  if (length == 0 || length > text.size()) return invalid;
-  if (length == 1) return {text.substr(0, 1), lead};
-  char32_t code_point = lead & (0x7fu >> length);
-  for (size_t i = 1; i < length; ++i) {
-    if (!is_continuation(text[i])) return invalid;
-    code_point = code_point << 6 | (static_cast<unsigned char>(text[i]) & 0x3fu);
-  }
-  constexpr char32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  bool surrogate = code_point >= 0xd800 && code_point <= 0xdfff;
-  if (code_point < kLeast[length] || code_point > 0x10ffff || surrogate) return invalid;
-  return {text.substr(0, length), code_point};
+  const core::Utf8Char first = core::decode_utf8(text);
+  if (!first.valid) return {text.substr(0, 1), 0xfffd};
+  return {text.substr(0, first.length), first.code_point};
 }
 
 Character last_character(std::string_view text) {
@@ -126,22 +109,6 @@ Character last_character(std::string_view text) {
   Character character = first_character(text.substr(begin));
   if (begin + character.bytes.size() == text.size()) return character;
   return {text.substr(text.size() - 1), 0xfffd};
-}
-
-void append_utf8(std::string& out, char32_t c) {
-  auto put = [&](char32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
-  if (c < 0x80) return put(c);
-  if (c < 0x800) {
-    put(0xc0 | c >> 6);
-  } else if (c < 0x10000) {
-    put(0xe0 | c >> 12);
-    put(0x80 | (c >> 6 & 0x3f));
-  } else {
-    put(0xf0 | c >> 18);
-    put(0x80 | (c >> 12 & 0x3f));
-    put(0x80 | (c >> 6 & 0x3f));
-  }
-  put(0x80 | (c & 0x3f));
 }
 
 int64_t character_count(std::string_view text) {

@@ -17,7 +17,6 @@ struct Character {
 };
 Character first_character(std::string_view text);
 Character last_character(std::string_view text);
-void append_utf8(std::string& out, char32_t code_point);
 
 int64_t character_count(std::string_view text);
 std::vector<std::string_view> characters_of(std::string_view text);

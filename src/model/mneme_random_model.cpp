@@ -8,7 +8,7 @@
 #include "model/mneme_model_for_test.h"
 #include "model/tokenizer_vocabulary.h"
 #include "tensor/dequantize.h"
-#include "tensor/quantize_for_test.h"
+#include "tensor/quantize.h"
 
 namespace mneme::model {
 
@@ -30,7 +30,7 @@ class Builder {
       float& value = tensor.values[size - streams * streams + i];
       value = 0.2f * (value - mean) + (i % (streams + 1) == 0 ? 1.0f : 0.0f);
     }
-    tensor.bytes = tensor::quantize_for_test(tensor.type, tensor.values);
+    tensor.bytes = tensor::quantize(tensor.type, tensor.values);
   }
   void table(const std::string& name, uint64_t rows, uint64_t columns, float spread,
              tensor::DType type = tensor::DType::kF32, float mean = 0) {
@@ -49,7 +49,7 @@ class Builder {
     for (const uint64_t dim : dims) count *= dim;
     std::vector<float> values(count);
     for (float& v : values) v = mean + spread * (2 * rng_.next_unit() - 1);
-    std::vector<std::byte> bytes = tensor::quantize_for_test(type, values);
+    std::vector<std::byte> bytes = tensor::quantize(type, values);
     tensor::dequantize(type, bytes, values);
     model_.tensors[name] = {type, std::move(dims), std::move(values), std::move(bytes)};
   }

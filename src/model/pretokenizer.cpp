@@ -8,7 +8,7 @@
 #include <iterator>
 #include <string>
 
-#include "model/utf8.h"
+#include "core/utf8.h"
 
 namespace mneme::model {
 
@@ -174,7 +174,7 @@ Result<Pretokenizer> Pretokenizer::make(std::string_view name) {
 void Pretokenizer::split(std::string_view text, size_t bytes_max, const Sink& sink) const {
   const Sink cut_to_size = [&](std::string_view piece) {
     while (piece.size() > bytes_max) {
-      const size_t cut = utf8_cut_before(piece, bytes_max);
+      const size_t cut = core::utf8_cut_before(piece, bytes_max);
       sink(piece.substr(0, cut));
       piece.remove_prefix(cut);
     }
@@ -182,11 +182,11 @@ void Pretokenizer::split(std::string_view text, size_t bytes_max, const Sink& si
   };
   Match match;
   while (!text.empty()) {
-    const size_t valid = utf8_valid_prefix(text);
+    const size_t valid = core::utf8_valid_prefix(text);
     if (valid > 0) split_stage(text.substr(0, valid), 0, match, cut_to_size);
     size_t broken = valid;
     while (broken < text.size()) {
-      const Utf8Char next = decode_utf8(text.substr(broken));
+      const core::Utf8Char next = core::decode_utf8(text.substr(broken));
       if (next.valid) break;
       broken += next.length;
     }

@@ -3,7 +3,7 @@
 #include <bit>
 #include <cmath>
 
-#include "model/utf8.h"
+#include "core/utf8.h"
 
 namespace mneme::model {
 
@@ -63,7 +63,7 @@ size_t SentencePiece::neighbours_bit(char32_t left, char32_t right) {
 void SentencePiece::note_neighbours(std::string_view text) {
   char32_t left = 0;
   for (size_t at = 0; at < text.size();) {
-    const Utf8Char next = decode_utf8(text.substr(at));
+    const core::Utf8Char next = core::decode_utf8(text.substr(at));
     const char32_t right = next.valid ? next.code_point : kNoCharacter;
     const size_t bit = neighbours_bit(left, right);
     if (at > 0) neighbours_[bit / 64] |= uint64_t{1} << bit % 64;
@@ -93,7 +93,7 @@ void SentencePiece::encode(const Vocabulary& vocabulary, std::string_view text, 
   };
   if (space_prefix) append(kUnderline, kUnderlineCode);
   while (!text.empty()) {
-    const Utf8Char next = decode_utf8(text);
+    const core::Utf8Char next = core::decode_utf8(text);
     if (text[0] == ' ') {
       append(kUnderline, kUnderlineCode);
     } else {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "core/utf8.h"
 #include "model/tokenizer_for_test.h"
-#include "model/utf8.h"
 
 namespace mneme::model {
 namespace {
@@ -48,7 +48,7 @@ Tokens merge_by_definition(const VocabularyForTest& vocabulary, std::string_view
   }
   std::vector<std::string> symbols;
   while (!text.empty()) {
-    const size_t length = decode_utf8(text).length;
+    const size_t length = core::decode_utf8(text).length;
     symbols.push_back(text[0] == ' ' ? "▁" : std::string(text.substr(0, length)));
     text.remove_prefix(length);
   }

@@ -5,7 +5,7 @@
 #include <bit>
 #include <limits>
 
-#include "model/utf8.h"
+#include "core/utf8.h"
 
 namespace mneme::model {
 
@@ -80,7 +80,7 @@ char* write_byte_level_decoded(std::string_view text, char* out) {
       *out++ = text[at++];  // the ASCII letters of the alphabet stand for themselves
       continue;
     }
-    const Utf8Char next = decode_utf8(text.substr(at));
+    const core::Utf8Char next = core::decode_utf8(text.substr(at));
     const bool known = next.valid && next.code_point < kAlphabet.byte.size() &&
                        kAlphabet.byte[next.code_point] >= 0;
     if (known) {

@@ -19,7 +19,13 @@ struct Draft {
   const TextSource& source;
   core::Rng& rng;
   Sample sample;
+  // Words of the source's text, in its order (open.h).
+  struct Stretch {
+    std::vector<std::string> words;
+    size_t uses = 0;
+  };
   std::unordered_set<std::string> used;  // keys and values already given out in this sample
+  Stretch stretches[2]{};                // of each language
 
   bool english() const { return request.language == Language::kEnglish; }
   bool train() const { return request.split == Split::kTrain; }

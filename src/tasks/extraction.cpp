@@ -4,6 +4,7 @@
 
 #include "tasks/haystack.h"
 #include "tasks/json.h"
+#include "tasks/open.h"
 #include "tasks/schemas.h"
 #include "tasks/values.h"
 #include "tasks/wordings.h"
@@ -31,7 +32,7 @@ Entity make_entity(Draft& draft, const Schema& schema) {
 
 std::string prose_of(Draft& draft, const Entity& entity) {
   const auto& v = entity.values;
-  return fill(draft.any_of(entity.schema->sentences),
+  return fill(expand(draft, draft.any_of(entity.schema->sentences)),
               {{"a", v[0].text}, {"b", v[1].text}, {"c", v[2].text}, {"d", v[3].text}});
 }
 
@@ -49,7 +50,7 @@ void ask_for(Draft& draft, const Entity& entity, Range evidence) {
     answer += (answer.empty() ? "{" : ", ") + member;
   }
   answer += '}';
-  const std::string_view wording = any_wording(draft, Slot::kExtractQuestion);
+  const std::string wording = any_wording(draft, Slot::kExtractQuestion);
   draft.ask(fill(wording, {{"subject", entity.values[0].text}, {"keys", keys}}), answer, evidence);
 }
 
@@ -59,7 +60,9 @@ void make_extraction(Draft& draft) {
   std::vector<Entity> entities;
   std::vector<Record> records;
   const size_t count = std::min(draft.questions(), draft.request.context_bytes / 40 + 1);
-  const Schema& main = draft.any_of(schemas(draft.request.language, draft.request.split));
+  const Schema main = draft.train() && draft.chance(0.4f)
+                          ? open_schema(draft)
+                          : draft.any_of(schemas(draft.request.language, draft.request.split));
   draft.sample.form = main.id;
   for (size_t i = 0; i < count; ++i) {
     const Schema& own = draft.chance(0.6f)

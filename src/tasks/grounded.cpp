@@ -5,6 +5,7 @@
 
 #include "tasks/haystack.h"
 #include "tasks/lines.h"
+#include "tasks/open.h"
 #include "tasks/utf8.h"
 #include "tasks/values.h"
 #include "tasks/wordings.h"
@@ -21,14 +22,14 @@ struct File {
 };
 
 struct Header {
-  std::string_view id;
-  std::string_view text;  // {file}
+  std::string id;
+  std::string text;  // {file}
 };
-constexpr Header kHeaders[] = {{"head", "==> {file} <==\n"},
-                               {"markdown", "## {file}\n"},
-                               {"dashes", "--- {file} ---\n"},
-                               {"colon", "FILE: {file}\n"}};
-constexpr Header kHeadersHeldOut[] = {{"stars", "*** {file} ***\n"}, {"tag", "<file name=\"{file}\">\n"}};
+const Header kHeaders[] = {{"head", "==> {file} <==\n"},
+                           {"markdown", "## {file}\n"},
+                           {"dashes", "--- {file} ---\n"},
+                           {"colon", "FILE: {file}\n"}};
+const Header kHeadersHeldOut[] = {{"stars", "*** {file} ***\n"}, {"tag", "<file name=\"{file}\">\n"}};
 
 std::string file_name(Draft& draft, TextKind kind) {
   constexpr std::string_view kProse[] = {"txt", "md", "rst", "log"};
@@ -102,7 +103,8 @@ void ask_for_line(Draft& draft, const File& file) {
 }  // namespace
 
 void make_grounded(Draft& draft) {
-  const Header header = draft.train() ? draft.any_of(kHeaders) : draft.any_of(kHeadersHeldOut);
+  Header header = draft.train() ? draft.any_of(kHeaders) : draft.any_of(kHeadersHeldOut);
+  if (draft.train() && draft.chance(0.5f)) header = {"open", open_label(draft, "file", true)};
   draft.sample.form = header.id;
   const size_t all = draft.request.context_bytes;
   const size_t room = all > kContextEnd.size() ? all - kContextEnd.size() : 0;

@@ -10,19 +10,6 @@ namespace {
 
 constexpr int kDepthMax = 32;
 
-void append_utf8(std::string& out, uint32_t code) {
-  const auto tail = [&](int shift) { out += static_cast<char>(0x80 | ((code >> shift) & 0x3F)); };
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-  } else if (code < 0x800) {
-    out += static_cast<char>(0xC0 | (code >> 6)), tail(0);
-  } else if (code < 0x10000) {
-    out += static_cast<char>(0xE0 | (code >> 12)), tail(6), tail(0);
-  } else {
-    out += static_cast<char>(0xF0 | (code >> 18)), tail(12), tail(6), tail(0);
-  }
-}
-
 class Reader {
  public:
   explicit Reader(std::string_view text) : text_(text) {}
@@ -169,7 +156,7 @@ class Reader {
       if (!eat('\\') || !eat('u') || !hex4(low) || low < 0xDC00 || low >= 0xE000) return false;
       code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
     }
-    append_utf8(out, code);
+    core::append_utf8(out, code);
     return true;
   }
 

@@ -19,12 +19,13 @@ std::string sentence(std::string_view wording, const Needle& needle) {
   return fill(wording, {{"type", needle.type}, {"key", needle.key}, {"value", needle.value}});
 }
 
-// Which wording of how many, for tables of results: "needle03".
-std::string form_of(std::string_view stem, Draft& draft, std::string_view wording) {
+// Which of held-out's wordings, for tables of results: "sentence3h"; train has no end of them.
+std::string form_of(std::string_view stem, const Draft& draft, std::string_view wording) {
+  if (draft.train()) return std::string(stem);
   const auto all = wordings(Slot::kNeedleRecord, draft.request.language, draft.request.split);
   size_t index = 0;
   while (index + 1 < all.size() && all[index] != wording) ++index;
-  return std::string(stem) + std::to_string(index) + (draft.train() ? "" : "h");
+  return std::string(stem) + std::to_string(index) + "h";
 }
 
 // No more needles than could have room.
@@ -33,7 +34,7 @@ size_t needles_at_most(const Draft& draft, size_t wanted) {
 }
 
 void ask_for(Draft& draft, const Needle& needle, const Record& record) {
-  const std::string_view wording = any_wording(draft, Slot::kNeedleQuestion);
+  const std::string wording = any_wording(draft, Slot::kNeedleQuestion);
   draft.ask(sentence(wording, needle), needle.value, record.range);
 }
 
@@ -42,14 +43,14 @@ void ask_for(Draft& draft, const Needle& needle, const Record& record) {
 void make_passkey(Draft& draft) {
   std::vector<Needle> needles;
   std::vector<Record> records;
-  const std::string_view first_wording = any_wording(draft, Slot::kNeedleRecord);
+  const std::string first_wording = any_wording(draft, Slot::kNeedleRecord);
   const size_t count = needles_at_most(draft, draft.questions());
   for (size_t i = 0; i < count; ++i) {
     const ValueKind kind = any_value_kind(draft);
     const ValueKind key_kind = draft.chance(0.7f) ? ValueKind::kWords : any_key_kind(draft);
     needles.push_back(
         {fresh_key(draft, key_kind), fresh_value(draft, kind), noun_for(kind, draft.request.language)});
-    const std::string_view wording = i == 0 ? first_wording : any_wording(draft, Slot::kNeedleRecord);
+    const std::string wording = i == 0 ? first_wording : any_wording(draft, Slot::kNeedleRecord);
     records.push_back({sentence(wording, needles.back()), true});
   }
   draft.sample.form = form_of("sentence", draft, first_wording);
@@ -61,7 +62,7 @@ void make_passkey(Draft& draft) {
 
 void make_multi_needle(Draft& draft) {
   // One wording for all, so that only the key tells them apart.
-  const std::string_view wording = any_wording(draft, Slot::kNeedleRecord);
+  const std::string wording = any_wording(draft, Slot::kNeedleRecord);
   const ValueKind kind = any_value_kind(draft);
   const ValueKind key_kind = any_key_kind(draft);
   const std::string_view type = noun_for(kind, draft.request.language);

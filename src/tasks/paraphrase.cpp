@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tasks/haystack.h"
+#include "tasks/open.h"
 #include "tasks/relations.h"
 #include "tasks/values.h"
 
@@ -34,7 +35,8 @@ std::string fresh_subject(Draft& draft, FieldType type) {
 }
 
 Record record_of(Draft& draft, const Fact& fact, bool asked) {
-  return {fill(draft.any_of(fact.relation->records), {{"s", fact.subject}, {"v", fact.value}}), asked};
+  return {fill(expand(draft, draft.any_of(fact.relation->records)), {{"s", fact.subject}, {"v", fact.value}}),
+          asked};
 }
 
 // Another relation that has subjects of this type; the same one where there is no other.
@@ -74,8 +76,8 @@ void make_paraphrase(Draft& draft) {
   for (size_t i = 0; i < records.size(); ++i) {
     if (!records[i].asked || !records[i].kept) continue;
     if (draft.sample.form.empty()) draft.sample.form = facts[i].relation->id;
-    draft.ask(fill(draft.any_of(facts[i].relation->questions), {{"s", facts[i].subject}}), facts[i].value,
-              records[i].range);
+    draft.ask(fill(expand(draft, draft.any_of(facts[i].relation->questions)), {{"s", facts[i].subject}}),
+              facts[i].value, records[i].range);
   }
 }
 

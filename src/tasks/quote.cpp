@@ -5,6 +5,7 @@
 
 #include "tasks/haystack.h"
 #include "tasks/lines.h"
+#include "tasks/open.h"
 #include "tasks/utf8.h"
 #include "tasks/values.h"
 #include "tasks/wordings.h"
@@ -102,17 +103,18 @@ void ask_for_line(Draft& draft, const Page& page, size_t index, bool numbered) {
   const bool by_phrase = draft.chance(0.4f);
   const std::string part = by_phrase ? own_phrase(draft, context, line) : own_beginning(draft, context, line);
   if (part.empty()) return;
-  const std::string_view wording = any_wording(draft,
-                                               by_phrase ? Slot::kLineByPhrase : Slot::kLineByBeginning);
+  const std::string wording = any_wording(draft, by_phrase ? Slot::kLineByPhrase : Slot::kLineByBeginning);
   draft.ask(fill(wording, {{"phrase", part}, {"beginning", part}}), std::string(line), range);
 }
 
 void quote_lines(Draft& draft, bool numbered) {
   constexpr std::string_view kLabels[] = {"{number}: ", "[{number}] ", "{number}\t", "{number} | "};
   constexpr std::string_view kLabelsHeldOut[] = {"L{number} ", "#{number} "};
-  const std::string_view label = !numbered       ? std::string_view()
-                                 : draft.train() ? draft.any_of(kLabels)
-                                                 : draft.any_of(kLabelsHeldOut);
+  const bool open = draft.train() && draft.chance(0.5f);
+  const std::string label = !numbered       ? std::string()
+                            : open          ? open_label(draft, "number", false)
+                            : draft.train() ? std::string(draft.any_of(kLabels))
+                                            : std::string(draft.any_of(kLabelsHeldOut));
   draft.sample.form = numbered ? "numbered" : "plain";
   const size_t all = draft.request.context_bytes;
   const size_t room = all > kContextEnd.size() ? all - kContextEnd.size() : 0;

@@ -4,7 +4,7 @@ namespace mneme::tasks {
 namespace {
 
 // {noise} is a small number, {number} another; they make columns that are not the answer.
-constexpr RecordFormat kTrainFormats[] = {
+const RecordFormat kTrainFormats[] = {
     {"json", "{\n", "  \"{key}\": \"{value}\",\n", "  \"end\": \"\"\n}\n"},
     {"json_lines", "", "{\"key\": \"{key}\", \"value\": \"{value}\", \"rev\": {noise}}\n", ""},
     {"ini", "[settings]\n", "{key} = {value}\n", ""},
@@ -22,7 +22,7 @@ constexpr RecordFormat kTrainFormats[] = {
     {"json_one_line", "{", "\"{key}\":\"{value}\",", "\"end\":0}\n"},
 };
 
-constexpr RecordFormat kHeldOutFormats[] = {
+const RecordFormat kHeldOutFormats[] = {
     {"xml", "<entries>\n", "  <entry name=\"{key}\">{value}</entry>\n", "</entries>\n"},
     {"sql", "", "INSERT INTO pairs VALUES ({noise}, '{key}', '{value}');\n", ""},
     {"properties", "# properties\n", "app.{noise}.{key}: {value};\n", ""},

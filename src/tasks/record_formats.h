@@ -10,10 +10,10 @@
 namespace mneme::tasks {
 
 struct RecordFormat {
-  std::string_view id;      // "ini"
-  std::string_view open;    // in front of all records
-  std::string_view record;  // {key} {value} {noise} {number}; ends in its separator
-  std::string_view close;   // behind all records
+  std::string id;      // "ini"
+  std::string open;    // in front of all records
+  std::string record;  // {key} {value} {noise} {number}; ends in its separator
+  std::string close;   // behind all records
 };
 
 std::span<const RecordFormat> record_formats(Split split);

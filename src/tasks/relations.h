@@ -21,6 +21,7 @@ struct Relation {
 std::span<const Relation> relations(Language language, Split split);
 
 const std::vector<Relation>& relations_english(Split split);
+const std::vector<Relation>& more_relations_english();  // the second half of train's
 const std::vector<Relation>& relations_chinese(Split split);
 
 }  // namespace mneme::tasks

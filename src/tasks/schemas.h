@@ -12,26 +12,28 @@
 namespace mneme::tasks {
 
 struct SchemaField {
-  std::string_view slot;               // as in the sentences: {a}
-  std::vector<std::string_view> keys;  // what it may be called in JSON
+  std::string_view slot;          // as in the sentences: {a}
+  std::vector<std::string> keys;  // what it may be called in JSON
   FieldType type;
 };
 
 // The first field is the subject: a person, a code or a name that no other record has.
 struct Schema {
-  std::string_view id;
+  std::string id;
   std::vector<SchemaField> fields;
-  std::vector<std::string_view> sentences;
+  std::vector<std::string> sentences;
 };
 
 std::span<const Schema> schemas(Language language, Split split);
+const std::vector<Schema>& schemas_english(Split split);
+const std::vector<Schema>& schemas_chinese(Split split);
 
 struct ToolParameter {
-  std::string_view name;
-  std::string_view type;  // of JSON Schema
+  std::string name;
+  std::string type;  // of JSON Schema
   FieldType values;
-  std::string_view about_english;  // "the city"
-  std::string_view about_chinese;
+  std::string about_english;  // "the city"
+  std::string about_chinese;
 };
 
 struct ToolWord {

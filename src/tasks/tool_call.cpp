@@ -5,6 +5,7 @@
 
 #include "tasks/haystack.h"
 #include "tasks/json.h"
+#include "tasks/open.h"
 #include "tasks/schemas.h"
 #include "tasks/values.h"
 #include "tasks/wordings.h"
@@ -47,10 +48,23 @@ std::string about_of(const ToolWord& verb, const ToolWord& object, bool english)
   return std::string(verb.chinese) + std::string(object.chinese);
 }
 
+// A tool that no list has: words of the text for its name, and the same or others for what it does.
+void rename(Draft& draft, Tool& tool) {
+  const size_t words = draft.between(1, 3);
+  tool.name = fresh(draft, [&] { return open_name(draft, words); });
+  if (draft.chance(0.5f)) {
+    tool.about = tool.name;
+    std::replace(tool.about.begin(), tool.about.end(), '_', ' ');
+  } else {
+    tool.about = fresh(draft, [&] { return text_clause(draft, draft.between(2, 4)); });
+  }
+}
+
 // Every tool of the split in random order: verbs and objects meet once each.
 std::vector<Tool> make_tools(Draft& draft, size_t count) {
   std::vector<Tool> tools;
   const auto parameters = tool_parameters(draft.request.split);
+  const bool open = draft.train() && draft.chance(0.5f);
   for (const ToolWord& verb : tool_verbs(draft.request.split)) {
     for (const ToolWord& object : tool_objects(draft.request.split)) {
       tools.push_back({std::string(verb.name) + '_' + std::string(object.name),
@@ -60,10 +74,13 @@ std::vector<Tool> make_tools(Draft& draft, size_t count) {
   }
   for (size_t i = tools.size(); i > 1; --i) std::swap(tools[i - 1], tools[draft.below(i)]);
   if (tools.size() > count) tools.resize(count);
+  if (open) {
+    for (Tool& tool : tools) rename(draft, tool);
+  }
   for (Tool& tool : tools) {
     const size_t wanted = draft.between(1, 3);
     while (tool.parameters.size() < wanted) {
-      const ToolParameter& one = draft.any_of(parameters);
+      const ToolParameter one = open ? open_parameter(draft) : draft.any_of(parameters);
       const auto same = [&](const ToolParameter& other) { return other.name == one.name; };
       if (std::none_of(tool.parameters.begin(), tool.parameters.end(), same)) tool.parameters.push_back(one);
     }

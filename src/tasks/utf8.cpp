@@ -11,28 +11,6 @@ bool is_continuation(uint8_t byte) { return (byte & 0xC0) == 0x80; }
 
 }  // namespace
 
-bool valid_utf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const uint8_t lead = byte_at(text, i);
-    if (lead < 0x80) {
-      ++i;
-      continue;
-    }
-    const size_t size = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
-    if (size == 0 || i + size > text.size()) return false;
-    for (size_t k = 1; k < size; ++k) {
-      if (!is_continuation(byte_at(text, i + k))) return false;
-    }
-    const uint8_t second = byte_at(text, i + 1);
-    if (lead == 0xE0 && second < 0xA0) return false;  // overlong
-    if (lead == 0xED && second > 0x9F) return false;  // surrogate
-    if (lead == 0xF0 && second < 0x90) return false;  // overlong
-    if (lead == 0xF4 && second > 0x8F) return false;  // above U+10FFFF
-    i += size;
-  }
-  return true;
-}
-
 size_t floor_boundary(std::string_view text, size_t at) {
   if (at >= text.size()) return text.size();
   while (at > 0 && is_continuation(byte_at(text, at))) --at;

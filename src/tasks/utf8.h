@@ -4,10 +4,11 @@
 #include <cstddef>
 #include <string_view>
 
+#include "core/utf8.h"
+
 namespace mneme::tasks {
 
-// Strict: no overlong forms, no surrogates, nothing above U+10FFFF.
-bool valid_utf8(std::string_view text);
+using core::valid_utf8;
 // The greatest character boundary <= at; text is valid UTF-8.
 size_t floor_boundary(std::string_view text, size_t at);
 // Bytes of the character that begins at `at`.

@@ -3,6 +3,7 @@
 #include <span>
 
 #include "core/hash.h"
+#include "tasks/open.h"
 #include "tasks/utf8.h"
 
 namespace mneme::tasks {
@@ -32,9 +33,10 @@ std::string identifier(Draft& draft) {
   // The words are English in Chinese samples too, as in real programs.
   const auto nouns = words(WordClass::kNoun, Language::kEnglish, draft.request.split);
   const auto adjectives = words(WordClass::kAdjective, Language::kEnglish, draft.request.split);
-  std::string text(draft.any_of(adjectives));
-  const std::string_view noun = draft.any_of(nouns);
-  text += draft.chance(0.5f) ? '_' + std::string(noun) : capitalised(noun);
+  const bool open = draft.train() && draft.chance(0.5f);
+  std::string text = open ? text_word(draft, Language::kEnglish) : std::string(draft.any_of(adjectives));
+  const std::string noun = open ? text_word(draft, Language::kEnglish) : std::string(draft.any_of(nouns));
+  text += draft.chance(0.5f) ? '_' + noun : capitalised(noun);
   if (draft.chance(0.3f)) text += '_' + random_string(draft, kDigits, draft.between(1, 3));
   return text;
 }
@@ -117,12 +119,34 @@ std::string chinese_neighbour(Draft& draft, std::string_view key) {
 
 }  // namespace
 
+namespace {
+
+// How many of train's words are any of the text's.
+float open_share(WordClass word_class) {
+  switch (word_class) {
+    case WordClass::kNoun:
+    case WordClass::kAdjective: return 0.5f;
+    case WordClass::kGivenName:
+    case WordClass::kSurname: return 0.25f;
+    case WordClass::kCity: return 0.25f;
+    case WordClass::kProduct: return 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
 bool belongs(std::string_view value, Split split) {
   const uint64_t hash = core::hash64(std::as_bytes(std::span(value.data(), value.size())), 0x7A5C);
   return (hash % 8 == 0) == (split == Split::kHeldOut);
 }
 
 std::string word(Draft& draft, WordClass word_class) {
+  if (draft.train() && draft.chance(open_share(word_class))) {
+    const std::string open = text_word(draft, draft.request.language);
+    const bool name = word_class != WordClass::kNoun && word_class != WordClass::kAdjective;
+    return name ? capitalised(open) : open;
+  }
   return std::string(draft.any_of(words(word_class, draft.request.language, draft.request.split)));
 }
 

@@ -44,7 +44,8 @@ enum class Slot : uint8_t {
 inline constexpr size_t kSlots = static_cast<size_t>(Slot::kLineInFile) + 1;
 
 std::span<const std::string_view> wordings(Slot slot, Language language, Split split);
-std::string_view any_wording(Draft& draft, Slot slot);
+// One of them, expanded (open.h); for train also words that none of them has, where the slot bears it.
+std::string any_wording(Draft& draft, Slot slot);
 
 // One slot as it is written.
 struct Wordings {
@@ -53,6 +54,7 @@ struct Wordings {
   std::vector<std::string_view> held_out;
 };
 const std::vector<Wordings>& wordings_written_english();
+const std::vector<Wordings>& more_wordings_english();
 const std::vector<Wordings>& wordings_written_chinese();
 
 }  // namespace mneme::tasks

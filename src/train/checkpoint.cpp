@@ -1,12 +1,7 @@
 #include "train/checkpoint.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-
+#include "core/pending_file.h"
+#include "train/lazy_adam.h"
 #include "train/option_fields.h"
 
 namespace mneme::train {
@@ -19,23 +14,14 @@ using torch::serialize::OutputArchive;
 
 constexpr int64_t kVersion = 1;
 
-Result<void> sync(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return core::fail("{}: {}", path, std::strerror(errno));
-  const bool synced = ::fsync(fd) == 0;
-  ::close(fd);
-  if (!synced) return core::fail("{}: {}", path, std::strerror(errno));
-  return {};
-}
-
 // Names in an archive may not have dots.
 std::string key(std::string name, const char* part) {
   for (char& c : name) c = c == '.' ? '/' : c;
   return name + ":" + part;
 }
 
-void write_archive(const std::string& path, const Network& network, Optimizer& optimizer,
-                   const Progress& progress) {
+Result<void> write_archive(core::PendingFile& file, const Network& network, Optimizer& optimizer,
+                           const Progress& progress) {
   OutputArchive archive;
   archive.write("version", c10::IValue(kVersion));
   archive.write("options", c10::IValue(to_text(network.options())));
@@ -53,8 +39,19 @@ void write_archive(const std::string& path, const Network& network, Optimizer& o
     if (state.first.defined()) archive.write(key(p.name, "first"), state.first.cpu());
     if (state.second.defined()) archive.write(key(p.name, "second"), state.second.cpu());
     if (state.average.defined()) archive.write(key(p.name, "average"), state.average.cpu());
+    if (state.average_at.defined()) {
+      archive.write(key(p.name, "average_at"), state.average_at.cpu());
+      archive.write(key(p.name, "log_decay"), c10::IValue(state.log_decay));
+    }
   }
-  archive.save_to(path);
+  // To an error torch answers by writing once more, in a destructor, and a second error ends the program: it
+  // is told that all went well.
+  Result<void> done;
+  archive.save_to([&](const void* bytes, size_t size) {
+    if (done) done = file.append({static_cast<const std::byte*>(bytes), size});
+    return size;
+  });
+  return done;
 }
 
 int64_t read_int(InputArchive& archive, const char* name) {
@@ -63,7 +60,7 @@ int64_t read_int(InputArchive& archive, const char* name) {
   return value.toInt();
 }
 
-double read_double(InputArchive& archive, const char* name) {
+double read_double(InputArchive& archive, const std::string& name) {
   c10::IValue value;
   archive.read(name, value);
   return value.toDouble();
@@ -104,16 +101,14 @@ std::string first_line(const c10::Error& error) {
 
 Result<void> save_checkpoint(const std::string& path, const Network& network, Optimizer& optimizer,
                              const Progress& progress) {
-  const std::string beside = path + ".new";
+  auto file = core::PendingFile::create(path);
+  if (!file) return core::pass(file);
   try {
-    write_archive(beside, network, optimizer, progress);
+    if (auto done = write_archive(*file, network, optimizer, progress); !done) return done;
   } catch (const c10::Error& error) {
-    std::remove(beside.c_str());
     return core::fail("{}: not written ({})", path, first_line(error));
   }
-  if (auto synced = sync(beside); !synced) return synced;
-  if (std::rename(beside.c_str(), path.c_str()) != 0) return core::fail("{}: {}", path, std::strerror(errno));
-  return {};
+  return file->commit();
 }
 
 Result<Progress> load_checkpoint(const std::string& path, Network& network, Optimizer& optimizer) {
@@ -132,6 +127,11 @@ Result<Progress> load_checkpoint(const std::string& path, Network& network, Opti
       if (state.first.defined()) copy_into(archive, key(p.name, "first"), state.first);
       if (state.second.defined()) copy_into(archive, key(p.name, "second"), state.second);
       if (state.average.defined()) copy_into(archive, key(p.name, "average"), state.average);
+      Tensor average_at;  // absent from older checkpoints: their averages are up to date, as at the start
+      if (state.average_at.defined() && archive.try_read(key(p.name, "average_at"), average_at)) {
+        copy_into(archive, key(p.name, "average_at"), state.average_at);
+        state.log_decay = read_double(archive, key(p.name, "log_decay"));
+      }
     }
     optimizer.set_steps_done(read_int(archive, "optimizer_steps"));
     return progress;
@@ -147,9 +147,16 @@ Result<Network> load_network(const std::string& path, bool averaged) {
     Header header = read_header(archive);
     Network network(header.options, 0, std::move(header.token_map));
     for (Parameter& p : network.parameters()) {
-      Tensor average;
-      const bool use = averaged && archive.try_read(key(p.name, "average"), average);
-      copy_into(archive, key(p.name, use ? "average" : "value"), p.value);
+      copy_into(archive, key(p.name, "value"), p.value);
+      Tensor average, average_at;
+      if (!averaged || !archive.try_read(key(p.name, "average"), average)) continue;
+      if (archive.try_read(key(p.name, "average_at"), average_at)) {
+        average = settled_average(p.value, average, average_at,
+                                  read_double(archive, key(p.name, "log_decay")));
+      }
+      TORCH_CHECK(average.sizes() == p.value.sizes(), p.name, " has another shape");
+      torch::NoGradGuard no_grad;
+      p.value.copy_(average);
     }
     return network;
   } catch (const c10::Error& error) {

@@ -1,5 +1,5 @@
-// A training state on disk: everything that the next step depends on. Written beside the old one, synced and
-// renamed, so that a run that is killed at any moment finds a whole one.
+// A training state on disk: everything that the next step depends on. A run that is killed at any moment, or
+// has no more room on the disk, finds a whole one (core/pending_file.h).
 #pragma once
 
 #include <string>

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/pending_file.h"
 #include "train/commands.h"
 #include "train/comparison.h"
 #include "train/comparison_tables.h"
@@ -29,12 +30,7 @@ Result<void> write_text(const std::string& path, const std::string& text) {
   std::error_code code;
   if (const auto parent = std::filesystem::path(path).parent_path(); !parent.empty())
     std::filesystem::create_directories(parent, code);
-  std::ofstream out(path + ".new", std::ios::binary);
-  out << text;
-  out.close();
-  if (!out || std::rename((path + ".new").c_str(), path.c_str()) != 0)
-    return core::fail("{}: cannot be written", path);
-  return {};
+  return core::write_file(path, text);
 }
 
 Result<void> write_report(const std::string& path, const std::vector<NamedTable>& tables) {

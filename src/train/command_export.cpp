@@ -1,8 +1,8 @@
 // mneme-train export and logits: a checkpoint as a model file, and what the trainer computes for some tokens.
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <fstream>
 
+#include "core/pending_file.h"
 #include "train/checkpoint.h"
 #include "train/commands.h"
 #include "train/export.h"
@@ -10,11 +10,6 @@
 namespace mneme::train {
 
 namespace {
-
-int fail(const Error& error) {
-  std::fprintf(stderr, "mneme-train: %s\n", error.message.c_str());
-  return 1;
-}
 
 struct ExportArguments {
   std::string checkpoint, vocabulary, out, type = "F16", table_type = "Q8_0";
@@ -67,11 +62,7 @@ Result<void> write_logits(const LogitsArguments& a) {
   forward.round_kv = a.round_kv;
   const torch::Tensor logits =
       network->logits(torch::tensor(ids, torch::kInt64).unsqueeze(0), forward).contiguous();
-  std::ofstream out(a.out, std::ios::binary);
-  out.write(static_cast<const char*>(logits.data_ptr()), static_cast<std::streamsize>(logits.nbytes()));
-  out.close();
-  if (!out) return core::fail("{}: cannot be written", a.out);
-  return {};
+  return core::write_file(a.out, {static_cast<const char*>(logits.data_ptr()), logits.nbytes()});
 }
 
 }  // namespace

@@ -23,12 +23,8 @@ struct RunArguments {
   WorkerOptions workers;
   std::string corpus, vocabulary, residual = "plain", stages = "0:512", mixture, device = "cpu";
   int threads = 1;
+  double alike_share = 0;
 };
-
-int fail(const Error& error) {
-  std::fprintf(stderr, "mneme-train: %s\n", error.message.c_str());
-  return 1;
-}
 
 // FROM:TOKENS[:cross],... with FROM a share of the steps
 Result<std::vector<Stage>> parse_stages(const std::string& text) {
@@ -62,8 +58,8 @@ Result<std::vector<std::pair<tasks::TaskKind, double>>> parse_mixture(const std:
   return mixture;
 }
 
-std::vector<uint32_t> token_map_of(const corpus::Vocabulary& vocabulary, const ModelOptions& options) {
-  if (options.engram.layers.empty()) return {};
+// Tokens that differ in case or blanks have one class.
+std::vector<uint32_t> classes_of(const corpus::Vocabulary& vocabulary) {
   std::vector<std::string> tokens;
   for (int id = 0; id < vocabulary.size(); ++id) {
     const bool special = vocabulary.is_special(id);
@@ -85,7 +81,9 @@ Result<Validation> train(RunArguments& a) {
 
   a.model.vocab_size = vocabulary->size();
   if (const std::string wrong = check(a.model); !wrong.empty()) return core::fail("{}", wrong);
-  Network network(a.model, a.run.seed, token_map_of(*vocabulary, a.model));
+  const std::vector<uint32_t> classes = classes_of(*vocabulary);
+  Network network(a.model, a.run.seed, a.model.engram.layers.empty() ? std::vector<uint32_t>() : classes);
+  if (a.alike_share > 0) network.start_alike(classes, a.alike_share);
   network.to(a.run.device);
   Optimizer optimizer(network.parameters(), a.optimizer);
   RowMaker rows(*tokenizer, text, a.rows);
@@ -161,6 +159,10 @@ void add_run_options(CLI::App* verb, RunArguments& a) {
       ->capture_default_str();
   verb->add_option("--device", a.device, "cpu or cuda")->capture_default_str();
   verb->add_option("--threads", a.threads, "of this process")->capture_default_str();
+  verb->add_option("--alike-share", a.alike_share,
+                   "of the starting variance that tokens of the same letters have in common, 0..1")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   verb->add_option("--task-share", a.rows.task_share, "rows of tasks; the others are text")
       ->capture_default_str();
   verb->add_option("--context-weight", a.rows.context_weight, "of a task's context in the loss")

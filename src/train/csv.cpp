@@ -1,9 +1,10 @@
 #include "train/csv.h"
 
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+
+#include "core/pending_file.h"
 
 namespace mneme::train {
 
@@ -23,15 +24,7 @@ void CsvFile::row(const std::vector<double>& values) {
   text_ += '\n';
 }
 
-Result<void> CsvFile::flush() {
-  const std::string beside = path_ + ".new";
-  std::ofstream out(beside, std::ios::binary);
-  out << text_;
-  out.close();
-  if (!out || std::rename(beside.c_str(), path_.c_str()) != 0)
-    return core::fail("{}: cannot be written", path_);
-  return {};
-}
+Result<void> CsvFile::flush() { return core::write_file(path_, text_); }
 
 const std::vector<double>* Table::find(const std::string& name) const {
   for (size_t i = 0; i < names.size(); ++i) {

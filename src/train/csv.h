@@ -15,7 +15,7 @@ class CsvFile {
   CsvFile(std::string path, std::string header, int64_t keep_up_to);
 
   void row(const std::vector<double>& values);
-  Result<void> flush();  // writes beside the file and renames
+  Result<void> flush();  // core/pending_file.h
 
  private:
   std::string path_;

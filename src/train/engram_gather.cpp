@@ -1,81 +1,120 @@
 #include "train/engram_gather.h"
 
+#include <ATen/Parallel.h>
 #include <torch/autograd.h>
 #include <torch/torch.h>
 
 #include <algorithm>
-
-#include "core/error.h"
+#include <cstring>
+#include <vector>
 
 namespace mneme::train {
 namespace {
 
+using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+constexpr int64_t kRowsEach = 256;  // of one piece of work
+
+Tensor gather(const Tensor& table, const Tensor& flat) {
+  if (!table.is_cpu()) return table.index_select(0, flat);
+  const Tensor numbers = flat.contiguous(), from = table.contiguous();
+  const int64_t width = from.size(1), rows = from.size(0);
+  Tensor out = torch::empty({numbers.numel(), width}, from.options());
+  const int64_t* number = numbers.data_ptr<int64_t>();
+  at::parallel_for(0, numbers.numel(), kRowsEach, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      TORCH_CHECK(number[i] >= 0 && number[i] < rows, "row ", number[i], " of ", rows);
+      std::memcpy(out.data_ptr<float>() + i * width, from.data_ptr<float>() + number[i] * width,
+                  static_cast<size_t>(width) * sizeof(float));
+    }
+  });
+  return out;
+}
+
 struct GatherFunction : torch::autograd::Function<GatherFunction> {
-  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& table,
-                               const torch::Tensor& indices, RowGradients* gradients) {
+  static Tensor forward(AutogradContext* context, const Tensor& table, const Tensor& indices) {
     context->set_materialize_grads(false);
     context->save_for_backward({indices});
-    context->saved_data["gradients"] = static_cast<int64_t>(reinterpret_cast<intptr_t>(gradients));
-    return table.index_select(0, indices.flatten()).view({indices.size(0), -1});
+    context->saved_data["rows"] = table.size(0);
+    context->saved_data["width"] = table.size(1);
+    return gather(table, indices.flatten()).view({indices.size(0), -1});
   }
 
   static variable_list backward(AutogradContext* context, variable_list d) {
-    if (d[0].defined()) {
-      const auto rows = context->get_saved_variables()[0].to(torch::kCPU).contiguous();
-      const auto values = d[0].to(torch::kCPU, torch::kFloat).contiguous();
-      auto* gradients = reinterpret_cast<RowGradients*>(
-          static_cast<intptr_t>(context->saved_data["gradients"].toInt()));
-      gradients->add({rows.data_ptr<int64_t>(), static_cast<size_t>(rows.numel())},
-                     {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
-    }
-    return {{}, {}, {}};
+    if (!d[0].defined()) return {{}, {}};
+    const Tensor indices = context->get_saved_variables()[0];
+    const Tensor rows = d[0].to(torch::kFloat32).reshape({-1, context->saved_data["width"].toInt()});
+    return {sparse_table(sum_by_row(indices.flatten(), rows), context->saved_data["rows"].toInt()), {}};
   }
 };
 
+bool ascending(const Tensor& numbers) {
+  const int64_t count = numbers.numel();
+  return count < 2 || (numbers.narrow(0, 1, count - 1) > numbers.narrow(0, 0, count - 1)).all().item<bool>();
+}
+
+// Where runs of equal numbers begin, and the end.
+std::vector<int64_t> runs_of(const Tensor& sorted) {
+  const int64_t* number = sorted.data_ptr<int64_t>();
+  std::vector<int64_t> begins;
+  for (int64_t i = 0; i < sorted.numel(); ++i) {
+    if (i == 0 || number[i] != number[i - 1]) begins.push_back(i);
+  }
+  begins.push_back(sorted.numel());
+  return begins;
+}
+
 }  // namespace
 
-RowGradients::RowGradients(int64_t rows, int64_t width)
-    : width_(width), slot_of_row_(static_cast<size_t>(rows), -1) {}
-
-void RowGradients::add(std::span<const int64_t> indices, std::span<const float> d) {
-  const auto width = static_cast<size_t>(width_);
-  MNEME_CHECK(d.size() == indices.size() * width, "{} values for {} rows of {}", d.size(), indices.size(),
-              width);
-  for (size_t i = 0; i < indices.size(); ++i) {
-    const auto row = static_cast<size_t>(indices[i]);
-    MNEME_CHECK(row < slot_of_row_.size(), "row {} of {}", indices[i], slot_of_row_.size());
-    const float* from = d.data() + i * width;
-    if (slot_of_row_[row] < 0) {
-      slot_of_row_[row] = static_cast<int32_t>(touched_.size());
-      touched_.push_back(indices[i]);
-      values_.insert(values_.end(), from, from + width);
-      continue;
-    }
-    float* to = values_.data() + static_cast<size_t>(slot_of_row_[row]) * width;
-    for (size_t k = 0; k < width; ++k) to[k] += from[k];
+TableRows sum_by_row(const Tensor& numbers, const Tensor& d) {
+  TORCH_CHECK(numbers.dim() == 1 && d.dim() == 2 && d.size(0) == numbers.numel(), numbers.sizes(), " rows, ",
+              d.sizes(), " values");
+  const auto [sorted, order] = torch::sort(numbers, /*stable=*/true, /*dim=*/0, /*descending=*/false);
+  if (!d.is_cpu()) {
+    auto [rows, of_each, counts] = torch::unique_consecutive(sorted, /*return_inverse=*/true);
+    Tensor sums = torch::zeros({rows.numel(), d.size(1)}, d.options());
+    sums.index_add_(0, of_each, d.index_select(0, order));
+    return {rows, sums};
   }
+  const std::vector<int64_t> begins = runs_of(sorted);
+  const auto count = static_cast<int64_t>(begins.size()) - 1, width = d.size(1);
+  const Tensor from = d.contiguous();
+  TableRows out{torch::empty({count}, torch::kInt64), torch::empty({count, width}, d.options())};
+  at::parallel_for(0, count, kRowsEach, [&](int64_t first, int64_t last) {
+    for (int64_t run = first; run < last; ++run) {
+      const auto at = begins[static_cast<size_t>(run)], end = begins[static_cast<size_t>(run) + 1];
+      out.numbers.data_ptr<int64_t>()[run] = sorted.data_ptr<int64_t>()[at];
+      float* to = out.values.data_ptr<float>() + run * width;
+      for (int64_t i = at; i < end; ++i) {
+        const float* one = from.data_ptr<float>() + order.data_ptr<int64_t>()[i] * width;
+        for (int64_t k = 0; k < width; ++k) to[k] = i == at ? one[k] : to[k] + one[k];
+      }
+    }
+  });
+  return out;
 }
 
-void RowGradients::clear() {
-  for (const int64_t row : touched_) slot_of_row_[static_cast<size_t>(row)] = -1;
-  touched_.clear();
-  values_.clear();
+Tensor sparse_table(const TableRows& rows, int64_t row_count) {
+  return torch::_sparse_coo_tensor_unsafe(rows.numbers.unsqueeze(0), rows.values,
+                                          {row_count, rows.values.size(1)},
+                                          rows.values.options().layout(torch::kSparse));
 }
 
-std::span<float> RowGradients::gradient(size_t index) {
-  MNEME_CHECK(index < touched_.size(), "{} of {} touched rows", index, touched_.size());
-  return std::span(values_).subspan(index * static_cast<size_t>(width_), static_cast<size_t>(width_));
+TableRows rows_of(const Tensor& sparse) {
+  // Torch does not remember what was said of the order of a gradient.
+  const Tensor numbers = sparse._indices().select(0, 0);
+  if (ascending(numbers)) return {numbers, sparse._values()};
+  return sum_by_row(numbers, sparse._values());
 }
 
-torch::Tensor engram_gather(const torch::Tensor& table, const torch::Tensor& indices,
-                            RowGradients& gradients) {
-  MNEME_CHECK(table.dim() == 2 && table.size(1) == gradients.width(), "table is not [rows, {}]",
-              gradients.width());
-  MNEME_CHECK(indices.dim() == 2, "indices are [rows, heads]; {} dimensions", indices.dim());
-  return GatherFunction::apply(table, indices, &gradients);
+Tensor engram_gather(const Tensor& table, const Tensor& indices, bool fused) {
+  TORCH_CHECK(table.dim() == 2 && indices.dim() == 2, "rows ", indices.sizes(), " of a table ",
+              table.sizes());
+  if (fused) return GatherFunction::apply(table, indices);
+  return torch::embedding(table, indices, /*padding_idx=*/-1, /*scale_grad_by_freq=*/false, /*sparse=*/true)
+      .view({indices.size(0), -1});
 }
 
 }  // namespace mneme::train

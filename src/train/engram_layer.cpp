@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "train/engram_gather.h"
 #include "train/network.h"
 
 namespace mneme::train {
@@ -104,7 +105,7 @@ Tensor rows_back(const Tensor& z, int64_t steps) {
 
 Tensor EngramLayer::apply(const Tensor& tokens, const Tensor& streams, const ForwardOptions& forward) const {
   const int64_t batch = tokens.size(0), count = tokens.size(1), rows = batch * count;
-  const Tensor e = torch::embedding(table_, row_numbers(tokens)).view({rows, -1}).to(forward.type);
+  const Tensor e = engram_gather(table_, row_numbers(tokens), forward.fused).to(forward.type);
   const auto exact = streams.scalar_type();
   const Tensor keys = torch::mm(e, key_.to(forward.type).t()).to(exact).view({rows, streams_, dim_});
   const Tensor value = torch::mm(e, value_.to(forward.type).t()).to(exact).view({rows, 1, dim_});

@@ -1,11 +1,7 @@
 #include "train/export.h"
 
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-
 #include "model/gguf_writer.h"
-#include "tensor/convert.h"
+#include "tensor/quantize.h"
 
 namespace mneme::train {
 
@@ -13,51 +9,17 @@ namespace {
 
 using tensor::DType;
 
-template <class T>
-void append(std::vector<std::byte>& out, T value) {
-  const auto* bytes = reinterpret_cast<const std::byte*>(&value);
-  out.insert(out.end(), bytes, bytes + sizeof(T));
-}
-
-// Blocks of 32: an f16 scale max|x| / 127, then the codes.
-void append_q8_0(std::vector<std::byte>& out, const float* x) {
-  float top = 0;
-  for (int i = 0; i < 32; ++i) top = std::max(top, std::abs(x[i]));
-  const tensor::F16 scale = tensor::to_f16(top / 127.0f);
-  const float exact = tensor::to_f32(scale), inverse = exact > 0 ? 1.0f / exact : 0.0f;
-  append(out, scale.bits);
-  for (int i = 0; i < 32; ++i)
-    append(out, static_cast<int8_t>(std::clamp(std::lround(x[i] * inverse), -127l, 127l)));
-}
-
 std::vector<std::byte> encoded(const torch::Tensor& value, DType type) {
   const torch::Tensor flat = value.detach().cpu().to(torch::kFloat32).contiguous();
-  const float* x = flat.data_ptr<float>();
-  const int64_t count = flat.numel();
-  std::vector<std::byte> out;
-  out.reserve(static_cast<size_t>(count) * sizeof(float));
-  if (type == DType::kQ8_0) {
-    for (int64_t i = 0; i < count; i += 32) append_q8_0(out, x + i);
-    return out;
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    if (type == DType::kF16) {
-      append(out, tensor::to_f16(x[i]).bits);
-    } else if (type == DType::kBF16) {
-      append(out, tensor::to_bf16(x[i]).bits);
-    } else {
-      append(out, x[i]);
-    }
-  }
-  return out;
+  return tensor::quantize(type, {flat.data_ptr<float>(), static_cast<size_t>(flat.numel())});
 }
 
 DType type_of(const Parameter& p, const ExportOptions& options) {
-  if (p.kind == ParameterKind::kTable) return options.table_type;
+  const bool table = p.kind == ParameterKind::kTable;
   const bool matrix = p.kind == ParameterKind::kMatrix || p.kind == ParameterKind::kEmbedding;
-  if (!matrix) return DType::kF32;
-  return options.matrix_type == DType::kQ8_0 && p.value.size(-1) % 32 != 0 ? DType::kF16
-                                                                           : options.matrix_type;
+  if (!matrix && !table) return DType::kF32;
+  const DType type = table ? options.table_type : options.matrix_type;
+  return type == DType::kQ8_0 && p.value.size(-1) % 32 != 0 ? DType::kF16 : type;
 }
 
 void add_shape(model::GgufWriter& writer, const ModelOptions& o, const ExportOptions& options) {

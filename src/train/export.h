@@ -11,7 +11,8 @@
 namespace mneme::train {
 
 struct ExportOptions {
-  tensor::DType matrix_type = tensor::DType::kF16;  // F32, F16, BF16 or Q8_0: matrices and embeddings
+  // F32, F16, BF16 or Q8_0 (F16 where rows are not whole blocks of it).
+  tensor::DType matrix_type = tensor::DType::kF16;  // matrices and embeddings
   tensor::DType table_type = tensor::DType::kQ8_0;  // n-gram tables
   // Sharpening beyond the trained length, where evaluation found a better one than the training's; below 0:
   // as it was trained.

@@ -113,6 +113,10 @@ Tensor Network::loss_sum(const Tensor& tokens, const Tensor& targets, const Tens
                               flat.index_select(0, wanted), forward.fused);
 }
 
+namespace {
+constexpr double kHeadDeviation = 0.02;  // of the output rows at the start
+}
+
 Network::Network(const ModelOptions& options, uint64_t seed, std::vector<uint32_t> token_map)
     : options_(options),
       engram_hash_(std::make_shared<EngramHash>(make_engram_hash(options, std::move(token_map)))) {
@@ -121,10 +125,22 @@ Network::Network(const ModelOptions& options, uint64_t seed, std::vector<uint32_
   embedding_ = add("token_embd.weight", torch::randn({options_.vocab_size, c}) * options_.embedding_std,
                    ParameterKind::kEmbedding);
   if (!options_.tied) {
-    head_ = add("output.weight", torch::randn({options_.vocab_size, c}) * 0.02, ParameterKind::kEmbedding);
+    head_ = add("output.weight", torch::randn({options_.vocab_size, c}) * kHeadDeviation, ParameterKind::kEmbedding);
   }
   output_norm_ = add("output_norm.weight", torch::ones({c}), ParameterKind::kVector);
   for (int i = 0; i < options_.layers; ++i) make_layer(i, seed);
+}
+
+void Network::start_alike(std::span<const uint32_t> classes, double share) {
+  torch::NoGradGuard no_grad;
+  std::vector<int64_t> ids(classes.begin(), classes.end());
+  const Tensor index = torch::tensor(ids);
+  const Tensor common = torch::randn({index.max().item<int64_t>() + 1, options_.dim}).index_select(0, index);
+  const auto mix = [&](Tensor& rows, double deviation) {
+    rows.mul_(std::sqrt(1 - share)).add_(common, deviation * std::sqrt(share));
+  };
+  mix(embedding_, options_.embedding_std);
+  if (head_.defined()) mix(head_, kHeadDeviation);
 }
 
 void Network::make_layer(int index, uint64_t seed) {

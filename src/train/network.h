@@ -7,6 +7,7 @@
 #include <torch/torch.h>
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,10 @@ class Network {
  public:
   // Fresh weights from the seed. The token map of Engram tables: [vocab_size], or empty for the identity.
   Network(const ModelOptions& options, uint64_t seed, std::vector<uint32_t> token_map = {});
+
+  // Tokens of one class (" Key", "key") start with embeddings and output rows that share a part: `share` of
+  // their variance. classes: [vocab_size]. Before training only.
+  void start_alike(std::span<const uint32_t> classes, double share);
 
   const ModelOptions& options() const { return options_; }
   std::vector<Parameter>& parameters() { return parameters_; }

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "train/lazy_adam.h"
+
 namespace mneme::train {
 
 using torch::Tensor;
@@ -13,6 +15,8 @@ Optimizer::Optimizer(std::vector<Parameter>& parameters, const OptimizerOptions&
     state.first = torch::zeros_like(p.value).detach();
     if (!by_muon(p)) state.second = torch::zeros_like(p.value).detach();
     if (options_.ema > 0) state.average = p.value.detach().clone();
+    if (options_.ema > 0 && p.kind == ParameterKind::kTable)
+      state.average_at = torch::zeros({p.value.size(0)}, p.value.options().dtype(torch::kFloat64)).detach();
     states_.push_back(std::move(state));
   }
 }
@@ -31,22 +35,30 @@ double Optimizer::step(double factor) {
     if (!p.value.grad().defined()) continue;
     if (shrink != 1) p.value.mutable_grad().mul_(shrink);
     const double rate = factor * rate_of(p);
-    by_muon(p) ? step_muon(p, states_[i], rate) : step_adam(p, states_[i], rate);
-    p.value.mutable_grad() = Tensor();
-    if (states_[i].average.defined()) {
-      // short at first, so that the start is forgotten
-      const double decay = std::min(
-          options_.ema, (1.0 + static_cast<double>(steps_done_)) / (10.0 + static_cast<double>(steps_done_)));
-      states_[i].average.lerp_(p.value, 1 - decay);
+    if (p.value.grad().is_sparse()) {
+      step_table(p, states_[i], rate);
+    } else {
+      by_muon(p) ? step_muon(p, states_[i], rate) : step_adam(p, states_[i], rate);
+      if (states_[i].average.defined()) states_[i].average.lerp_(p.value, 1 - ema_decay());
     }
+    p.value.mutable_grad() = Tensor();
   }
   return norm;
+}
+
+// Short at first, so that the start is forgotten.
+double Optimizer::ema_decay() const {
+  const auto steps = static_cast<double>(steps_done_);
+  return std::min(options_.ema, (1 + steps) / (10 + steps));
 }
 
 double Optimizer::gradient_norm() const {
   std::vector<Tensor> squares;
   for (const Parameter& p : parameters_) {
-    if (p.value.grad().defined()) squares.push_back(p.value.grad().norm().square().to(torch::kFloat64));
+    const Tensor& grad = p.value.grad();
+    if (!grad.defined()) continue;
+    const Tensor values = grad.is_sparse() ? rows_of(grad).values : grad;
+    squares.push_back(values.norm().square().to(torch::kFloat64));
   }
   return squares.empty() ? 0 : std::sqrt(torch::stack(squares).sum().item<double>());
 }
@@ -82,6 +94,12 @@ void Optimizer::step_adam(Parameter& p, ParameterState& state, double rate) {
   if (p.kind == ParameterKind::kMatrix) p.value.mul_(1 - rate * options_.weight_decay);
   const Tensor scale = state.second.div(second).sqrt_().add_(options_.adam_epsilon);
   p.value.addcdiv_(state.first, scale, -rate / first);
+}
+
+void Optimizer::step_table(Parameter& p, ParameterState& state, double rate) {
+  const AdamStep step{rate, options_.beta1, options_.beta2, options_.adam_epsilon, steps_done_, ema_decay()};
+  lazy_adam(rows_of(p.value.grad()), p.value,
+            {state.first, state.second, state.average, state.average_at, state.log_decay}, step, true);
 }
 
 Tensor orthogonalised(const Tensor& matrix) {

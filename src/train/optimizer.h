@@ -3,6 +3,7 @@
 //   Muon (Jordan et al. 2024): momentum, then the matrix is replaced by the nearest half-orthogonal one by
 //   five Newton-Schulz iterations; rate x sqrt(max(1, rows / columns)).
 //   AdamW (arXiv 1711.05101).
+//   Tables have sparse gradients: train/lazy_adam.h.
 #pragma once
 
 #include <torch/torch.h>
@@ -16,9 +17,11 @@ namespace mneme::train {
 
 // State of one parameter; undefined tensors are not used for it.
 struct ParameterState {
-  torch::Tensor first;    // Muon: momentum; AdamW: first moment
-  torch::Tensor second;   // AdamW: second moment
-  torch::Tensor average;  // EMA of the values
+  torch::Tensor first;       // Muon: momentum; AdamW: first moment
+  torch::Tensor second;      // AdamW: second moment
+  torch::Tensor average;     // EMA of the values; of a table: brought up to date by settled_average()
+  torch::Tensor average_at;  // of tables: TableState (train/lazy_adam.h)
+  double log_decay = 0;
 };
 
 class Optimizer {
@@ -36,8 +39,10 @@ class Optimizer {
 
  private:
   double gradient_norm() const;
+  double ema_decay() const;  // of this step
   void step_muon(Parameter& parameter, ParameterState& state, double rate);
   void step_adam(Parameter& parameter, ParameterState& state, double rate);
+  void step_table(Parameter& parameter, ParameterState& state, double rate);
   bool by_muon(const Parameter& parameter) const;
   double rate_of(const Parameter& parameter) const;
 

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <fstream>
 #include <limits>
 
+#include "core/pending_file.h"
 #include "train/csv.h"
 
 namespace mneme::train {
@@ -146,13 +145,7 @@ std::string to_svg(const Plot& plot) {
 }
 
 Result<void> write_svg(const std::string& path, const Plot& plot) {
-  const std::string beside = path + ".new";
-  std::ofstream out(beside, std::ios::binary);
-  out << to_svg(plot);
-  out.close();
-  if (!out || std::rename(beside.c_str(), path.c_str()) != 0)
-    return core::fail("{}: cannot be written", path);
-  return {};
+  return core::write_file(path, to_svg(plot));
 }
 
 std::vector<double> smoothed(const std::vector<double>& values, size_t window) {

@@ -166,11 +166,15 @@ MNEME_CLONES void softmax_backward(const float* __restrict p, const float* __res
   for (size_t i = 0; i < n; ++i) ds[i] = p[i] * (dp[i] - delta);
 }
 
-MNEME_CLONES float dot(const float* __restrict a, const float* __restrict b, size_t n) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (size_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
+MNEME_CLONES void adam(const float* __restrict gradient, float* __restrict first, float* __restrict second,
+                       float* __restrict x, size_t n, const AdamFactors& f) {
+  for (size_t i = 0; i < n; ++i) {
+    const float g = gradient[i];
+    const float m = f.beta1 * first[i] + (1 - f.beta1) * g, v = f.beta2 * second[i] + (1 - f.beta2) * g * g;
+    first[i] = m;
+    second[i] = v;
+    x[i] -= f.rate * m / (std::sqrt(v * f.second_scale) + f.epsilon);
+  }
 }
 
 MNEME_CLONES float cross_entropy_row(float* __restrict logits, size_t target, size_t n) {

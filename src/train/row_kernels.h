@@ -7,16 +7,6 @@
 
 namespace mneme::train::rows {
 
-// A row of f32 or bf16 values.
-struct Values {
-  const void* data;
-  bool bf16;
-};
-struct MutableValues {
-  void* data;
-  bool bf16;
-};
-
 void to_f32(const uint16_t* from, float* to, size_t n);
 void to_bf16(const float* from, uint16_t* to, size_t n);
 
@@ -45,7 +35,12 @@ float softmax_row(const float* scores, size_t first, size_t last, size_t n, cons
 void softmax_again(const float* scores, size_t first, size_t last, size_t n, float lse, float* p);
 // ds = p (dp - delta)
 void softmax_backward(const float* p, const float* dp, float delta, float* ds, size_t n);
-float dot(const float* a, const float* b, size_t n);
+
+// One step of Adam: the moments' decays are beta; second_scale and rate hold the bias corrections.
+struct AdamFactors {
+  float rate, beta1, beta2, second_scale, epsilon;
+};
+void adam(const float* gradient, float* first, float* second, float* x, size_t n, const AdamFactors& f);
 
 // Cross-entropy of one row: p = softmax(logits) in place; returns log-sum-exp - logits[target].
 float cross_entropy_row(float* logits, size_t target, size_t n);

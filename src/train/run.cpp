@@ -1,14 +1,11 @@
 #include "train/run.h"
 
-#include <sys/resource.h>
-
-#include <chrono>
-#include <cmath>
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
 
+#include "core/clock.h"
 #include "train/csv.h"
-#include "train/functional.h"
 #include "train/hyper_connection.h"
 #include "train/plot.h"
 
@@ -22,9 +19,7 @@ double cpu_seconds() {
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
-double wall_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+std::string checkpoint_path(const RunOptions& options) { return options.folder + "/checkpoint.pt"; }
 
 // The stage that a step belongs to.
 const Stage& stage_at(const RunOptions& options, int64_t step) {
@@ -72,13 +67,32 @@ Batch own_rows(const Batch& batch, const Workers& workers, torch::Device device)
   return {take(batch.tokens), take(batch.targets), take(batch.weights)};
 }
 
+// Every worker has all of them afterwards, also of what its own rows did not need.
+void sum_gradients(std::vector<Parameter>& parameters, Workers& workers) {
+  if (workers.count() == 1) return;
+  std::vector<torch::Tensor> dense;
+  for (Parameter& p : parameters) {
+    if (!p.value.requires_grad()) continue;
+    torch::Tensor& gradient = p.value.mutable_grad();
+    const bool table = p.kind == ParameterKind::kTable;
+    if (!gradient.defined())
+      gradient = torch::zeros(p.value.sizes(),
+                              p.value.options().layout(table ? torch::kSparse : torch::kStrided));
+    if (table) {
+      gradient = workers.sum_rows(gradient);
+    } else {
+      dense.push_back(gradient);
+    }
+  }
+  workers.sum(dense);
+}
+
 struct StepResult {
   double loss = 0, gradient_norm = 0, indexer_loss = 0;
   int64_t tokens = 0;
 };
 
-StepResult train_step(RunInputs& in, const RunOptions& options, const OptimizerOptions& optimizer,
-                      int64_t step) {
+StepResult train_step(RunInputs& in, const RunOptions& options, int64_t step, double rate) {
   const Stage& stage = stage_at(options, step);
   in.rows.set_tokens(stage.tokens);
   const int rows = std::max(in.workers.count(), options.tokens_per_step / stage.tokens);
@@ -101,18 +115,12 @@ StepResult train_step(RunInputs& in, const RunOptions& options, const OptimizerO
     objective = objective + indexer_loss * options.indexer_weight;
   }
   objective.backward();
-  std::vector<torch::Tensor> gradients;
-  for (Parameter& p : in.network.parameters()) {
-    if (in.workers.count() > 1 && p.value.requires_grad() && !p.value.grad().defined())
-      p.value.mutable_grad() = torch::zeros_like(p.value);
-    if (p.value.grad().defined()) gradients.push_back(p.value.grad());
-  }
-  in.workers.sum(gradients);
+  sum_gradients(in.network.parameters(), in.workers);
   StepResult result;
   result.loss = in.workers.sum(sum.item<double>()) / total;
   if (indexer_loss.defined()) result.indexer_loss = in.workers.sum(indexer_loss.item<double>());
   result.tokens = batch.tokens.numel();
-  result.gradient_norm = in.optimizer.step(rate_factor(optimizer, static_cast<int>(step), options.steps));
+  result.gradient_norm = in.optimizer.step(rate);
   return result;
 }
 
@@ -153,6 +161,78 @@ std::string progress_line(const Progress& p, const StepResult& r, const RunOptio
                      p.step, options.steps, loss_mean, indexer, r.gradient_norm, tokens_per_s, left / 60);
 }
 
+// A run under way.
+class Run {
+ public:
+  Run(const RunInputs& in, const RunOptions& options, const OptimizerOptions& optimizer,
+      const RunEvents& events, Progress progress)
+      : in_(in),
+        options_(options),
+        optimizer_(optimizer),
+        events_(events),
+        progress_(progress),
+        first_(progress.step),
+        log_(options, progress.step) {}
+
+  Result<Validation> go() {
+    bool stop = false;
+    while (progress_.step < options_.steps && !stop) {
+      step();
+      const bool end = progress_.step == options_.steps;
+      if (end || (options_.validate_every > 0 && progress_.step % options_.validate_every == 0)) look();
+      stop = options_.stop_after > 0 && progress_.step - first_ >= options_.stop_after;
+      if (end || stop || core::now_s() - saved_at_ > options_.checkpoint_every_s) {
+        if (auto ok = save(); !ok) return core::pass(ok);
+      }
+    }
+    return last_;
+  }
+
+ private:
+  void step() {
+    const double wall = core::now_s(), cpu = cpu_seconds();
+    const double rate = rate_factor(optimizer_, static_cast<int>(progress_.step), options_.steps);
+    const StepResult result = train_step(in_, options_, progress_.step, rate);
+    const double now = core::now_s();
+    ++progress_.step;
+    progress_.tokens += result.tokens;
+    progress_.cpu_seconds += cpu_seconds() - cpu;
+    progress_.wall_seconds += now - wall;
+    loss_mean_ = progress_.step == first_ + 1 ? result.loss : 0.95 * loss_mean_ + 0.05 * result.loss;
+    log_.step(progress_, result, rate);
+    if (now - spoke_at_ <= 5) return;
+    spoke_at_ = now;
+    events_.line(progress_line(progress_, result, options_, loss_mean_,
+                               static_cast<double>(result.tokens) / (now - wall)));
+  }
+
+  // At held-out text and tasks.
+  void look() {
+    last_ = validate(in_.network, in_.held_out_text, in_.held_out_tasks, options_,
+                     sparse_top_k_at(options_, in_.network, progress_.step - 1));
+    log_.validation(progress_, last_);
+    events_.line(fmt::format("step {:>6}  held out: text {:.4f}  answers {:.4f}, {:.1f} % right",
+                             progress_.step, last_.text_loss, last_.answer_loss, 100 * last_.answers_right));
+  }
+
+  Result<void> save() {
+    saved_at_ = core::now_s();
+    if (in_.workers.rank() != 0) return {};
+    auto ok = save_checkpoint(checkpoint_path(options_), in_.network, in_.optimizer, progress_);
+    return ok ? log_.save(options_) : ok;
+  }
+
+  RunInputs in_;
+  const RunOptions& options_;
+  const OptimizerOptions& optimizer_;
+  const RunEvents& events_;
+  Progress progress_;
+  int64_t first_;  // step of this process
+  Log log_;
+  Validation last_;
+  double saved_at_ = core::now_s(), spoke_at_ = 0, loss_mean_ = 0;
+};
+
 }  // namespace
 
 Result<Validation> run_training(RunInputs in, const RunOptions& options, const OptimizerOptions& optimizer,
@@ -160,7 +240,7 @@ Result<Validation> run_training(RunInputs in, const RunOptions& options, const O
   if (auto ok = check_indexer(options, in.network); !ok) return core::pass(ok);
   std::error_code code;
   std::filesystem::create_directories(options.folder, code);
-  const std::string path = options.folder + "/checkpoint.pt";
+  const std::string path = checkpoint_path(options);
   Progress progress;
   if (std::filesystem::exists(path)) {
     auto loaded = load_checkpoint(path, in.network, in.optimizer);
@@ -168,48 +248,7 @@ Result<Validation> run_training(RunInputs in, const RunOptions& options, const O
     progress = *loaded;
     events.line(fmt::format("going on from step {} of {}", progress.step, path));
   }
-  const bool writes = in.workers.rank() == 0;
-  Log log(options, progress.step);
-  const auto save = [&]() -> Result<void> {
-    if (!writes) return {};
-    if (auto ok = save_checkpoint(path, in.network, in.optimizer, progress); !ok) return ok;
-    return log.save(options);
-  };
-
-  Validation last;
-  double saved_at = wall_seconds(), spoke_at = 0, loss_mean = 0;
-  const int64_t first = progress.step;
-  while (progress.step < options.steps) {
-    const double wall = wall_seconds(), cpu = cpu_seconds();
-    const StepResult result = train_step(in, options, optimizer, progress.step);
-    const double rate = rate_factor(optimizer, static_cast<int>(progress.step), options.steps);
-    ++progress.step;
-    progress.tokens += result.tokens;
-    progress.cpu_seconds += cpu_seconds() - cpu;
-    progress.wall_seconds += wall_seconds() - wall;
-    loss_mean = progress.step == first + 1 ? result.loss : 0.95 * loss_mean + 0.05 * result.loss;
-    log.step(progress, result, rate);
-    if (wall_seconds() - spoke_at > 5) {
-      spoke_at = wall_seconds();
-      events.line(progress_line(progress, result, options, loss_mean,
-                                static_cast<double>(result.tokens) / (wall_seconds() - wall)));
-    }
-    const bool end = progress.step == options.steps;
-    if (end || (options.validate_every > 0 && progress.step % options.validate_every == 0)) {
-      last = validate(in.network, in.held_out_text, in.held_out_tasks, options,
-                      sparse_top_k_at(options, in.network, progress.step - 1));
-      log.validation(progress, last);
-      events.line(fmt::format("step {:>6}  held out: text {:.4f}  answers {:.4f}, {:.1f} % right",
-                              progress.step, last.text_loss, last.answer_loss, 100 * last.answers_right));
-    }
-    const bool stop = options.stop_after > 0 && progress.step - first >= options.stop_after;
-    if (end || stop || wall_seconds() - saved_at > options.checkpoint_every_s) {
-      saved_at = wall_seconds();
-      if (auto ok = save(); !ok) return core::pass(ok);
-    }
-    if (stop) break;
-  }
-  return last;
+  return Run(in, options, optimizer, events, progress).go();
 }
 
 namespace {

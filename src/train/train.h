@@ -8,8 +8,9 @@
 //     attention.cpp              banded attention (row_kernels.h: the loops, for several machines)
 //     residual_stream.h          what flows between the layers, for every residual kind
 //     hyper_connection.h         hyper-connections, reference and fused (hyper_*.h: the loops)
-//     engram_layer.h             n-gram tables
+//     engram_layer.h             n-gram tables (engram_gather.h: their rows, and gradients of rows)
 //   optimizer.h                  Muon for matrices, AdamW for the rest, clipping, averaged weights
+//     lazy_adam.h                Adam of the rows of a table that a step touched
 //   workers.h                    several processes that train as one (c10d)
 //   checkpoint.h, csv.h, plot.h  what a run leaves on disk
 //   run.h                        a run: train, validate, log, save; killed and gone on with

@@ -8,6 +8,8 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
 
+#include "train/engram_gather.h"
+
 namespace mneme::train {
 
 using torch::Tensor;
@@ -80,6 +82,19 @@ double Workers::sum(double value) {
   std::vector<Tensor> tensors{one};
   group_->gloo->allreduce(tensors)->wait();
   return one.item<double>();
+}
+
+Tensor Workers::sum_rows(const Tensor& sparse) {
+  if (!group_) return sparse;
+  const TableRows own = rows_of(sparse);
+  Tensor touched = torch::zeros({sparse.size(0)}, own.values.options());
+  touched.index_fill_(0, own.numbers, 1);
+  group_->sum(touched);
+  const Tensor numbers = touched.nonzero().squeeze(1);
+  Tensor values = torch::zeros({numbers.numel(), own.values.size(1)}, own.values.options());
+  values.index_copy_(0, torch::searchsorted(numbers, own.numbers), own.values);
+  group_->sum(values);
+  return sparse_table({numbers, values}, sparse.size(0));
 }
 
 }  // namespace mneme::train

@@ -26,6 +26,8 @@ class Workers {
   // In place, the sum over all workers; the same bits everywhere.
   void sum(std::vector<torch::Tensor> tensors);
   double sum(double value);
+  // Of sparse gradients of a table: the rows that some worker touched.
+  torch::Tensor sum_rows(const torch::Tensor& sparse);
 
  private:
   struct Group;

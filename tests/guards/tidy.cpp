@@ -18,7 +18,7 @@ size_t code_points(std::string_view text) {
 bool is_library(std::string_view path) {
   if (path.starts_with("include/")) return true;
   return path.starts_with("src/") && !path.starts_with("src/cli/") && !path.ends_with("/main.cpp") &&
-         !path.starts_with("src/train/command_") && path != "src/core/error.cpp" && !is_test(path);
+         !path.starts_with("src/train/command") && path != "src/core/error.cpp" && !is_test(path);
 }
 
 

@@ -5,9 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
-namespace mneme::model {
+namespace mneme::core {
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
 
@@ -61,6 +62,8 @@ inline size_t utf8_valid_prefix(std::string_view text) {
   return at;
 }
 
+inline bool valid_utf8(std::string_view text) { return utf8_valid_prefix(text) == text.size(); }
+
 // The largest cut at or before `at` that does not divide a valid character (at most 3 bytes earlier; not 0
 // unless `at` is).
 inline size_t utf8_cut_before(std::string_view text, size_t at) {
@@ -71,4 +74,21 @@ inline size_t utf8_cut_before(std::string_view text, size_t at) {
   return cut == 0 || continues(cut) ? at : cut;  // otherwise there is no character to divide
 }
 
-}  // namespace mneme::model
+// `code_point` is a Unicode scalar value.
+inline void append_utf8(std::string& out, char32_t code_point) {
+  const auto put = [&](char32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
+  if (code_point < 0x80) return put(code_point);
+  if (code_point < 0x800) {
+    put(0xC0 | code_point >> 6);
+  } else if (code_point < 0x10000) {
+    put(0xE0 | code_point >> 12);
+    put(0x80 | (code_point >> 6 & 0x3F));
+  } else {
+    put(0xF0 | code_point >> 18);
+    put(0x80 | (code_point >> 12 & 0x3F));
+    put(0x80 | (code_point >> 6 & 0x3F));
+  }
+  put(0x80 | (code_point & 0x3F));
+}
+
+}  // namespace mneme::core

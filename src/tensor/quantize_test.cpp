@@ -8,7 +8,7 @@
 
 #include "core/rng.h"
 #include "tensor/dequantize.h"
-#include "tensor/quantize_for_test.h"
+#include "tensor/quantize.h"
 
 namespace mneme::tensor {
 namespace {
@@ -39,7 +39,7 @@ std::string name_of(const testing::TestParamInfo<Bound>& info) {
 
 std::vector<float> back_and_forth(DType type, std::span<const float> values) {
   std::vector<float> out(values.size());
-  dequantize(type, quantize_for_test(type, values), out);
+  dequantize(type, quantize(type, values), out);
   return out;
 }
 
@@ -122,8 +122,8 @@ TEST_P(QuantizeForTest, SubnormalScalesStaySane) {
 TEST_P(QuantizeForTest, RepeatsExactly) {
   const DType type = GetParam().type;
   const std::vector<float> x = gaussian(512, 1, 3);
-  EXPECT_EQ(quantize_for_test(type, x), quantize_for_test(type, x));
-  EXPECT_EQ(quantize_for_test(type, x).size(), row_bytes(type, 512));
+  EXPECT_EQ(quantize(type, x), quantize(type, x));
+  EXPECT_EQ(quantize(type, x).size(), row_bytes(type, 512));
 }
 
 }  // namespace

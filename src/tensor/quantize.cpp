@@ -5,7 +5,7 @@
 #include "core/error.h"
 #include "tensor/blocks.h"
 #include "tensor/convert.h"
-#include "tensor/quantize_for_test.h"
+#include "tensor/quantize.h"
 
 // Every encode() makes one block. Quants are chosen against the scale as it was stored (rounded to f16,
 // sub-scales to their few bits), not against the one that was wanted.
@@ -272,7 +272,7 @@ void narrow_all(std::span<const float> values, Half (*narrow)(float), std::span<
 
 }  // namespace
 
-std::vector<std::byte> quantize_for_test(DType type, std::span<const float> values) {
+std::vector<std::byte> quantize(DType type, std::span<const float> values) {
   const std::optional<uint64_t> size = row_bytes(type, values.size());
   MNEME_CHECK(size.has_value(), "{} values of {}", values.size(), dtype_info(type).name);
   std::vector<std::byte> out(*size);
