@@ -111,11 +111,14 @@ int bench(BenchArguments& arguments) {
   const auto on_work = [&](const std::string& work) { progress.show(work); };
   auto done = measure(**engine, arguments.plan, *limits, on_row, on_work);
   progress.clear();
+  note_warnings(**engine);
   if (!done) return fail(done.error());
   if (arguments.json) {
-    output.write(json_text({{"engram", engram_json(file->model, arguments.model)},
-                            {"rss_peak_bytes", rss_peak_bytes()},
-                            {"rows", rows}}));
+    nlohmann::ordered_json json = {{"engram", engram_json(file->model, arguments.model)},
+                                   {"rss_peak_bytes", rss_peak_bytes()},
+                                   {"rows", rows}};
+    if ((*engine)->tiers().on) json["storage"] = tiers_json(**engine);
+    output.write(json_text(json));
   }
   return output.ok() ? kDone : fail(output.error());
 }

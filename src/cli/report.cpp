@@ -57,11 +57,9 @@ std::string storage_text(const Engine& engine, const Session& session) {
       bytes_text(t.bytes_written).c_str());
 }
 
-nlohmann::ordered_json storage_json(const Engine& engine, const Session& session) {
+nlohmann::ordered_json tiers_json(const Engine& engine) {
   const TierReport t = engine.tiers();
-  return {{"session", session.name()},
-          {"tokens_found", session.reused()},
-          {"bytes", {{"hot", t.bytes_hot}, {"warm", t.bytes_warm}, {"passing", t.bytes_passing}}},
+  return {{"bytes", {{"hot", t.bytes_hot}, {"warm", t.bytes_warm}, {"passing", t.bytes_passing}}},
           {"hits", {{"hot", t.hits_hot}, {"warm", t.hits_warm}, {"read_ahead", t.hits_ahead}}},
           {"misses", t.misses},
           {"bytes_read", t.bytes_read},
@@ -71,6 +69,12 @@ nlohmann::ordered_json storage_json(const Engine& engine, const Session& session
           {"extents_evicted", t.extents_evicted},
           {"segments_sealed", t.segments_sealed},
           {"segments_found", t.segments_found}};
+}
+
+nlohmann::ordered_json storage_json(const Engine& engine, const Session& session) {
+  nlohmann::ordered_json json = {{"session", session.name()}, {"tokens_found", session.reused()}};
+  json.update(tiers_json(engine));
+  return json;
 }
 
 std::string stop_name(StopReason reason) {

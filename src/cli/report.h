@@ -18,6 +18,7 @@ double decode_speed(const GenerateReport& report);
 std::string summary_text(const Engine& engine, const GenerateReport& report);
 // " | found 4096 tokens | hot ... warm ..." or nothing where there is no cold tier; and as JSON.
 std::string storage_text(const Engine& engine, const Session& session);
+nlohmann::ordered_json tiers_json(const Engine& engine);
 nlohmann::ordered_json storage_json(const Engine& engine, const Session& session);
 std::string stop_name(StopReason reason);
 
