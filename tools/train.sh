@@ -1,9 +1,10 @@
 #!/bin/sh
 # make train: the default model from nothing. Corpus, vocabulary, training, model file; each step is skipped where its
-# result is there, and the training goes on from its last checkpoint. From the environment: TRAIN_DIR, THREADS, OUT.
+# result is there, and the training goes on from its last checkpoint. From the environment: TRAIN_DIR, THREADS, OUT, STEPS.
 set -eu
 cd "$(dirname "$0")/.."
 dir=$TRAIN_DIR threads=$THREADS out=$OUT
+steps=${STEPS:-4000}
 bin=build/release
 
 if [ ! -f "$dir/corpus/train.docs" ]; then
@@ -15,21 +16,14 @@ if [ ! -f "$dir/corpus/vocab-4096.bpe" ]; then
 fi
 
 # The recipe (models/README.md says what it gives). OpenBLAS and torch take their own best kernels.
-train() {
-  OMP_NUM_THREADS=$threads "$bin/mneme-train" run --out "$dir/default" --corpus "$dir/corpus" \
-    --vocabulary "$dir/corpus/vocab-4096.bpe" --threads "$threads" \
-    --dim 256 --layers 6 --global-layers 2,4 --heads 4 --kv-heads 2 --head-dim 128 --ffn-dim 768 --window 64 \
-    --value-residual 1 --tied 0 --embedding-std 0.5 --tokens-per-step 4096 --validation-rows 24 \
-    --context-weight 0.1 --text-weight 0.3 --chinese-share 0.15 \
-    --steps 2000 --stages 0:512,0.216:1024,0.8:2048,0.92:4096 "$@"
-}
-steps_done=$(tail -n 1 "$dir/default/log.csv" 2>/dev/null | cut -d, -f1 || true)
-case $steps_done in '' | *[!0-9]*) steps_done=0 ;; esac
-# Looking things up first, then everything.
-[ "$steps_done" -ge 340 ] || train --stop-after $((340 - steps_done)) --task-share 0.9 \
-  --mixture key_value=4,passkey=2,multi_needle=3,copy=2,quote_line=2,paraphrase=2,extraction=1,symbol_definition=1
-train --task-share 0.88 --mixture key_value=4,passkey=2,multi_needle=3,copy=3,quote_line=3,paraphrase=3,extraction=1,\
-symbol_definition=2,tool_call=1.5,grounded=1.5,variable_tracking=1,frequent_words=0.5,fill_in_middle=0.5,svg=1
+OMP_NUM_THREADS=$threads "$bin/mneme-train" run --out "$dir/default" --corpus "$dir/corpus" \
+  --vocabulary "$dir/corpus/vocab-4096.bpe" --threads "$threads" \
+  --dim 256 --layers 6 --global-layers 2,4 --heads 4 --kv-heads 2 --head-dim 128 --ffn-dim 768 --window 64 \
+  --value-residual 1 --tied 0 --embedding-std 0.5 --alike-share 0.6 --tokens-per-step 4096 --validation-rows 32 \
+  --context-weight 0.1 --text-weight 0.3 --chinese-share 0.15 --task-share 0.9 \
+  --mixture key_value=4,passkey=3,multi_needle=3,copy=3,quote_line=3,paraphrase=3,extraction=1.5,symbol_definition=2,\
+tool_call=1.5,grounded=1.5,variable_tracking=0.5,frequent_words=0.3,fill_in_middle=0.5,svg=0.7 \
+  --steps "$steps" --stages 0:512,0.2:1024,0.86:2048
 
 "$bin/mneme-train" export --checkpoint "$dir/default/checkpoint.pt" --vocabulary "$dir/corpus/vocab-4096.bpe" \
   --name "mneme default" --licence "Apache-2.0" --out "$out"

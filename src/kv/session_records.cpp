@@ -21,15 +21,17 @@ constexpr size_t kHeadBytes = 16;
 constexpr size_t kFrameHeadBytes = 8;
 constexpr size_t kFrameBytes = kFrameHeadBytes + sizeof(uint64_t);  // beside the payload
 
+void put_bytes(std::vector<std::byte>& out, ConstBytes bytes) {
+  if (bytes.empty()) return;
+  const size_t at = out.size();
+  out.resize(at + bytes.size());
+  std::memcpy(out.data() + at, bytes.data(), bytes.size());
+}
+
 template <class T>
 void put(std::vector<std::byte>& out, const T& value) {
   static_assert(std::is_arithmetic_v<T> || std::is_same_v<T, ModelId> || std::is_same_v<T, SegmentName>);
-  const auto bytes = std::as_bytes(std::span(&value, 1));
-  out.insert(out.end(), bytes.begin(), bytes.end());
-}
-
-void put_bytes(std::vector<std::byte>& out, ConstBytes bytes) {
-  out.insert(out.end(), bytes.begin(), bytes.end());
+  put_bytes(out, std::as_bytes(std::span(&value, 1)));
 }
 
 // Takes values from the front; what is not there leaves it !ok().

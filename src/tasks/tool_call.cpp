@@ -20,13 +20,13 @@ struct Tool {
 };
 
 struct ToolFormat {
-  std::string_view id;
-  std::string_view tool;       // {name} {about} {parameters}
-  std::string_view parameter;  // {name} {type} {about}
-  std::string_view separator;
+  std::string id;
+  std::string tool;       // {name} {about} {parameters}
+  std::string parameter;  // {name} {type} {about}
+  std::string separator;
 };
 
-constexpr ToolFormat kFormats[] = {
+const ToolFormat kFormats[] = {
     {"openai",
      "{\"type\": \"function\", \"function\": {\"name\": \"{name}\", \"description\": \"{about}\", "
      "\"parameters\": "
@@ -37,11 +37,35 @@ constexpr ToolFormat kFormats[] = {
     {"signature", "{name}({parameters}): {about}", "{name}: {type}", ", "},
     {"list", "- {name}: {about}\n{parameters}", "    {name} ({type}): {about}", "\n"},
 };
-constexpr ToolFormat kFormatsHeldOut[] = {
+const ToolFormat kFormatsHeldOut[] = {
     {"xml", "<tool name=\"{name}\" about=\"{about}\">{parameters}</tool>",
      "<arg name=\"{name}\" type=\"{type}\"/>", ""},
     {"python", "def {name}({parameters}):  # {about}", "{name}: \"{type}\"", ", "},
 };
+
+// A listing that no list has: name, parameters and what it does in some order, between signs. Held-out's two
+// begin with a tag and with `def`; these never do.
+ToolFormat open_format(Draft& draft) {
+  constexpr std::string_view kBefore[] = {"", "", "- ", "* ", "@", "# ", "fn ", "tool ", "[", "/"};
+  constexpr std::string_view kBetween[] = {": ", " - ", " -> ", " | ", "; ", " // ", "\t", " => "};
+  constexpr std::pair<std::string_view, std::string_view> kAround[] = {{"(", ")"}, {"[", "]"}, {"{ ", " }"},
+                                                                       {"<", ">"}, {" ", ""},  {"\n  ", ""}};
+  constexpr std::string_view kParameters[] = {"{name}",          "{name}: {type}",     "{type} {name}",
+                                              "{name} <{type}>", "{name}={type}",      "{name}:{type}",
+                                              "--{name} {type}", "{name} ({about})",   "{name}, {type}",
+                                              "`{name}` {type}", "\"{name}\": {type}", "{name}: {about}"};
+  constexpr std::string_view kSeparators[] = {", ", "; ", " ", " | ", ",", " / "};
+  const auto& [open, close] = draft.any_of(kAround);
+  const std::string parameters = std::string(open) + "{parameters}" + std::string(close);
+  const std::string between(draft.any_of(kBetween));
+  ToolFormat format{"open", std::string(draft.any_of(kBefore)), std::string(draft.any_of(kParameters)),
+                    std::string(draft.any_of(kSeparators))};
+  const float way = draft.rng.next_unit();
+  if (way < 0.5f) format.tool += "{name}" + parameters + between + "{about}";
+  if (way >= 0.5f && way < 0.8f) format.tool += "{name}" + between + "{about}" + between + parameters;
+  if (way >= 0.8f) format.tool += "{about}" + between + "{name}" + parameters;
+  return format;
+}
 
 std::string about_of(const ToolWord& verb, const ToolWord& object, bool english) {
   if (english) return std::string(verb.english) + ' ' + std::string(object.english);
@@ -118,7 +142,9 @@ void ask_for(Draft& draft, const Tool& tool, Range evidence) {
 }  // namespace
 
 void make_tool_call(Draft& draft) {
-  const ToolFormat& format = draft.train() ? draft.any_of(kFormats) : draft.any_of(kFormatsHeldOut);
+  const ToolFormat format = !draft.train()       ? draft.any_of(kFormatsHeldOut)
+                            : draft.chance(0.6f) ? open_format(draft)
+                                                 : draft.any_of(kFormats);
   draft.sample.form = format.id;
   // Long contexts: a list of up to 64 tools in noise. Short ones: as many as there is room for.
   const size_t all = draft.request.context_bytes;
