@@ -350,7 +350,7 @@ TEST(Tasks, SeedsGiveTheSameSamples) {
       {"variable_tracking", 0xad3a5f5c7e140b4a},
       {"frequent_words", 0x2639c8925b7be31},
       {"extraction", 0x57471bf4845ac514},
-      {"tool_call", 0x168fbc3e342e5ea6},
+      {"tool_call", 0x899765fd55875c8a},
       {"fill_in_middle", 0xbfdb5932bb112297},
       {"svg", 0x1d9f45b569a0b73a},
       {"grounded", 0x351bdc389d740f40},
