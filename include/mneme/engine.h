@@ -32,8 +32,8 @@ enum class EngramPlacement {
 struct EngineOptions {
   // What it does
   std::string model_path = {};  // GGUF; the first part of a split model
-  uint64_t kv_bytes_max =
-      0;  // memory for keys and values of all sessions; 0: half of what is free after loading
+  uint64_t kv_bytes_max = 0;    // memory for keys and values of all sessions; 0: half of what is free after
+                                // loading
   // How fast
   int threads = 0;         // 0: one a core that this process may use
   int prefill_rows = 512;  // tokens in one pass, 1..512; more is faster and takes more memory
@@ -43,12 +43,12 @@ struct EngineOptions {
   // Empty: keys and values are in memory alone, at most kv_bytes_max of them. One process at a time.
   std::string cold_folder = {};
   uint64_t cold_bytes_max = 0;  // of the folder; 0: until the disk is full
-  // Memory of the hot and warm tiers where there is a cold one, in bytes; both kByShare: 20 % of the contexts'
-  // blocks and 50 % of them at half their size, at least 256 MiB, at most kv_bytes_max.
+  // Memory of the hot and warm tiers where there is a cold one, in bytes; both kByShare: 20 % of the
+  // contexts' blocks and 50 % of them at half their size, at least 256 MiB, at most kv_bytes_max.
   static constexpr uint64_t kByShare = UINT64_MAX;
   uint64_t hot_bytes = kByShare, warm_bytes = kByShare;
-  std::function<void(double share)> on_load =
-      {};  // progress of loading, from the calling thread; may be empty
+  std::function<void(double share)> on_load = {};  // progress of loading, from the calling thread; may be
+                                                   // empty
 };
 
 struct ModelInfo {
@@ -67,23 +67,23 @@ struct ModelInfo {
 
 // Where the keys and values of an engine's contexts are, and what it took to bring them there.
 struct TierReport {
-  bool on = false;                 // there is a cold tier
+  bool on = false;                                            // there is a cold tier
   uint64_t bytes_hot = 0, bytes_warm = 0, bytes_passing = 0;  // in memory now
-  uint64_t hits_hot = 0, hits_warm = 0;    // extents (256 tokens of a layer) that a pass found in memory
-  uint64_t hits_ahead = 0, misses = 0;     // found because they were read ahead; waited for
+  uint64_t hits_hot = 0, hits_warm = 0;  // extents (256 tokens of a layer) that a pass found in memory
+  uint64_t hits_ahead = 0, misses = 0;   // found because they were read ahead; waited for
   uint64_t bytes_read = 0, bytes_written = 0;
-  double stalled_s = 0, read_s = 0;        // passes waited for the disk; the disk read
+  double stalled_s = 0, read_s = 0;  // passes waited for the disk; the disk read
   uint64_t extents_evicted = 0, segments_sealed = 0, segments_found = 0;
 };
 
 // A context seen from outside: which of its extents are where.
 enum class TierOf : uint8_t { kHot, kWarm, kPassing, kCold, kUnwritten };
 struct TierMap {
-  int layers = 0;                  // that keep every token
+  int layers = 0;  // that keep every token
   size_t segment_tokens = 256;
-  size_t tokens = 0;               // evaluated; those after the last segment are open, in memory
-  std::vector<TierOf> extents;     // [segments, layers]
-  std::vector<float> heat;         // the same: how often held lately
+  size_t tokens = 0;            // evaluated; those after the last segment are open, in memory
+  std::vector<TierOf> extents;  // [segments, layers]
+  std::vector<float> heat;      // the same: how often held lately
 };
 
 class Session {
@@ -126,9 +126,9 @@ class Engine {
   virtual const ModelInfo& info() const = 0;
   virtual const Text& text() const = 0;
   virtual std::unique_ptr<Session> new_session() = 0;
-  // The session of this name, as it was when it was last flushed, or a new one; needs a cold tier. What it had
-  // is evaluated again only where the cold tier has lost it. Fails for a session of another model, one that is
-  // open already, and a name that is none ([A-Za-z0-9._-], at most 100, not beginning with a dot).
+  // The session of this name, as it was when it was last flushed, or a new one; needs a cold tier. What it
+  // had is evaluated again only where the cold tier has lost it. Fails for a session of another model, one
+  // that is open already, and a name that is none ([A-Za-z0-9._-], at most 100, not beginning with a dot).
   virtual Result<std::unique_ptr<Session>> open_session(const std::string& name) = 0;
   virtual TierReport tiers() const = 0;
   // What went wrong without stopping anybody (a damaged segment that was computed again, a full disk), a line

@@ -125,7 +125,8 @@ Network::Network(const ModelOptions& options, uint64_t seed, std::vector<uint32_
   embedding_ = add("token_embd.weight", torch::randn({options_.vocab_size, c}) * options_.embedding_std,
                    ParameterKind::kEmbedding);
   if (!options_.tied) {
-    head_ = add("output.weight", torch::randn({options_.vocab_size, c}) * kHeadDeviation, ParameterKind::kEmbedding);
+    head_ = add("output.weight", torch::randn({options_.vocab_size, c}) * kHeadDeviation,
+                ParameterKind::kEmbedding);
   }
   output_norm_ = add("output_norm.weight", torch::ones({c}), ParameterKind::kVector);
   for (int i = 0; i < options_.layers; ++i) make_layer(i, seed);
