@@ -1,78 +1,17 @@
 // The built binary as scripts see it: exit codes, what goes to stdout and to stderr, JSON shapes.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "cli_for_test.h"
+
+namespace mneme {
 namespace {
-
-namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
-
-const std::string kData = std::string(MNEME_SOURCE_DIR) + "/tests/data/";
-const std::string kModel = kData + "fixture.gguf";
-
-struct Outcome {
-  int status = -1;  // exit status; 128 + n for signal n
-  std::string out, err;
-
-  size_t err_lines() const { return static_cast<size_t>(std::count(err.begin(), err.end(), '\n')); }
-};
-
-std::string read_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-class Cli : public testing::Test {
- protected:
-  Cli() : folder_(fs::temp_directory_path() / ("mneme_cli_" + std::to_string(::getpid()))) {
-    fs::create_directories(folder_);
-  }
-  ~Cli() override { fs::remove_all(folder_); }
-
-  std::string write(const std::string& name, const std::string& text) {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-    return (folder_ / name).string();
-  }
-  // `arguments` as a shell reads them; `input` becomes standard input.
-  Outcome mneme(const std::string& arguments, const std::string& input = "") {
-    const std::string in = write("stdin", input);
-    return shell(std::string(MNEME_BINARY) + " " + arguments + " < " + in);
-  }
-  Outcome shell(const std::string& command) {
-    const fs::path out = folder_ / "stdout";
-    const fs::path err = folder_ / "stderr";
-    const int raw = std::system(("{ " + command + "; } > " + out.string() + " 2> " + err.string()).c_str());
-    return {WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw), read_file(out), read_file(err)};
-  }
-  void expect_failure(const std::string& arguments, int status, const std::string& part,
-                      const std::string& input = "") {
-    const Outcome outcome = mneme(arguments, input);
-    EXPECT_EQ(outcome.status, status) << arguments << "\n" << outcome.err;
-    EXPECT_EQ(outcome.err_lines(), 1u) << arguments << "\n" << outcome.err;
-    EXPECT_NE(outcome.err.find(part), std::string::npos) << arguments << "\n" << outcome.err;
-    EXPECT_EQ(outcome.out, "") << arguments;
-  }
-
-  fs::path folder_;
-};
 
 TEST_F(Cli, HelpAndVersion) {
   EXPECT_EQ(mneme("--version").out.substr(0, 6), "mneme ");
   EXPECT_EQ(mneme("--version").status, 0);
-  for (const char* verb :
-       {"", "run", "chat", "bench", "eval", "eval recall", "eval ppl", "logits", "tokenize", "inspect"}) {
+  for (const char* verb : {"", "run", "chat", "bench", "eval", "eval recall", "eval ppl", "logits",
+                           "tokenize", "inspect", "session", "session list", "session show", "session rm"}) {
     const Outcome help = mneme(std::string(verb) + " --help");
     EXPECT_EQ(help.status, 0) << verb;
     EXPECT_NE(help.out, "") << verb;
@@ -85,9 +24,30 @@ TEST_F(Cli, WrongUsageIsTwo) {
   expect_failure("frobnicate", 2, "frobnicate");
   expect_failure("run -p x", 2, "--model");
   expect_failure(run + "--nonesuch", 2, "--nonesuch");
-  for (const char* flags : {"--temp warm", "--temp -1", "--temp nan", "--top-p 2", "--top-k -1", "--min-p x",
-                            "-n -2", "-n many", "--kv 12q", "--kv 0", "--logit-bias 5", "--logit-bias x=1",
-                            "--threads 0", "--repeat-penalty 0", "--seed -1", "--engram ram"}) {
+  for (const char* flags : {"--temp warm",
+                            "--temp -1",
+                            "--temp nan",
+                            "--top-p 2",
+                            "--top-k -1",
+                            "--min-p x",
+                            "-n -2",
+                            "-n many",
+                            "--kv 12q",
+                            "--kv 0",
+                            "--logit-bias 5",
+                            "--logit-bias x=1",
+                            "--threads 0",
+                            "--repeat-penalty 0",
+                            "--seed -1",
+                            "--engram ram",
+                            "--hot 1MiB",
+                            "--warm 0",
+                            "--cold-max 1GiB",
+                            "--session ''",
+                            "--cold-dir ''",
+                            "--session s --hot 12q",
+                            "--session s --warm -1",
+                            "--session s --cold-max 0"}) {
     const Outcome outcome = mneme(run + flags);
     EXPECT_EQ(outcome.status, 2) << flags << "\n" << outcome.err;
     EXPECT_EQ(outcome.err_lines(), 1u) << flags << "\n" << outcome.err;
@@ -399,3 +359,4 @@ TEST_F(Cli, BiasForATokenThatIsNotThereFails) {
 }
 
 }  // namespace
+}  // namespace mneme

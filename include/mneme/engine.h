@@ -115,6 +115,11 @@ class Session {
   // 64, all evaluated, no more than depth) again and again. Tokens after them are forgotten first. For
   // measuring speed at depth only.
   virtual Result<void> repeat_for_bench(size_t period, size_t depth) = 0;
+  // Small texts that a named session keeps beside its tokens (a conversation's messages), by key. A note
+  // replaces the one before of its key; it is on the disk after flush(). An error, and no change, for an
+  // unnamed session, a key that is empty or has '=', a zero byte, and 64 KiB of key and value or more.
+  virtual Result<void> set_note(std::string_view key, std::string_view value) = 0;
+  virtual std::string note(std::string_view key) const = 0;  // empty: there is none
 };
 
 class Engine {

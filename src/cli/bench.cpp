@@ -94,6 +94,7 @@ int bench(BenchArguments& arguments) {
   if (arguments.cold) arguments.plan.drop_from_cache = file->path;
   auto limits = measure_limits(arguments.model.threads > 0 ? arguments.model.threads : usable_cpus());
   if (!limits) return fail(limits.error());
+  check_storage(arguments.model);
   auto engine = open_engine(arguments.model);
   if (!engine) return fail(engine.error());
 

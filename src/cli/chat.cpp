@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/cli.h"
+#include "cli/kept_messages.h"
 #include "cli/options.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
@@ -35,14 +36,37 @@ class Conversation {
         system_(arguments.system),
         options_(arguments.generate) {
     options_.sampling = std::move(sampling);
-    reset();
   }
 
-  void reset() {
+  // With the messages of a named session, where it has some.
+  Result<void> begin() {
+    if (session_->name().empty() || (session_->tokens().empty() && !is_conversation(*session_)))
+      return reset();
+    if (!is_conversation(*session_))
+      return tl::unexpected(Error{"session " + session_->name() +
+                                  " is no conversation, but what mneme run read and wrote: name another"});
+    auto messages = read_messages(*session_);
+    if (!messages) return tl::unexpected(messages.error());
+    messages_ = std::move(*messages);
+    kept_ = messages_.size();
+    const bool has_system = !messages_.empty() && messages_[0].role == "system";
+    if (system_.empty() && has_system) system_ = messages_[0].content;
+    if (system_.empty() || (has_system && messages_[0].content == system_)) return {};
+    if (has_system) messages_.erase(messages_.begin());
+    messages_.insert(messages_.begin(), {"system", system_});
+    kept_ = 0;
+    return keep();
+  }
+
+  Result<void> reset() {
     messages_.clear();
     if (!system_.empty()) messages_.push_back({"system", system_});
     session_->truncate(0);
+    kept_ = 0;
+    return keep();
   }
+
+  size_t messages() const { return messages_.size(); }
 
   // Streams the answer. On an error the turn is forgotten and the conversation goes on from before it.
   Result<GenerateReport> answer(const std::string& text, Output& output) {
@@ -51,6 +75,7 @@ class Conversation {
     if (report) {
       messages_.push_back({"assistant", report->text});
       ++options_.sampling.seed;  // the same question twice need not get the same answer
+      if (auto kept = keep(); !kept) return tl::unexpected(kept.error());
     } else {
       messages_.pop_back();
     }
@@ -58,6 +83,15 @@ class Conversation {
   }
 
  private:
+  // On the disk when it returns: the next turn may be far away.
+  Result<void> keep() {
+    if (session_->name().empty()) return {};
+    auto kept = keep_messages(*session_, messages_, kept_);
+    if (!kept) return kept;
+    kept_ = messages_.size();
+    return session_->flush();
+  }
+
   Result<GenerateReport> generate_answer(Output& output) {
     auto prompt = engine_->text().render_chat(messages_, true);
     if (!prompt) return tl::unexpected(prompt.error());
@@ -92,6 +126,7 @@ class Conversation {
   std::string system_;
   GenerateOptions options_;
   std::vector<ChatMessage> messages_;
+  size_t kept_ = 0;  // of them, in the session's notes
 };
 
 // One line of the user's; false at the end of input.
@@ -107,7 +142,11 @@ int talk(Engine& engine, const ChatArguments& arguments) {
   auto session = open_session(engine, arguments.model);
   if (!session) return fail(session.error());
   Conversation conversation(engine, std::move(*session), arguments, sampling_options(arguments.sampling));
+  if (auto begun = conversation.begin(); !begun) return fail(begun.error());
+  note_warnings(engine);
   if (interactive) std::cerr << engine.info().name << ": /help lists the commands, Ctrl-C stops an answer\n";
+  if (interactive && conversation.messages() > 0)
+    note(format("goes on after %zu messages", conversation.messages()));
   Output output;
   std::string line;
   while (output.ok() && read_line(interactive, line)) {
@@ -116,7 +155,7 @@ int talk(Engine& engine, const ChatArguments& arguments) {
     if (line == "/help") {
       std::cerr << kHelp;
     } else if (line == "/reset") {
-      conversation.reset();
+      if (auto reset = conversation.reset(); !reset) return fail(reset.error());
     } else if (line[0] == '/' && interactive) {
       std::cerr << "unknown command " << line << '\n' << kHelp;
     } else {
@@ -139,6 +178,7 @@ int talk(Engine& engine, const ChatArguments& arguments) {
 }
 
 int chat(const ChatArguments& arguments) {
+  check_storage(arguments.model);
   auto engine = open_engine(arguments.model);
   if (!engine) return fail(engine.error());
   return talk(**engine, arguments);
@@ -152,7 +192,7 @@ void add_chat(CLI::App& app, int& status) {
   CLI::App& verb = *app.add_subcommand("chat",
                                        "a conversation, one line a turn, on the terminal or from a pipe");
   add_model_options(verb, arguments->model);
-  add_storage_options(verb, arguments->model, false);
+  add_storage_options(verb, arguments->model, true);
   verb.add_option("--system", arguments->system, "what the model is told before the conversation");
   verb.add_option("-n,--tokens", arguments->generate.tokens_max,
                   "tokens of an answer at most; -1: until its end")

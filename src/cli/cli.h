@@ -8,6 +8,7 @@
 //   input.h      reading files and standard input, sizes, ids
 //   terminal.h   progress, Ctrl-C, writing out, one-line errors
 //   report.h     figures as text and JSON
+//   session_map.h, kept_messages.h   where a context lies, as a picture; a conversation in a session's notes
 #pragma once
 
 #include <CLI/App.hpp>

@@ -17,6 +17,8 @@ std::string check_size(const std::string& text) {
   return size && *size > 0 ? "" : "'" + text + "' is no size: write 512MiB or 2GiB";
 }
 
+std::string check_not_empty(const std::string& text) { return text.empty() ? "is empty" : ""; }
+
 std::string check_size_or_zero(const std::string& text) { return text == "0" ? "" : check_size(text); }
 
 std::optional<std::pair<TokenId, float>> parse_bias(const std::string& text) {
@@ -65,13 +67,14 @@ void add_model_options(CLI::App& verb, ModelArguments& arguments) {
 void add_storage_options(CLI::App& verb, ModelArguments& arguments, bool with_session) {
   if (with_session) {
     verb.add_option("--session", arguments.session,
-                    "keep the context under this name, and go on with it where it is there already");
+                    "keep the context under this name, and go on with it where it is there already")
+        ->check(CLI::Validator(check_not_empty, "NAME"));
   }
-  verb.add_option(
-      "--cold-dir", arguments.cold_folder,
-      "keep keys and values in this folder, so that contexts may be larger than memory and prompts "
-      "that were read once are found again" +
-          std::string(with_session ? "; with --session MNEME_HOME/store if not given" : ""));
+  verb.add_option("--cold-dir", arguments.cold_folder,
+                  "keep keys and values in this folder, so that contexts may be larger than memory and "
+                  "prompts that were read once are found again" +
+                      std::string(with_session ? "; with --session MNEME_HOME/store if not given" : ""))
+      ->check(CLI::Validator(check_not_empty, "FOLDER"));
   verb.add_option("--cold-max", arguments.cold_max,
                   "bytes that the folder may take, e.g. 20GiB; the disk if not given")
       ->check(CLI::Validator(check_size, "SIZE"));
@@ -82,6 +85,12 @@ void add_storage_options(CLI::App& verb, ModelArguments& arguments, bool with_se
           "and 50 % of them at half their size, 256 MiB at least")
       ->check(size);
   verb.add_option("--warm", arguments.warm, "memory of the warm tier; 0 is allowed")->check(size);
+}
+
+void check_storage(const ModelArguments& arguments) {
+  const bool sizes = !arguments.cold_max.empty() || !arguments.hot.empty() || !arguments.warm.empty();
+  if (sizes && !arguments.has_cold_tier())
+    throw CLI::ValidationError("--hot, --warm and --cold-max need --cold-dir or --session");
 }
 
 Result<std::unique_ptr<Session>> open_session(Engine& engine, const ModelArguments& arguments) {

@@ -26,6 +26,8 @@ struct ModelArguments {
 void add_model_options(CLI::App& verb, ModelArguments& arguments);
 // --cold-dir, --cold-max, --hot, --warm, and --session where the verb has one context.
 void add_storage_options(CLI::App& verb, ModelArguments& arguments, bool with_session);
+// Throws CLI::ValidationError, as a parse does, for sizes of tiers that are not there.
+void check_storage(const ModelArguments& arguments);
 // With the progress of loading.
 Result<std::unique_ptr<Engine>> open_engine(const ModelArguments& arguments);
 // The named session, or a new one.

@@ -47,14 +47,17 @@ std::string summary_text(const Engine& engine, const GenerateReport& report) {
 std::string storage_text(const Engine& engine, const Session& session) {
   const TierReport t = engine.tiers();
   if (!t.on) return {};
-  const uint64_t looks = t.hits_hot + t.hits_warm + t.hits_ahead + t.misses;
-  const double found = looks > 0 ? 100.0 * static_cast<double>(looks - t.misses) / static_cast<double>(looks)
-                                 : 100;
-  return format(
-      " | found %zu tokens | hot %s, warm %s; read %s (%.0f %% were there in time, waited %s), wrote %s",
-      session.reused(), bytes_text(t.bytes_hot).c_str(), bytes_text(t.bytes_warm).c_str(),
-      bytes_text(t.bytes_read).c_str(), found, duration_text(t.stalled_s).c_str(),
-      bytes_text(t.bytes_written).c_str());
+  std::string text = format(" | found %zu tokens | hot %s, warm %s", session.reused(),
+                            bytes_text(t.bytes_hot).c_str(), bytes_text(t.bytes_warm).c_str());
+  if (t.bytes_read > 0) {
+    const uint64_t looks = t.hits_hot + t.hits_warm + t.hits_ahead + t.misses;
+    const double in_time = looks > 0
+                               ? 100.0 * static_cast<double>(looks - t.misses) / static_cast<double>(looks)
+                               : 100;
+    text += format("; read %s (%.0f %% were there in time, waited %s)", bytes_text(t.bytes_read).c_str(),
+                   in_time, duration_text(t.stalled_s).c_str());
+  }
+  return text + format("; wrote %s", bytes_text(t.bytes_written).c_str());
 }
 
 nlohmann::ordered_json tiers_json(const Engine& engine) {

@@ -2,14 +2,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "cli/cli.h"
 #include "cli/input.h"
+#include "cli/kept_messages.h"
 #include "cli/options.h"
 #include "cli/report.h"
+#include "cli/session_map.h"
 #include "cli/terminal.h"
 #include "mneme/machine.h"
 
@@ -25,6 +28,8 @@ struct RunArguments {
   GenerateOptions generate;
   bool ask = false;
   bool json = false;
+  bool map = false;
+  std::string map_path;
 };
 
 // The files in order, then the text. Where there are several files, a line before each names it (as head and
@@ -49,9 +54,10 @@ Result<std::string> read_prompt(const RunArguments& arguments) {
 
 // The prompt's tokens; with --ask as a user's message in the model's chat format. What stands in the files
 // is text there, whatever it spells: the template is rendered around a mark, and only its own specials count.
+// Not the `first` of its context: without a BOS before it.
 Result<std::vector<TokenId>> encode_prompt(const Text& text, const RunArguments& arguments,
-                                           const std::string& prompt) {
-  if (!arguments.ask) return text.encode(prompt, {});
+                                           const std::string& prompt, bool first) {
+  if (!arguments.ask) return text.encode(prompt, {.add_bos_eos = first});
   const std::string mark = "mneme-content-8c1f2b";
   const ChatMessage message{"user", mark};
   auto rendered = text.render_chat({&message, 1}, true);
@@ -117,10 +123,51 @@ Result<GenerateReport> stream(Engine& engine, Session& session, const RunArgumen
 }
 
 // A prompt that begins with everything the session holds goes on from there; any other follows it.
-std::span<const TokenId> new_tokens(const Session& session, std::span<const TokenId> prompt) {
+Result<std::vector<TokenId>> new_tokens(const Text& text, const Session& session,
+                                        const RunArguments& arguments, const std::string& prompt) {
   const auto held = session.tokens();
-  const bool begins = held.size() < prompt.size() && std::equal(held.begin(), held.end(), prompt.begin());
-  return begins ? prompt.subspan(held.size()) : prompt;
+  auto tokens = encode_prompt(text, arguments, prompt, true);
+  if (!tokens || held.empty()) return tokens;
+  const bool begins = held.size() <= tokens->size() && std::equal(held.begin(), held.end(), tokens->begin());
+  if (!begins) return encode_prompt(text, arguments, prompt, false);
+  tokens->erase(tokens->begin(), tokens->begin() + static_cast<std::ptrdiff_t>(held.size()));
+  return tokens;
+}
+
+// While a run is under way, its session notes where it began: one that was killed is taken back, and the same
+// run again finds what was computed by then in the cold tier.
+constexpr const char* kUnfinished = "unfinished";
+
+Result<void> begin_run(const Text& text, Session& session, const RunArguments& arguments,
+                       const std::string& prompt) {
+  if (is_conversation(session))
+    return tl::unexpected(
+        Error{"session " + session.name() + " is a conversation: mneme chat goes on with it"});
+  if (const auto before = parse_int(session.note(kUnfinished)))
+    session.truncate(static_cast<size_t>(*before));
+  auto tokens = new_tokens(text, session, arguments, prompt);
+  if (!tokens) return tl::unexpected(tokens.error());
+  if (!session.name().empty()) {
+    auto noted = session.set_note(kUnfinished, format("%zu", session.tokens().size()));
+    if (!noted) return noted;
+  }
+  return session.append(*tokens);
+}
+
+Result<void> end_run(Session& session) {
+  if (!session.name().empty()) {
+    if (auto noted = session.set_note(kUnfinished, ""); !noted) return noted;
+  }
+  return session.flush();
+}
+
+// Where the context is after the run: as text on stderr, as SVG in a file.
+Result<void> show_map(const RunArguments& arguments, const Session& session) {
+  if (!arguments.map && arguments.map_path.empty()) return {};
+  const TierMap map = session.map();
+  if (arguments.map) std::fputs(map_text(map).c_str(), stderr);
+  if (arguments.map_path.empty()) return {};
+  return write_map(arguments.map_path, session.name().empty() ? "context" : session.name(), map);
 }
 
 int run(RunArguments& arguments) {
@@ -129,21 +176,20 @@ int run(RunArguments& arguments) {
   }
   auto prompt = read_prompt(arguments);
   if (!prompt) return fail(prompt.error());
+  check_storage(arguments.model);
   auto engine = open_engine(arguments.model);
   if (!engine) return fail(engine.error());
   auto opened = open_session(**engine, arguments.model);
   if (!opened) return fail(opened.error());
   Session& session = **opened;
-  auto tokens = encode_prompt((*engine)->text(), arguments, *prompt);
-  if (!tokens) return fail(tokens.error());
-  auto appended = session.append(new_tokens(session, *tokens));
-  if (!appended) return fail(appended.error());
+  auto begun = begin_run((*engine)->text(), session, arguments, *prompt);
+  if (!begun) return fail(begun.error());
   arguments.generate.sampling = sampling_options(arguments.sampling);
   const uint64_t seed = arguments.generate.sampling.seed;
   Output output;
   auto report = stream(**engine, session, arguments, output);
   if (!report) return fail(report.error());
-  auto flushed = session.flush();
+  auto flushed = end_run(session);
   note_warnings(**engine);
   if (!flushed) return fail(flushed.error());
   if (arguments.json) {
@@ -154,6 +200,7 @@ int run(RunArguments& arguments) {
          format(" | seed %llu", static_cast<unsigned long long>(seed)));
   }
   if (!output.ok()) return fail(output.error());
+  if (auto shown = show_map(arguments, session); !shown) return fail(shown.error());
   return report->reason == StopReason::kFull ? fail({"stopped early: " + report->message}) : kDone;
 }
 
@@ -178,6 +225,9 @@ void add_run(CLI::App& app, int& status) {
   verb.add_flag("--ignore-eos", arguments->generate.ignore_end, "go on past the model's end tokens");
   verb.add_flag("--ask", arguments->ask, "the text is a user's message, in the model's chat format");
   verb.add_flag("--json", arguments->json, "one JSON object at the end instead of text");
+  verb.add_flag("--map", arguments->map,
+                "afterwards, on stderr: which of the context's segments are in memory, layer by layer");
+  verb.add_option("--map-svg", arguments->map_path, "the same as an SVG file");
   add_sampling_options(verb, arguments->sampling);
   verb.callback([arguments, &status] { status = run(*arguments); });
 }

@@ -53,6 +53,7 @@ class LoadedEngine final : public Engine {
   void take_text(std::unique_ptr<Text> text) { text_ = std::move(text); }
 
  private:
+  Result<size_t> pass_over(std::span<Session* const> sessions);
   size_t vocab_size() const { return static_cast<size_t>(model_.config().vocab_size); }
   // The first count * vocab_size floats of the logits buffer, which grows to the most ever needed.
   std::span<float> logits_rows(size_t count) {
@@ -80,6 +81,18 @@ class LoadedEngine final : public Engine {
 };
 
 Result<size_t> LoadedEngine::step(std::span<Session* const> sessions) {
+  for (;;) {
+    auto evaluated = pass_over(sessions);
+    if (evaluated) return evaluated;
+    // A stored segment that cannot be read: its tokens are computed again.
+    bool recovered = false;
+    for (Session* session : sessions) recovered |= loaded(session).recover();
+    if (!recovered) return evaluated;
+    home_.warnings.push_back(evaluated.error().message);
+  }
+}
+
+Result<size_t> LoadedEngine::pass_over(std::span<Session* const> sessions) {
   pending_.clear();
   for (Session* session : sessions) {
     const size_t rows_max = loaded(session).begin_step();
@@ -102,14 +115,7 @@ Result<size_t> LoadedEngine::step(std::span<Session* const> sessions) {
   }
   if (chunks_.empty()) return size_t{0};
   auto done = model_.forward(chunks_, logits_rows(logits_count), *pool_);
-  if (!done) {
-    // A stored segment that is damaged: its tokens are computed again.
-    bool recovered = false;
-    for (Session* session : sessions) recovered |= loaded(session).recover();
-    if (!recovered) return pass(done);
-    home_.warnings.push_back(done.error().message);
-    return step(sessions);
-  }
+  if (!done) return pass(done);
 
   size_t row = 0;
   for (size_t i = 0; i < sessions.size(); ++i) {
@@ -155,7 +161,8 @@ TierReport LoadedEngine::tiers() const {
 std::vector<std::string> LoadedEngine::take_warnings() {
   std::vector<std::string> all = std::exchange(home_.warnings, {});
   if (tiers_ == nullptr) return all;
-  for (std::string& one : tiers_->take_warnings()) all.push_back(std::move(one));
+  for (std::string& one : tiers_->take_warnings())
+    if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(std::move(one));
   return all;
 }
 

@@ -66,6 +66,8 @@ Result<void> LoadedSession::append(std::span<const TokenId> tokens) {
       return fail("token {} is outside the vocabulary of {}", token, home_->vocab_size);
   }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  // After a long pass what was open before it is further back than windows and recent rows reach.
+  if (home_->tiers != nullptr && pending() > kOpenTokens) sequence_.seal(tokens_, 0);
   if (log_) {
     if (auto logged = log_->append_tokens(tokens); !logged) give_up_log(logged.error());
   }
@@ -93,7 +95,12 @@ Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
   repeated.resize(period);
   repeated.reserve(depth);
   while (repeated.size() < depth) repeated.push_back(repeated[repeated.size() - period]);
-  if (home_->tiers != nullptr && evaluated() > period) truncate(period);
+  if (!name_.empty()) return fail("session {} is kept: only an unnamed context can be repeated", name_);
+  if (home_->tiers != nullptr && evaluated() > period) sequence_.truncate(static_cast<int>(period));
+  if (evaluated() < period) {
+    return fail("cannot repeat {} tokens: they end inside a sealed segment of {}, which is not cut", period,
+                kv::kSegmentTokens);
+  }
   auto done = sequence_.repeat_for_bench(static_cast<int>(period), static_cast<int>(depth), repeated);
   if (!done) {
     sequence_.truncate(static_cast<int>(period));
@@ -153,6 +160,7 @@ size_t LoadedSession::begin_step() {
     auto attached = sequence_.attach(found);
     if (attached) break;
     home_->warnings.push_back(attached.error().message);
+    home_->tiers->let_go(std::move(found.back()));
   }
   reused_ += found.size() * kv::kSegmentTokens;
   if (!found.empty()) logits_.clear();
@@ -217,14 +225,15 @@ Result<void> LoadedSession::flush() {
   // The open tokens' keys and values, where the log's last segment is the sequence's last one.
   const bool logged = log_->state().segments.size() == sequence_.segments().size();
   const auto open = static_cast<size_t>(sequence_.token_count() - sequence_.sealed_tokens());
+  Result<void> saved;  // the log is synced whether or not the tail found room
   if (logged && open > 0) {
     std::vector<kv::PartBuffer> buffers;
-    auto saved = kv::save_tail(home_->store->sessions_folder(), name_, log_->state(), open,
-                               sequence_.tail_parts(buffers), home_->store->disk());
-    if (!saved) return saved;
+    saved = kv::save_tail(home_->store->sessions_folder(), name_, log_->state(), open,
+                          sequence_.tail_parts(buffers), home_->store->disk());
   }
   if (auto used = log_->mark_used(std::time(nullptr)); !used) return used;
-  return log_->sync();
+  if (auto synced = log_->sync(); !synced) return synced;
+  return saved;
 }
 
 TierMap LoadedSession::map() const {

@@ -50,6 +50,8 @@ class LoadedSession final : public Session {
   Result<void> flush() override;
   Result<std::unique_ptr<Session>> fork() override;
   TierMap map() const override;
+  Result<void> set_note(std::string_view key, std::string_view value) override;
+  std::string note(std::string_view key) const override;
 
   // --- A step of the engine ---
   // Goes on behind segments that are there already, as far as the pending tokens are those of them; then how

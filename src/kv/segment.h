@@ -48,14 +48,17 @@ struct Segment {
   std::vector<Extent> extents;  // [layers]
 
   // What a continuation behind this segment reads beside its extents: [layers + 1], the last blocks of layers
-  // with a window, then the recent rows. Only until it is on the disk.
+  // with a window, then the recent rows. Empty once it is on the disk.
   std::vector<PartBuffer> boundary;
 
   enum class Disk : uint8_t { kNone, kQueued, kWritten, kFailed };
   std::atomic<Disk> disk{Disk::kNone};
   std::shared_ptr<const SegmentFile> file;  // of kWritten; set before `disk` is
   int pins = 0;                             // contexts that want it near: sinks, window
+  std::string trouble;                      // why it could not be read ahead, until somebody wants it
 
+  // On the disk, as far as is known.
+  bool readable() const { return written() && !file->bad(); }
   bool written() const { return disk.load(std::memory_order_acquire) == Disk::kWritten; }
 };
 using SegmentPtr = std::shared_ptr<Segment>;

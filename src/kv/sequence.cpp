@@ -20,6 +20,7 @@ Sequence::Sequence(Sequence&& other) noexcept
       segments_(std::move(other.segments_)),
       pinned_(std::move(other.pinned_)),
       damaged_(other.damaged_),
+      repeated_(other.repeated_),
       token_count_(std::exchange(other.token_count_, 0)),
       floor_(std::exchange(other.floor_, 0)),
       layers_(std::move(other.layers_)),
@@ -31,8 +32,7 @@ Sequence::Sequence(Sequence&& other) noexcept
 
 Sequence::~Sequence() {
   for (Layer& layer : layers_) keep(layer, layer.first_block, layer.first_block);
-  segments_.clear();
-  pin_ends();
+  leave_segments(0);
   set_token_count(0);
 }
 

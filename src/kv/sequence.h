@@ -105,6 +105,7 @@ class Sequence : public BlockSource {
   SlabId slab_read(int layer, int block) const;  // sealed or open
   void set_token_count(int token_count);
   void pin_ends();
+  void leave_segments(size_t count);  // but the first `count`
   // Leaves the first `count` segments and nothing open; returns how many tokens are left.
   int return_to(size_t count);
   // Gives layers with a window and the recent rows what a continuation behind the last segment reads.

@@ -1,6 +1,7 @@
 // A context's sealed part: sealing, going on behind segments that were found, forking.
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "kv/sequence.h"
@@ -107,6 +108,15 @@ void Sequence::pin_ends() {
   for (const SegmentPtr& segment : pinned_) tiers_->pin(*segment, 1);
 }
 
+void Sequence::leave_segments(size_t count) {
+  std::vector<SegmentPtr> gone(
+      std::make_move_iterator(segments_.begin() + static_cast<std::ptrdiff_t>(count)),
+      std::make_move_iterator(segments_.end()));
+  segments_.resize(count);
+  pin_ends();
+  for (SegmentPtr& segment : gone) tiers_->let_go(std::move(segment));
+}
+
 void Sequence::seal(std::span<const int32_t> tokens, int keep_open) {
   const auto whole_run = [&] { return token_count_ - keep_open - sealed_tokens() >= kSegmentTokens; };
   if (tiers_ == nullptr || !whole_run()) return;
@@ -163,16 +173,15 @@ Result<void> Sequence::attach(std::span<const SegmentPtr> segments) {
 
 int Sequence::return_to(size_t count) {
   for (Layer& layer : layers_) keep(layer, layer.first_block, layer.first_block);
-  segments_.resize(count);
+  leave_segments(count);
   // What windows read there may be lost: then from the beginning.
-  if (!restore_boundary()) segments_.clear();
+  if (!restore_boundary()) leave_segments(0);
   if (segments_.empty()) floor_ = 0;
   for (int i = 0; i < shape().layers; ++i) {
     if (keeps_all(i) || segments_.empty()) layers_[as_size(i)].first_block = sealed_tokens() / kBlockTokens;
   }
   damaged_ = -1;
   set_token_count(sealed_tokens());
-  pin_ends();
   return token_count_;
 }
 
@@ -226,8 +235,9 @@ Result<void> Sequence::attach_tail(const SegmentFile& tail, int count) {
   auto slab = slabs.begin();
   for (int i = 0; i < shape().layers; ++i) {
     Layer& layer = layers_[as_size(i)];
-    if (!keeps_all(i))
-      keep(layer, layer.first_block, std::max(layer.first_block, std::min(first_of(i), layer.end_block())));
+    // Where the tail is longer than the window there is a gap: what is before it is not read any more.
+    const bool joins = first_of(i) >= layer.first_block && first_of(i) <= layer.end_block();
+    if (!keeps_all(i)) keep(layer, layer.first_block, joins ? first_of(i) : layer.first_block);
     if (layer.slabs.empty()) layer.first_block = first_of(i);
     for (size_t at = 0; at < parts[as_size(i)].bytes; at += shape().slab_bytes()) {
       std::memcpy(pool_->keys(*slab, 0), parts[as_size(i)].memory.get() + at, shape().slab_bytes());
@@ -258,6 +268,7 @@ Result<Sequence> Sequence::fork() const {
   other.segments_ = segments_;
   other.recent_.copy_from(recent_);
   other.floor_ = floor_;
+  other.repeated_ = repeated_;
   other.set_token_count(token_count_);
   other.pin_ends();
   return other;

@@ -2,17 +2,27 @@
 
 #include <algorithm>
 #include <cmath>
-
+#include <system_error>
 
 namespace mneme::kv {
 
 namespace {
 
 constexpr int kSamples = 16;  // extents looked at for the coldest
-                              // place
 
 // Memory that passing extents may always have: two runs of attention (one held, one read ahead).
 constexpr uint64_t kStagingSlabs = 2 * 32;
+
+// What one context works in: what attention needs at once, the open tokens of its longest pass (no whole
+// segment and what is kept open, then kRewindTokens), and windows twice: a context that goes on elsewhere has
+// the old ones until the new ones are there.
+uint64_t least_slabs(const KvShape& shape) {
+  constexpr uint64_t kOpenBlocks = blocks_of(kSegmentTokens + kBlockTokens + kRewindTokens);
+  uint64_t slabs = kStagingSlabs + static_cast<uint64_t>(shape.layers_whole()) * kOpenBlocks;
+  for (int layer = 0; layer < shape.layers; ++layer)
+    slabs += 2 * static_cast<uint64_t>(shape.blocks_max(layer));
+  return slabs;
+}
 
 }  // namespace
 
@@ -26,7 +36,7 @@ Result<std::unique_ptr<Tiers>> Tiers::open(const KvShape& shape, const TierOptio
   if (!pool) return core::pass(pool);
   std::unique_ptr<Tiers> tiers(new Tiers(std::move(*pool), options));
   if (tiers->store_ == nullptr) return tiers;
-  const uint64_t least = kStagingSlabs + static_cast<uint64_t>(shape.layers) * 2 * kSegmentBlocks;
+  const uint64_t least = least_slabs(shape);
   if (bytes / shape.slab_bytes() < least) {
     return core::fail("hot and warm together are {} bytes: this model works from {} upwards", bytes,
                       least * shape.slab_bytes());
@@ -34,7 +44,11 @@ Result<std::unique_ptr<Tiers>> Tiers::open(const KvShape& shape, const TierOptio
   auto io = IoQueue::open(options.io);
   if (!io) return core::pass(io);
   tiers->io_ = std::move(*io);
-  tiers->writer_ = std::thread([t = tiers.get()] { t->write_behind(); });
+  try {
+    tiers->writer_ = std::thread([t = tiers.get()] { t->write_behind(); });
+  } catch (const std::system_error& error) {
+    return core::fail("cold tier: no thread: {}", error.what());
+  }
   return tiers;
 }
 
@@ -66,8 +80,7 @@ uint64_t Tiers::slabs_limit() const {
   const double share = options_.hot_share + options_.warm_share / 2;
   const double bytes = share * static_cast<double>(tokens_) * static_cast<double>(shape().token_bytes());
   const auto wanted = std::max(options_.bytes_min, static_cast<uint64_t>(bytes)) / shape().slab_bytes();
-  const uint64_t least = kStagingSlabs + static_cast<uint64_t>(shape().layers) * 2 * kSegmentBlocks;
-  return std::min(all, std::max(wanted, least));
+  return std::min(all, std::max(wanted, least_slabs(shape())));
 }
 
 // A quarter at most passes through, and what attention needs at once at least.
@@ -82,19 +95,21 @@ uint64_t Tiers::tokens_free() const {
 }
 
 Result<void> Tiers::take(size_t count, std::vector<SlabId>& out) {
-  if (store_ == nullptr) {
-    if (!pool_.take(count, out)) return core::fail("the KV cache is full");
-    return {};
+  tidy();
+  if (take_slabs(count, false, out)) return {};
+  return core::fail("the KV cache is full{}",
+                    store_ == nullptr ? "" : ": what is in memory can neither go nor be written to the disk");
+}
+
+// All or none. What is read ahead stays within the shares; the rest goes beyond them where nothing can make
+// room and there is memory.
+bool Tiers::take_slabs(size_t count, bool ahead, std::vector<SlabId>& out) {
+  while (store_ != nullptr && slabs_used() + count > slabs_limit()) {
+    if (make_room(slabs_used() + count - slabs_limit(), ahead)) continue;
+    if (ahead) return false;
+    if (!wait_for_a_load() && !wait_for_a_write()) break;
   }
-  while (slabs_used() + count > slabs_limit()) {
-    if (make_room(slabs_used() + count - slabs_limit(), false)) continue;
-    if (wait_for_a_write()) continue;
-    break;
-  }
-  if (slabs_used() + count > slabs_limit() && options_.hot_bytes != TierOptions::kByShare)
-    return core::fail("the KV cache is full: what is in memory can neither go nor be written to the disk");
-  if (!pool_.take(count, out)) return core::fail("the KV cache is full");
-  return {};
+  return pool_.take(count, out);
 }
 
 // --- What goes ---
@@ -122,32 +137,57 @@ bool Tiers::make_room(size_t slabs, bool for_ahead) {
 bool Tiers::evict_passing(bool for_ahead) {
   reap();
   for (auto it = passing_.begin(); it != passing_.end(); ++it) {
-    const Extent& extent = it->segment->extents[static_cast<size_t>(it->layer)];
+    const Extent& extent = it->extent();
     if (extent.holds > 0 || extent.place != Place::kHere || (for_ahead && extent.ahead)) continue;
     const Resident gone = *it;
     passing_.erase(it);
-    drop(*gone.segment, gone.layer);
+    drop(gone);
     return true;
   }
   return false;
 }
 
-// Reads that came to an end and that nobody waited for.
+// Reads that came to an end and that nobody waits for.
 void Tiers::reap() {
-  std::vector<Resident> ended;
-  for (const auto& [extent, load] : loads_) {
-    const auto layer = extent - load->segment->extents.data();
-    if (!load->read.pending()) ended.push_back({load->segment.get(), static_cast<int>(layer)});
-  }
-  for (const Resident& one : ended) {
-    const SegmentPtr kept = loads_.at(&one.segment->extents[static_cast<size_t>(one.layer)])->segment;
-    if (auto done = finish_load(*kept, one.layer); !done) warn(done.error().message);
-  }
+  std::vector<const Load*> ended;
+  for (const auto& [extent, load] : loads_)
+    if (extent->holds == 0 && !load->read.pending()) ended.push_back(load.get());
+  for (const Load* load : ended) finish_ahead(*load);
 }
 
+// Until a read that nobody waits for came to an end: what it brought may go. False: there is none.
+bool Tiers::wait_for_a_load() {
+  for (const auto& [extent, load] : loads_) {
+    if (extent->holds > 0) continue;
+    finish_ahead(*load);
+    return true;
+  }
+  return false;
+}
+
+void Tiers::finish_ahead(const Load& load) {
+  const SegmentPtr segment = load.segment;
+  if (auto done = finish_load(*segment, load.layer); !done) segment->trouble = done.error().message;
+}
+
+// What can be read again; else what nobody has.
 bool Tiers::evictable(const Resident& resident) const {
-  const Extent& extent = resident.segment->extents[static_cast<size_t>(resident.layer)];
-  return extent.holds == 0 && resident.segment->written() && !resident.segment->file->bad();
+  const Segment& segment = *resident.segment;
+  if (resident.extent().holds > 0) return false;
+  if (segment.readable()) return true;
+  const bool failed = segment.disk.load(std::memory_order_acquire) == Segment::Disk::kFailed;
+  return (failed || segment.written()) && nobody_has(resident.segment);
+}
+
+// The references that there are are those of the tiers themselves.
+bool Tiers::nobody_has(const SegmentPtr& segment) const {
+  const auto known = known_.find(segment->name);
+  long own = known != known_.end() && known->second == segment ? 1 : 0;
+  for (const Extent& extent : segment->extents) {
+    if (extent.place != Place::kAway) ++own;     // staying_ or passing_
+    if (extent.place == Place::kLoading) ++own;  // loads_
+  }
+  return segment.use_count() <= own;
 }
 
 // Of a few drawn at random the one of least heat for what it takes to read it again (which is the same for
@@ -159,7 +199,7 @@ bool Tiers::evict_coldest() {
   const auto look = [&](size_t i, bool pinned) {
     const Resident& one = staying_[i];
     if (!evictable(one) || (one.segment->pins > 0) != pinned) return;
-    const float own = heat(one.segment->extents[static_cast<size_t>(one.layer)]);
+    const float own = heat(one.extent());
     if (best == SIZE_MAX || own < best_heat) best = i, best_heat = own;
   };
   for (int i = 0; i < kSamples; ++i) look(rng_.next_below(static_cast<uint32_t>(staying_.size())), false);
@@ -168,23 +208,23 @@ bool Tiers::evict_coldest() {
   }
   if (best == SIZE_MAX) return false;
   const Resident gone = staying_[best];
-  unlist(gone.segment->extents[static_cast<size_t>(gone.layer)]);
-  drop(*gone.segment, gone.layer);
+  unlist(gone.extent());
+  drop(gone);
   return true;
 }
 
 void Tiers::unlist(Extent& extent) {
   const uint32_t at = extent.listed;
-  staying_[at] = staying_.back();
-  staying_[at].segment->extents[static_cast<size_t>(staying_[at].layer)].listed = at;
+  std::swap(staying_[at], staying_.back());
+  staying_[at].extent().listed = at;
   staying_.pop_back();
   if (extent.hot) hot_slabs_ -= kSegmentBlocks;
   extent.staying = extent.hot = false;
 }
 
-// Its slabs go back. The segment itself is forgotten once nobody has it and nothing of it is here.
-void Tiers::drop(Segment& segment, int layer) {
-  Extent& extent = segment.extents[static_cast<size_t>(layer)];
+// Its slabs go back. It is in no list any more.
+void Tiers::drop(const Resident& gone) {
+  Extent& extent = gone.extent();
   for (SlabId& slab : extent.slabs) {
     pool_.give_back(slab);
     slab = kNoSlab;
@@ -192,12 +232,46 @@ void Tiers::drop(Segment& segment, int layer) {
   extent.place = Place::kAway;
   extent.ahead = false;
   ++counters_.evicted;
-  const auto here = [](const Extent& e) { return e.place != Place::kAway; };
-  const auto known = known_.find(segment.name);
-  if (known != known_.end() && known->second.use_count() == 1 &&
-      std::none_of(segment.extents.begin(), segment.extents.end(), here)) {
-    known_.erase(known);
+  forget_unused(gone.segment);
+}
+
+void Tiers::let_go(SegmentPtr segment) { forget_unused(segment); }
+
+// The caller's is the one reference beside those of the tiers. What can still be had stays known: from the
+// disk, or, where it is not there, from memory if nothing is missing.
+void Tiers::forget_unused(const SegmentPtr& segment) {
+  const auto known = known_.find(segment->name);
+  if (known == known_.end() || known->second != segment) return;
+  long here = 0;
+  for (const Extent& extent : segment->extents) {
+    if (extent.place == Place::kLoading) return;
+    here += extent.place == Place::kHere ? 1 : 0;
   }
+  const long whole = shape().layers_whole();
+  if (segment.use_count() > 2 + here) return;
+  if (here == 0 || (!segment->readable() && here < whole)) known_.erase(known);
+}
+
+// Everything that can be read again and that no context has; true where there was any.
+bool Tiers::drop_unused() {
+  const uint64_t before = counters_.evicted;
+  const auto unused = [&](const Resident& one) {
+    return one.extent().place == Place::kHere && one.segment->readable() && evictable(one) &&
+           nobody_has(one.segment);
+  };
+  for (size_t i = staying_.size(); i-- > 0;) {
+    if (!unused(staying_[i])) continue;
+    const Resident gone = staying_[i];
+    unlist(gone.extent());
+    drop(gone);
+  }
+  for (size_t i = passing_.size(); i-- > 0;) {
+    if (!unused(passing_[i])) continue;
+    const Resident gone = passing_[i];
+    passing_.erase(passing_.begin() + static_cast<std::ptrdiff_t>(i));
+    drop(gone);
+  }
+  return counters_.evicted > before;
 }
 
 TierCounters Tiers::counters() const {
@@ -212,8 +286,7 @@ TierCounters Tiers::counters() const {
     c.stalled_s = io.stalled_s;
     c.read_s = io.busy_s;
   }
-  std::lock_guard lock(mutex_);
-  c.bytes_written = bytes_written_;
+  if (store_ != nullptr) c.bytes_written = store_->bytes_written();
   return c;
 }
 

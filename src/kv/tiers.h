@@ -74,6 +74,9 @@ class Tiers {
   // Takes the slabs of a new segment over ([layers], those of windowed layers not in use), or finds that it
   // is there already and gives them back. Then it is written behind.
   SegmentPtr seal(SegmentPtr segment);
+  // A context does not have it any more. Where nobody has and nothing of it is in memory, it is forgotten, so
+  // that its file may go for others.
+  void let_go(SegmentPtr segment);
 
   // Extents of `layer` of segments[first, first + count) in memory until released, reading ahead what follows
   // them in the context, then in the next layers. An error: nothing is held; `damaged` says which segment
@@ -98,12 +101,14 @@ class Tiers {
  private:
   struct Load {  // an extent on its way from the disk
     SegmentPtr segment;
+    int layer = 0;
     std::shared_ptr<DiskFile> file;
     IoRead read;
   };
-  struct Resident {
-    Segment* segment;
+  struct Resident {  // an extent that has slabs
+    SegmentPtr segment;
     int layer;
+    Extent& extent() const { return segment->extents[static_cast<size_t>(layer)]; }
   };
   static constexpr uint32_t kHalfLife = 64;  // ticks; a tick is one hold of a layer's first run
 
@@ -119,16 +124,25 @@ class Tiers {
   bool evict_passing(bool for_ahead);
   bool evict_coldest();
   bool evictable(const Resident& resident) const;
-  void drop(Segment& segment, int layer);
+  bool nobody_has(const SegmentPtr& segment) const;
+  void drop(const Resident& gone);
+  void forget_unused(const SegmentPtr& segment);
+  bool tidy();
+  bool drop_unused();
+  void queue(SegmentPtr segment);
   bool wait_for_a_write();
-  bool begin_load(const SegmentPtr& segment, int layer, IoUrgency urgency);
+  bool wait_for_a_load();
+  void finish_ahead(const Load& load);
+  bool take_slabs(size_t count, bool ahead, std::vector<SlabId>& out);
+  Result<bool> begin_load(const SegmentPtr& segment, int layer, IoUrgency urgency);
   Result<void> finish_load(Segment& segment, int layer);
   void read_ahead(std::span<const SegmentPtr> segments, int layer, int from);
-  void settle(Segment& segment, int layer);
-  void stay(Segment& segment, int layer);
+  void settle(const SegmentPtr& segment, int layer);
+  void stay(const SegmentPtr& segment, int layer);
   void unlist(Extent& extent);
   void warn(std::string message);
   void write_behind();
+  Result<void> write(Segment& segment);
   std::vector<PartBytes> parts_of(const Segment& segment) const;
 
   BlockPool pool_;
@@ -144,13 +158,14 @@ class Tiers {
   std::deque<Resident> passing_;
   std::unordered_map<Extent*, std::unique_ptr<Load>> loads_;
   uint64_t hot_slabs_ = 0;
+  bool failing_ = false;  // the last write did, which was said
   TierCounters counters_;
 
   mutable std::mutex mutex_;  // of these
   std::condition_variable queued_, written_;
   std::deque<SegmentPtr> to_write_;
+  std::vector<SegmentPtr> ended_;  // written, or failed to be; tidy() has not seen them
   bool writing_ = false, stop_ = false;
-  uint64_t bytes_written_ = 0;
   std::vector<std::string> warnings_;
   std::thread writer_;
 };

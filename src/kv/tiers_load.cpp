@@ -1,5 +1,6 @@
 // What comes into memory: segments that are found or new, and extents that attention is about to read.
 #include <algorithm>
+#include <utility>
 
 #include "kv/tiers.h"
 
@@ -20,6 +21,7 @@ SegmentPtr Tiers::find(const SegmentName& parent, uint64_t first_token, std::spa
     if (s.parent == parent && std::equal(tokens.begin(), tokens.end(), s.tokens.begin(), s.tokens.end())) {
       const bool usable = !s.written() || !s.file->bad();
       if (usable) ++counters_.segments_found;
+      if (!usable && !s.trouble.empty()) warn(std::exchange(known->second->trouble, {}));
       return usable ? known->second : nullptr;
     }
     return nullptr;
@@ -65,21 +67,16 @@ SegmentPtr Tiers::seal(SegmentPtr segment) {
     if (extent.slabs[0] == kNoSlab) continue;
     extent.place = Place::kHere;
     warm_up(extent);
-    stay(*segment, layer);
+    stay(segment, layer);
   }
   ++counters_.segments_sealed;
   if (store_ == nullptr) return segment;
-  segment->disk = Segment::Disk::kQueued;
-  {
-    std::lock_guard lock(mutex_);
-    to_write_.push_back(segment);
-  }
-  queued_.notify_one();
+  queue(segment);
   return segment;
 }
 
-void Tiers::stay(Segment& segment, int layer) {
-  Extent& extent = segment.extents[static_cast<size_t>(layer)];
+void Tiers::stay(const SegmentPtr& segment, int layer) {
+  Extent& extent = segment->extents[static_cast<size_t>(layer)];
   extent.staying = true;
   const uint64_t hot_max = options_.hot_bytes != TierOptions::kByShare
                                ? options_.hot_bytes / shape().slab_bytes()
@@ -89,31 +86,30 @@ void Tiers::stay(Segment& segment, int layer) {
   extent.hot = hot_slabs_ + kSegmentBlocks <= hot_max;
   if (extent.hot) hot_slabs_ += kSegmentBlocks;
   extent.listed = static_cast<uint32_t>(staying_.size());
-  staying_.push_back({&segment, layer});
+  staying_.push_back({segment, layer});
 }
 
-// False where there is no memory for it.
-bool Tiers::begin_load(const SegmentPtr& segment, int layer, IoUrgency urgency) {
+// False where there is no memory for it; an error where it cannot be read.
+Result<bool> Tiers::begin_load(const SegmentPtr& segment, int layer, IoUrgency urgency) {
   const bool ahead = urgency == IoUrgency::kAhead;
-  while (slabs_used() + kSegmentBlocks > slabs_limit()) {
-    if (make_room(kSegmentBlocks, ahead)) continue;
-    if (ahead || !wait_for_a_write()) return false;
+  if (segment->file->bad()) {
+    if (!segment->trouble.empty()) return core::fail("{}", std::exchange(segment->trouble, {}));
+    return core::fail("{}: an earlier read of it failed", segment->file->path());
   }
-  std::vector<SlabId> slabs;
-  if (!pool_.take(kSegmentBlocks, slabs)) return false;
-  Extent& extent = segment->extents[static_cast<size_t>(layer)];
-  auto load = std::make_unique<Load>();
   const SegmentPart& part = segment->file->parts()[static_cast<size_t>(layer)];
   auto file = segment->file->acquire();
   if (!file || part.bytes != kSegmentBlocks * shape().slab_bytes()) {
-    for (const SlabId slab : slabs) pool_.give_back(slab);
     segment->file->mark_unreadable();
-    warn(file ? fmt::format("{}: layer {} has {} bytes", segment->file->path(), layer, part.bytes)
-              : file.error().message);
-    return false;
+    if (!file) return core::pass(file);
+    return core::fail("{}: layer {} has {} bytes", segment->file->path(), layer, part.bytes);
   }
+  std::vector<SlabId> slabs;
+  if (!take_slabs(kSegmentBlocks, ahead, slabs)) return false;
+  Extent& extent = segment->extents[static_cast<size_t>(layer)];
+  auto load = std::make_unique<Load>();
   std::copy(slabs.begin(), slabs.end(), extent.slabs.begin());
   load->segment = segment;
+  load->layer = layer;
   load->file = *file;
   load->read.descriptor = (*file)->descriptor();
   load->read.offset = part.offset;
@@ -127,7 +123,7 @@ bool Tiers::begin_load(const SegmentPtr& segment, int layer, IoUrgency urgency) 
   extent.ahead = ahead;
   io_->submit(load->read, urgency);
   loads_.emplace(&extent, std::move(load));
-  passing_.push_back({segment.get(), layer});
+  passing_.push_back({segment, layer});
   return true;
 }
 
@@ -148,8 +144,8 @@ Result<void> Tiers::finish_load(Segment& segment, int layer) {
   } else {
     segment.file->mark_unreadable();
   }
-  std::erase_if(passing_, [&](const Resident& r) { return r.segment == &segment && r.layer == layer; });
-  drop(segment, layer);
+  std::erase_if(passing_, [&](const Resident& r) { return r.segment.get() == &segment && r.layer == layer; });
+  drop({load->segment, layer});
   return done;
 }
 
@@ -160,26 +156,24 @@ Result<void> Tiers::hold(std::span<const SegmentPtr> segments, int layer, int fi
     return segments[static_cast<size_t>(i)]->extents[static_cast<size_t>(layer)];
   };
   damaged = -1;
-  int held = first;
+  const int end = first + count;
   Result<void> done;
-  for (; held < first + count && done; ++held) {
-    const SegmentPtr& segment = segments[static_cast<size_t>(held)];
-    count_hit(extent_of(held));
-    if (extent_of(held).place == Place::kAway && !begin_load(segment, layer, IoUrgency::kDemand)) {
-      if (segment->file->bad()) damaged = held;
-      done = core::fail("{}", damaged >= 0 ? "a stored segment cannot be read"
-                                           : "no memory is left to read keys and values into");
-      break;
-    }
-    ++extent_of(held).holds;
+  for (int i = first; i < end; ++i) ++extent_of(i).holds;  // first of all: none goes for another
+  for (int i = first; i < end && done; ++i) {
+    count_hit(extent_of(i));
+    if (extent_of(i).place != Place::kAway) continue;
+    auto begun = begin_load(segments[static_cast<size_t>(i)], layer, IoUrgency::kDemand);
+    if (!begun) damaged = i;
+    if (!begun) done = core::pass(begun);
+    if (begun && !*begun) done = core::fail("no memory is left to read keys and values into");
   }
-  if (done) read_ahead(segments, layer, first + count);
-  for (int i = first; i < held && done; ++i) {
+  if (done) read_ahead(segments, layer, end);
+  for (int i = first; i < end && done; ++i) {
     if (extent_of(i).place != Place::kLoading) continue;
     done = finish_load(*segments[static_cast<size_t>(i)], layer);
     if (!done) damaged = i;
   }
-  for (int i = first; i < held; ++i) {
+  for (int i = first; i < end; ++i) {
     extent_of(i).ahead = false;
     if (done) warm_up(extent_of(i));
     if (!done) --extent_of(i).holds;
@@ -200,42 +194,44 @@ void Tiers::count_hit(const Extent& extent) {
 
 void Tiers::release(std::span<const SegmentPtr> segments, int layer, int first, int count) {
   for (int i = first; i < first + count; ++i) {
-    Segment& segment = *segments[static_cast<size_t>(i)];
-    Extent& extent = segment.extents[static_cast<size_t>(layer)];
+    const SegmentPtr& segment = segments[static_cast<size_t>(i)];
+    Extent& extent = segment->extents[static_cast<size_t>(layer)];
     MNEME_CHECK(extent.holds > 0, "layer {} segment {} is not held", layer, i);
     if (--extent.holds == 0 && !extent.staying) settle(segment, layer);
   }
 }
 
 // Stays where there is room, or where it is clearly warmer than one that stays; else it goes on passing.
-void Tiers::settle(Segment& segment, int layer) {
-  Extent& extent = segment.extents[static_cast<size_t>(layer)];
+void Tiers::settle(const SegmentPtr& segment, int layer) {
+  Extent& extent = segment->extents[static_cast<size_t>(layer)];
   const uint64_t staying = staying_.size() * kSegmentBlocks;
   if (staying + kSegmentBlocks > slabs_staying()) {
     if (staying_.empty()) return;
     const Resident& other = staying_[rng_.next_below(static_cast<uint32_t>(staying_.size()))];
-    const float its = heat(other.segment->extents[static_cast<size_t>(other.layer)]);
+    const float its = heat(other.extent());
     if (other.segment->pins > 0 || !evictable(other) || heat(extent) < kWorthReplacing * its) return;
     const Resident gone = other;
-    unlist(gone.segment->extents[static_cast<size_t>(gone.layer)]);
-    drop(*gone.segment, gone.layer);
+    unlist(gone.extent());
+    drop(gone);
   }
-  std::erase_if(passing_, [&](const Resident& r) { return r.segment == &segment && r.layer == layer; });
+  std::erase_if(passing_, [&](const Resident& r) { return r.segment == segment && r.layer == layer; });
   stay(segment, layer);
 }
 
 // What follows in this layer, then the beginnings of the next ones, as long as passing extents may go for it.
 void Tiers::read_ahead(std::span<const SegmentPtr> segments, int layer, int from) {
+  reap();  // what nobody waited for is not under way any more
   uint64_t under_way = loads_.size();
   for (int l = layer, layers = 0; layers < shape().layers && under_way < kAheadExtents; ++layers) {
     for (size_t i = l == layer ? static_cast<size_t>(from) : 0; i < segments.size(); ++i) {
       Segment& segment = *segments[i];
       Extent& extent = segment.extents[static_cast<size_t>(l)];
-      if (extent.place != Place::kAway) continue;
       if (under_way >= kAheadExtents) return;
-      if (!segment.written() || segment.file->bad()) continue;
-      if (!begin_load(segments[i], l, IoUrgency::kAhead)) return;
-      ++under_way;
+      if (extent.place != Place::kAway || !segment.readable()) continue;
+      const auto begun = begin_load(segments[i], l, IoUrgency::kAhead);
+      if (!begun) segment.trouble = begun.error().message;
+      if (begun && !*begun) return;
+      under_way += begun ? 1 : 0;
     }
     do l = (l + 1) % shape().layers;
     while (shape().window(l) > 0);

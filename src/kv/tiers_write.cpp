@@ -1,5 +1,6 @@
 // What is sealed goes to the disk behind the engine's back.
 #include <algorithm>
+#include <utility>
 
 #include "kv/tiers.h"
 
@@ -20,6 +21,16 @@ std::vector<PartBytes> Tiers::parts_of(const Segment& segment) const {
   return parts;
 }
 
+Result<void> Tiers::write(Segment& segment) {
+  const std::vector<PartBytes> parts = parts_of(segment);
+  auto put = store_->put(options_.model, {segment.parent, segment.first_token, segment.tokens, parts});
+  if (!put) return core::pass(put);
+  if (*put == nullptr || (*put)->parts().size() < parts.size())
+    return core::fail("{}: of another shape", store_->segment_path(segment.name));
+  segment.file = *put;
+  return {};
+}
+
 void Tiers::write_behind() {
   for (;;) {
     SegmentPtr segment;
@@ -32,17 +43,12 @@ void Tiers::write_behind() {
       writing_ = true;
     }
     // Nothing of a queued segment moves: it cannot be evicted, and contents never change.
-    const std::vector<PartBytes> parts = parts_of(*segment);
-    auto put = store_->put(options_.model, {segment->parent, segment->first_token, segment->tokens, parts});
-    if (put) {
-      segment->file = *put;
-      segment->disk.store(Segment::Disk::kWritten, std::memory_order_release);
-    } else {
-      segment->disk.store(Segment::Disk::kFailed, std::memory_order_release);
-      warn(put.error().message);
-    }
+    const auto written = write(*segment);
+    if (!written) segment->trouble = written.error().message;
+    segment->disk.store(written ? Segment::Disk::kWritten : Segment::Disk::kFailed,
+                        std::memory_order_release);
     std::lock_guard lock(mutex_);
-    if (put) bytes_written_ += (*put)->file_bytes();
+    ended_.push_back(std::move(segment));
     writing_ = false;
     written_.notify_all();
   }
@@ -57,8 +63,41 @@ bool Tiers::wait_for_a_write() {
   return true;
 }
 
+void Tiers::queue(SegmentPtr segment) {
+  segment->disk = Segment::Disk::kQueued;
+  {
+    std::lock_guard lock(mutex_);
+    to_write_.push_back(std::move(segment));
+  }
+  queued_.notify_one();
+}
+
+// What the writer is done with: boundaries are read from the disk from here on. What it could not write is
+// tried again where files that only memory's remains of old contexts held were in the way. A full disk is
+// said once, not for each segment that it does not take. False: there was nothing.
+bool Tiers::tidy() {
+  std::vector<SegmentPtr> ended;
+  {
+    std::lock_guard lock(mutex_);
+    ended.swap(ended_);
+  }
+  for (const SegmentPtr& segment : ended) {
+    if (segment->written()) {
+      segment->boundary.clear();
+      failing_ = false;
+    } else if (drop_unused()) {
+      segment->trouble.clear();
+      queue(segment);
+    } else if (std::string why = std::exchange(segment->trouble, {}); !std::exchange(failing_, true)) {
+      warn(std::move(why));
+    }
+    forget_unused(segment);
+  }
+  return !ended.empty();
+}
+
 void Tiers::drain() {
-  while (wait_for_a_write()) continue;
+  while (wait_for_a_write() || tidy()) continue;
 }
 
 void Tiers::warn(std::string message) {
@@ -68,6 +107,7 @@ void Tiers::warn(std::string message) {
 }
 
 std::vector<std::string> Tiers::take_warnings() {
+  tidy();
   std::lock_guard lock(mutex_);
   return std::exchange(warnings_, {});
 }
