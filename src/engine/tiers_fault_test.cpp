@@ -131,14 +131,15 @@ struct Flushed {
 }
 
 // Logits of a session that was opened again, after one token more, are those of its tokens.
-void expect_right(Engine& engine, Engine& memory, Session& session) {
+// Bit for bit where all of it was computed in long passes: those of one token round otherwise.
+void expect_right(Engine& engine, Engine& memory, Session& session, bool exact = true) {
   const TokenId next = 7;
   ASSERT_TRUE(session.append({&next, 1}));
   ASSERT_TRUE(evaluate(engine, session));
   const auto plain = memory.new_session();
   ASSERT_TRUE(plain->append(session.tokens()));
   ASSERT_TRUE(evaluate(memory, *plain));
-  // Passes of one token round otherwise than long ones, and nobody knows any more which computed what.
+  EXPECT_TRUE(!exact || std::ranges::equal(session.logits(), plain->logits())) << session.name();
   double error = 0, all = 0;
   for (size_t i = 0; i < plain->logits().size(); ++i) {
     const double right = plain->logits()[i], difference = session.logits()[i] - right;
@@ -181,7 +182,7 @@ TEST(TiersFault, KilledAtAnyMomentEverySessionGoesOnRight) {
       auto session = (*engine)->open_session(std::string(1, static_cast<char>('a' + i)));
       ASSERT_TRUE(session) << session.error().message;
       EXPECT_GE((*session)->tokens().size(), safe[i]);
-      expect_right(**engine, *memory, **session);
+      expect_right(**engine, *memory, **session, false);
       survived += (*session)->tokens().size(), reused += (*session)->reused();
     }
     for (const std::string& warning : (*engine)->take_warnings())

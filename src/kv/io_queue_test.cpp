@@ -40,7 +40,7 @@ struct RandomFile {
   }
   ~RandomFile() { ::unlink(path.c_str()); }
   bool holds(uint64_t offset, std::span<const std::byte> part) const {
-    return std::memcmp(bytes.data() + offset, part.data(), part.size()) == 0;
+    return std::equal(part.begin(), part.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
   }
 };
 

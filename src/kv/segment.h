@@ -55,6 +55,7 @@ struct Segment {
   std::atomic<Disk> disk{Disk::kNone};
   std::shared_ptr<const SegmentFile> file;  // of kWritten; set before `disk` is
   int pins = 0;                             // contexts that want it near: sinks, window
+  bool retried = false;                     // to write it
   std::string trouble;                      // why it could not be read ahead, until somebody wants it
 
   // On the disk, as far as is known.

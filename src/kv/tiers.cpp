@@ -252,9 +252,8 @@ void Tiers::forget_unused(const SegmentPtr& segment) {
   if (here == 0 || (!segment->readable() && here < whole)) known_.erase(known);
 }
 
-// Everything that can be read again and that no context has; true where there was any.
-bool Tiers::drop_unused() {
-  const uint64_t before = counters_.evicted;
+// Everything that can be read again and that no context has.
+void Tiers::drop_unused() {
   const auto unused = [&](const Resident& one) {
     return one.extent().place == Place::kHere && one.segment->readable() && evictable(one) &&
            nobody_has(one.segment);
@@ -271,7 +270,6 @@ bool Tiers::drop_unused() {
     passing_.erase(passing_.begin() + static_cast<std::ptrdiff_t>(i));
     drop(gone);
   }
-  return counters_.evicted > before;
 }
 
 TierCounters Tiers::counters() const {

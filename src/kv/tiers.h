@@ -128,7 +128,7 @@ class Tiers {
   void drop(const Resident& gone);
   void forget_unused(const SegmentPtr& segment);
   bool tidy();
-  bool drop_unused();
+  void drop_unused();
   void queue(SegmentPtr segment);
   bool wait_for_a_write();
   bool wait_for_a_load();

@@ -73,8 +73,8 @@ void Tiers::queue(SegmentPtr segment) {
 }
 
 // What the writer is done with: boundaries are read from the disk from here on. What it could not write is
-// tried again where files that only memory's remains of old contexts held were in the way. A full disk is
-// said once, not for each segment that it does not take. False: there was nothing.
+// tried once more: files that only memory's remains of old contexts held may have been in the way. A full
+// disk is said once, not for each segment that it does not take. False: there was nothing.
 bool Tiers::tidy() {
   std::vector<SegmentPtr> ended;
   {
@@ -85,8 +85,8 @@ bool Tiers::tidy() {
     if (segment->written()) {
       segment->boundary.clear();
       failing_ = false;
-    } else if (drop_unused()) {
-      segment->trouble.clear();
+    } else if (!std::exchange(segment->retried, true)) {
+      drop_unused();
       queue(segment);
     } else if (std::string why = std::exchange(segment->trouble, {}); !std::exchange(failing_, true)) {
       warn(std::move(why));
