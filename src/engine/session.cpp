@@ -236,6 +236,19 @@ Result<void> LoadedSession::flush() {
   return saved;
 }
 
+Result<void> LoadedSession::set_note(std::string_view key, std::string_view value) {
+  if (name_.empty()) return fail("a session without a name keeps no notes");
+  if (!log_) return {};  // said when it was given up
+  return log_->note(key, value);
+}
+
+std::string LoadedSession::note(std::string_view key) const {
+  if (!log_) return {};
+  const auto& notes = log_->state().notes;
+  const auto found = notes.find(std::string(key));
+  return found == notes.end() ? std::string() : found->second;
+}
+
 TierMap LoadedSession::map() const {
   TierMap map;
   map.tokens = evaluated();
