@@ -121,6 +121,8 @@ TEST_F(SessionCli, DamageIsNamedAndComputedAgain) {
 TEST_F(SessionCli, FailuresAreOneLine) {
   const std::string run = "run -m " + kModel + " -p x -n 2 ";
   expect_failure("session show s", 1, "no sessions");
+  expect_failure("session list --cold-dir " + write("file", "text"), 1, "not a folder");
+  expect_failure(run + "--session s --hot 0 --warm 0", 1, "works from");
   expect_failure(run + "--session a/b", 1, "'a/b' cannot name a session");
   expect_failure(run + "--cold-dir " + write("file", "text"), 1, "file");
   fs::create_directories(folder_ / "other");

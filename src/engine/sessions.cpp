@@ -21,7 +21,10 @@ namespace fs = std::filesystem;
 
 Result<std::unique_ptr<kv::Store>> open_store(const std::string& folder, bool read_only) {
   std::error_code code;
-  if (!fs::is_directory(folder, code)) return fail("{}: there are no sessions", folder);
+  if (!fs::is_directory(folder, code)) {
+    return fs::exists(folder, code) ? fail("{}: not a folder", folder)
+                                    : fail("{}: there are no sessions", folder);
+  }
   return kv::Store::open({.folder = folder, .read_only = read_only});
 }
 
@@ -75,7 +78,7 @@ std::string default_cold_folder() {
 
 Result<std::vector<SessionInfo>> list_sessions(const std::string& folder) {
   std::error_code code;
-  if (!fs::is_directory(folder, code)) return std::vector<SessionInfo>{};
+  if (!fs::exists(folder, code)) return std::vector<SessionInfo>{};
   auto store = open_store(folder, true);
   if (!store) return pass(store);
   auto summaries = kv::list_sessions((*store)->sessions_folder());

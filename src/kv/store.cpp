@@ -70,6 +70,10 @@ Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options) {
   std::unique_ptr<Store> store(new Store(options));
   if (!options.read_only) {
     if (auto made = make_folder(options.folder); !made) return pass(made);
+    // Before anything is left in a folder that is somebody else's.
+    if (!exists(store->version_path())) {
+      if (auto ours = check_empty_or_ours(options.folder); !ours) return pass(ours);
+    }
     if (auto locked = store->lock(); !locked) return pass(locked);
   }
   if (auto checked = store->check_version(); !checked) return pass(checked);
@@ -89,7 +93,7 @@ Result<void> Store::lock() {
 }
 
 Result<void> Store::check_version() {
-  const std::string path = options_.folder + "/mneme-store";
+  const std::string path = version_path();
   if (exists(path)) {
     auto text = core::read_text_file(path, 64);
     if (!text) return pass(text);
@@ -97,7 +101,6 @@ Result<void> Store::check_version() {
     return fail("{}: a store of another version ('{}')", options_.folder, text->substr(0, text->find('\n')));
   }
   if (options_.read_only) return fail("{}: not a store of mneme", options_.folder);
-  if (auto ours = check_empty_or_ours(options_.folder); !ours) return ours;
   for (const char* folder : {"/segments", "/sessions"}) {
     if (auto made = make_folder(options_.folder + folder); !made) return made;
   }

@@ -99,6 +99,7 @@ class Store {
 
  private:
   explicit Store(const StoreOptions& options);
+  std::string version_path() const { return options_.folder + "/mneme-store"; }
   Result<void> lock();
   Result<void> check_version();
   FilePtr held(const SegmentName& name) const;

@@ -167,6 +167,7 @@ TEST_F(Stores, OnlyOnTheirOwnFolders) {
   auto store = Store::open({folder_ / "store"});
   ASSERT_FALSE(store);
   EXPECT_NE(store.error().message.find("letter.txt"), std::string::npos) << store.error().message;
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "store/lock")) << "left in somebody else's folder";
   std::filesystem::remove(folder_ / "store/letter.txt");
   EXPECT_FALSE(Store::open({folder_ / "store", 0, true})) << "nothing to read yet";
   open();

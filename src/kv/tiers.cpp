@@ -32,15 +32,15 @@ Result<std::unique_ptr<Tiers>> Tiers::open(const KvShape& shape, const TierOptio
     const auto given = [](uint64_t b) { return b == TierOptions::kByShare ? 0 : b; };
     bytes = given(options.hot_bytes) + given(options.warm_bytes);
   }
+  const uint64_t least = least_slabs(shape);
+  if (options.store != nullptr && bytes / shape.slab_bytes() < least) {
+    return core::fail("hot and warm together are {} bytes: this model works from {} upwards", bytes,
+                      least * shape.slab_bytes());
+  }
   auto pool = BlockPool::create(shape, bytes);
   if (!pool) return core::pass(pool);
   std::unique_ptr<Tiers> tiers(new Tiers(std::move(*pool), options));
   if (tiers->store_ == nullptr) return tiers;
-  const uint64_t least = least_slabs(shape);
-  if (bytes / shape.slab_bytes() < least) {
-    return core::fail("hot and warm together are {} bytes: this model works from {} upwards", bytes,
-                      least * shape.slab_bytes());
-  }
   auto io = IoQueue::open(options.io);
   if (!io) return core::pass(io);
   tiers->io_ = std::move(*io);
