@@ -133,7 +133,7 @@ class Engine {
   virtual std::unique_ptr<Session> new_session() = 0;
   // The session of this name, as it was when it was last flushed, or a new one; needs a cold tier. What it
   // had is evaluated again only where the cold tier has lost it. Fails for a session of another model, one
-  // that is open already, and a name that is none ([A-Za-z0-9._-], at most 100, not beginning with a dot).
+  // that is open already, and a name that is none ([A-Za-z0-9._-], at most 100, not beginning with . or -).
   virtual Result<std::unique_ptr<Session>> open_session(const std::string& name) = 0;
   virtual TierReport tiers() const = 0;
   // What went wrong without stopping anybody (a damaged segment that was computed again, a full disk), a line

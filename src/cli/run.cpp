@@ -143,8 +143,12 @@ Result<void> begin_run(const Text& text, Session& session, const RunArguments& a
   if (is_conversation(session))
     return tl::unexpected(
         Error{"session " + session.name() + " is a conversation: mneme chat goes on with it"});
-  if (const auto before = parse_int(session.note(kUnfinished)))
+  const auto before = parse_int(session.note(kUnfinished));
+  if (before && static_cast<size_t>(*before) < session.tokens().size()) {
+    note(format("session %s: the last run did not come to its end; going on from before it, at %d tokens",
+                session.name().c_str(), *before));
     session.truncate(static_cast<size_t>(*before));
+  }
   auto tokens = new_tokens(text, session, arguments, prompt);
   if (!tokens) return tl::unexpected(tokens.error());
   if (!session.name().empty()) {

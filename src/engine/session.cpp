@@ -83,6 +83,7 @@ void LoadedSession::truncate(size_t count) {
   // Tokens that were only pending leave the evaluated ones, and the logits after them, as they are.
   if (count >= evaluated()) return;
   sequence_.truncate(static_cast<int>(count));
+  reused_ = std::min(reused_, evaluated());  // what is found once more counts once
   logits_.clear();
 }
 

@@ -62,13 +62,13 @@ Result<LogBytes> read_log(const std::string& path) {
 
 bool is_session_name(std::string_view name) {
   constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-  return !name.empty() && name.size() <= kNameBytesMax && name.front() != '.' &&
+  return !name.empty() && name.size() <= kNameBytesMax && name.front() != '.' && name.front() != '-' &&
          name.find_first_not_of(kAllowed) == std::string_view::npos;
 }
 
 Result<void> check_session_name(std::string_view name) {
   if (is_session_name(name)) return {};
-  return fail("'{}' cannot name a session: 1 to {} of A-Z a-z 0-9 . _ - and no dot in front", name,
+  return fail("'{}' cannot name a session: 1 to {} of A-Z a-z 0-9 . _ - neither . nor - in front", name,
               kNameBytesMax);
 }
 

@@ -11,7 +11,7 @@
 
 namespace mneme::kv {
 
-// [A-Za-z0-9._-]{1,100}, not beginning with a dot.
+// [A-Za-z0-9._-]{1,100}, not beginning with a dot or a dash.
 bool is_session_name(std::string_view name);
 Result<void> check_session_name(std::string_view name);  // the same with a message
 
