@@ -215,13 +215,13 @@ engram::Placement placement(EngramPlacement asked) {
 Result<void> LoadedEngine::open_tiers(const EngineOptions& options) {
   const uint64_t bytes = kv_budget(options);
   home_.vocab_size = model_.config().vocab_size;
-  home_.model = engine::segment_model(file_, model_.kv_shape());
   if (options.cold_folder.empty()) {
     auto blocks = kv::BlockPool::create(model_.kv_shape(), bytes);
     if (!blocks) return pass(blocks);
     home_.pool = &blocks_.emplace(std::move(*blocks));
     return {};
   }
+  home_.model = engine::segment_model(file_, model_.kv_shape());
   auto store = kv::Store::open({.folder = options.cold_folder, .bytes_max = options.cold_bytes_max});
   if (!store) return pass(store);
   store_ = std::move(*store);

@@ -60,6 +60,8 @@ struct Segment {
 
   // On the disk, as far as is known.
   bool readable() const { return written() && !file->bad(); }
+  // The same, or in memory as it was sealed.
+  bool usable() const { return !written() || !file->bad(); }
   bool written() const { return disk.load(std::memory_order_acquire) == Disk::kWritten; }
 };
 using SegmentPtr = std::shared_ptr<Segment>;

@@ -81,10 +81,9 @@ class Sequence : public BlockSource {
 
   // Makes the context `depth` tokens deep from a short prefill, for measuring speed at depth: copies the
   // contents of tokens [0, period) again and again (layers with a window: of a block that they hold).
-  // `period` is a whole number of blocks, none beyond token_count(). Recent rows are those of the
-  // first `period` tokens. An error
-  // (and no change) when the pool's budget is used up. With tiers the ids of all `depth`
-  // tokens are needed, by which segments are named.
+  // `period` is a whole number of blocks, none beyond token_count(). Recent rows are those of the first
+  // `period` tokens. An error (and no change) when the pool's budget is used up. With tiers the ids of all
+  // `depth` tokens are needed, by which segments are named.
   Result<void> repeat_for_bench(int period, int depth, std::span<const int32_t> tokens = {});
 
  private:
@@ -103,6 +102,11 @@ class Sequence : public BlockSource {
 
   bool keeps_all(int layer) const { return shape().window(layer) == 0; }
   SlabId slab_read(int layer, int block) const;  // sealed or open
+  struct SealedRun {
+    int first, count;  // segments
+  };
+  // The sealed segments that have some of these blocks of a layer; none where it has a window.
+  SealedRun sealed_in(int layer, int first_block, int count) const;
   void set_token_count(int token_count);
   void pin_ends();
   void leave_segments(size_t count);  // but the first `count`

@@ -283,20 +283,22 @@ bool Sequence::whole(int layer) const {
   });
 }
 
-Result<void> Sequence::hold(int layer, int first_block, int count) const {
+Sequence::SealedRun Sequence::sealed_in(int layer, int first_block, int count) const {
   const int first = first_block / kSegmentBlocks;
   const int end = std::min((first_block + count + kSegmentBlocks - 1) / kSegmentBlocks,
                            static_cast<int>(segments_.size()));
-  if (!keeps_all(layer) || first >= end) return {};
-  return tiers_->hold(segments_, layer, first, end - first, damaged_);
+  return {first, keeps_all(layer) ? std::max(0, end - first) : 0};
+}
+
+Result<void> Sequence::hold(int layer, int first_block, int count) const {
+  const auto [first, segments] = sealed_in(layer, first_block, count);
+  if (segments == 0) return {};
+  return tiers_->hold(segments_, layer, first, segments, damaged_);
 }
 
 void Sequence::release(int layer, int first_block, int count) const {
-  const int first = first_block / kSegmentBlocks;
-  const int end = std::min((first_block + count + kSegmentBlocks - 1) / kSegmentBlocks,
-                           static_cast<int>(segments_.size()));
-  if (!keeps_all(layer) || first >= end) return;
-  tiers_->release(segments_, layer, first, end - first);
+  const auto [first, segments] = sealed_in(layer, first_block, count);
+  if (segments > 0) tiers_->release(segments_, layer, first, segments);
 }
 
 // Block after block, sealed as they fill: memory is as short as it is for any other context.

@@ -27,20 +27,20 @@ uint64_t least_slabs(const KvShape& shape) {
 }  // namespace
 
 Result<std::unique_ptr<Tiers>> Tiers::open(const KvShape& shape, const TierOptions& options) {
+  MNEME_CHECK(options.store != nullptr);
   uint64_t bytes = options.bytes_max;
   if (options.hot_bytes != TierOptions::kByShare || options.warm_bytes != TierOptions::kByShare) {
     const auto given = [](uint64_t b) { return b == TierOptions::kByShare ? 0 : b; };
     bytes = given(options.hot_bytes) + given(options.warm_bytes);
   }
   const uint64_t least = least_slabs(shape);
-  if (options.store != nullptr && bytes / shape.slab_bytes() < least) {
+  if (bytes / shape.slab_bytes() < least) {
     return core::fail("hot and warm together are {} bytes: this model works from {} upwards", bytes,
                       least * shape.slab_bytes());
   }
   auto pool = BlockPool::create(shape, bytes);
   if (!pool) return core::pass(pool);
   std::unique_ptr<Tiers> tiers(new Tiers(std::move(*pool), options));
-  if (tiers->store_ == nullptr) return tiers;
   auto io = IoQueue::open(options.io);
   if (!io) return core::pass(io);
   tiers->io_ = std::move(*io);
@@ -56,7 +56,7 @@ Tiers::Tiers(BlockPool pool, const TierOptions& options)
     : pool_(std::move(pool)), options_(options), store_(options.store) {}
 
 Tiers::~Tiers() {
-  if (!writer_.joinable()) return;  // memory alone, or not opened
+  if (!writer_.joinable()) return;  // not opened
   {
     std::lock_guard lock(mutex_);
     stop_ = true;
@@ -75,7 +75,7 @@ uint64_t Tiers::slabs_limit() const {
   const uint64_t all = pool_.bytes_max() / shape().slab_bytes();
   const bool by_share = options_.hot_bytes == TierOptions::kByShare &&
                         options_.warm_bytes == TierOptions::kByShare;
-  if (store_ == nullptr || !by_share) return all;
+  if (!by_share) return all;
   // Warm counts by the size of its 8-bit form, whatever it holds.
   const double share = options_.hot_share + options_.warm_share / 2;
   const double bytes = share * static_cast<double>(tokens_) * static_cast<double>(shape().token_bytes());
@@ -89,22 +89,16 @@ uint64_t Tiers::slabs_staying() const {
   return limit - std::min(limit, std::max(kStagingSlabs, std::min(limit / 4, 4 * kStagingSlabs)));
 }
 
-uint64_t Tiers::tokens_free() const {
-  if (store_ == nullptr) return pool_.tokens_free();
-  return UINT32_MAX / 2;  // the disk is the limit, and says so itself
-}
-
 Result<void> Tiers::take(size_t count, std::vector<SlabId>& out) {
   tidy();
   if (take_slabs(count, false, out)) return {};
-  return core::fail("the KV cache is full{}",
-                    store_ == nullptr ? "" : ": what is in memory can neither go nor be written to the disk");
+  return core::fail("the KV cache is full: what is in memory can neither go nor be written to the disk");
 }
 
 // All or none. What is read ahead stays within the shares; the rest goes beyond them where nothing can make
 // room and there is memory.
 bool Tiers::take_slabs(size_t count, bool ahead, std::vector<SlabId>& out) {
-  while (store_ != nullptr && slabs_used() + count > slabs_limit()) {
+  while (slabs_used() + count > slabs_limit()) {
     if (make_room(slabs_used() + count - slabs_limit(), ahead)) continue;
     if (ahead) return false;
     if (!wait_for_a_load() && !wait_for_a_write()) break;
@@ -278,20 +272,12 @@ TierCounters Tiers::counters() const {
   c.bytes_hot = hot_slabs_ * slab;
   c.bytes_warm = (staying_.size() * kSegmentBlocks - hot_slabs_) * slab;
   c.bytes_passing = passing_.size() * kSegmentBlocks * slab;
-  if (io_ != nullptr) {
-    const IoCounters io = io_->counters();
-    c.bytes_read = io.bytes;
-    c.stalled_s = io.stalled_s;
-    c.read_s = io.busy_s;
-  }
-  if (store_ != nullptr) c.bytes_written = store_->bytes_written();
-  return c;
-}
-
-double Tiers::read_speed() const {
-  if (io_ == nullptr) return 0;
   const IoCounters io = io_->counters();
-  return io.busy_s > 0.01 ? static_cast<double>(io.bytes) / io.busy_s : 0;
+  c.bytes_read = io.bytes;
+  c.stalled_s = io.stalled_s;
+  c.read_s = io.busy_s;
+  c.bytes_written = store_->bytes_written();
+  return c;
 }
 
 }  // namespace mneme::kv

@@ -33,7 +33,7 @@ struct TierOptions {
   uint64_t hot_bytes = kByShare, warm_bytes = kByShare;
   double hot_share = 0.2, warm_share = 0.5;
   uint64_t bytes_min = uint64_t{256} << 20;
-  Store* store = nullptr;  // null: nothing is ever away; must outlive the tiers
+  Store* store = nullptr;  // must outlive the tiers
   SegmentModel model;
   IoOptions io;
 
@@ -58,15 +58,12 @@ class Tiers {
 
   const KvShape& shape() const { return pool_.shape(); }
   BlockPool& pool() { return pool_; }
-  bool on_disk() const { return store_ != nullptr; }
 
   // Slabs for new tokens, all or none: what is sealed and worth least goes. Waits for the writer where only
   // unwritten segments could go.
   Result<void> take(size_t count, std::vector<SlabId>& out);
   // Contexts tell how their number of tokens changes: shares are of their sum.
   void count_tokens(int64_t change) { tokens_ += change; }
-  // How many more tokens one context could have.
-  uint64_t tokens_free() const;
 
   // The sealed segment of these 256 tokens behind `parent`, in memory or on the disk; null: there is none. A
   // damaged one is a warning and none.
@@ -95,8 +92,6 @@ class Tiers {
   // How often it was held lately: holds, halved every kHalfLife ticks.
   float heat(const Extent& extent) const;
   TierCounters counters() const;
-  // Measured by reads so far, bytes/s; 0: none yet.
-  double read_speed() const;
 
  private:
   struct Load {  // an extent on its way from the disk

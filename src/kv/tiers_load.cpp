@@ -19,14 +19,12 @@ SegmentPtr Tiers::find(const SegmentName& parent, uint64_t first_token, std::spa
   if (const auto known = known_.find(name); known != known_.end()) {
     const Segment& s = *known->second;
     if (s.parent == parent && std::equal(tokens.begin(), tokens.end(), s.tokens.begin(), s.tokens.end())) {
-      const bool usable = !s.written() || !s.file->bad();
-      if (usable) ++counters_.segments_found;
-      if (!usable && !s.trouble.empty()) warn(std::exchange(known->second->trouble, {}));
-      return usable ? known->second : nullptr;
+      if (s.usable()) ++counters_.segments_found;
+      if (!s.usable() && !s.trouble.empty()) warn(std::exchange(known->second->trouble, {}));
+      return s.usable() ? known->second : nullptr;
     }
     return nullptr;
   }
-  if (store_ == nullptr) return nullptr;
   auto file = store_->find(options_.model, parent, tokens);
   if (!file) warn(file.error().message);
   if (!file || *file == nullptr) return nullptr;
@@ -48,9 +46,8 @@ SegmentPtr Tiers::seal(SegmentPtr segment) {
   segment->name = segment_name(options_.model, segment->parent, segment->tokens);
   const auto known = known_.find(segment->name);
   if (known != known_.end()) {
-    Segment& old = *known->second;
-    const bool usable = !old.written() || !old.file->bad();
-    if (usable && old.parent == segment->parent && old.tokens == segment->tokens) {
+    const Segment& old = *known->second;
+    if (old.usable() && old.parent == segment->parent && old.tokens == segment->tokens) {
       for (Extent& extent : segment->extents) {
         for (const SlabId slab : extent.slabs)
           if (slab != kNoSlab) pool_.give_back(slab);
@@ -70,7 +67,6 @@ SegmentPtr Tiers::seal(SegmentPtr segment) {
     stay(segment, layer);
   }
   ++counters_.segments_sealed;
-  if (store_ == nullptr) return segment;
   queue(segment);
   return segment;
 }
