@@ -29,7 +29,8 @@ LoadedSession::LoadedSession(SessionHome& home, kv::Sequence sequence)
     : home_(&home), sequence_(std::move(sequence)) {}
 
 LoadedSession::~LoadedSession() {
-  if (home_->tiers != nullptr) sequence_.seal(tokens_, 0);
+  text_end_ = tokens_.size();
+  seal(0);
   if (name_.empty()) return;
   if (auto flushed = flush(); !flushed) home_->warnings.push_back(flushed.error().message);
   home_->open_names.erase(name_);
@@ -53,8 +54,7 @@ Result<std::unique_ptr<LoadedSession>> LoadedSession::open(SessionHome& home, co
   session->log_ = std::move(*log);
   session->name_ = name;
   home.open_names.insert(name);
-  session->begin_step();
-  session->resume_tail();
+  if (!session->resume()) session->begin_step(session->tokens_.size());
   return session;
 }
 
@@ -67,7 +67,8 @@ Result<void> LoadedSession::append(std::span<const TokenId> tokens) {
   }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   // After a long pass what was open before it is further back than windows and recent rows reach.
-  if (home_->tiers != nullptr && pending() > kOpenTokens) sequence_.seal(tokens_, 0);
+  if (tokens.size() > 1) text_end_ = tokens_.size();
+  if (pending() > kOpenTokens) seal(0);
   if (log_) {
     if (auto logged = log_->append_tokens(tokens); !logged) give_up_log(logged.error());
   }
@@ -126,12 +127,11 @@ Result<std::unique_ptr<Session>> LoadedSession::fork() {
 
 // --- What is found instead of computed ---
 
-// The longest run of known segments behind what is sealed. One token is left to compute: its logits are what
-// a step is for.
-std::vector<kv::SegmentPtr> LoadedSession::find_segments() const {
+// The longest run of known segments behind what is sealed, none beyond `end`.
+std::vector<kv::SegmentPtr> LoadedSession::find_segments(size_t end) const {
   std::vector<kv::SegmentPtr> found;
   kv::SegmentName parent = sequence_.last_segment();
-  for (size_t begin = evaluated(); begin + kv::kSegmentTokens < tokens_.size(); begin += kv::kSegmentTokens) {
+  for (size_t begin = evaluated(); begin + kv::kSegmentTokens <= end; begin += kv::kSegmentTokens) {
     auto segment = home_->tiers->find(parent, begin, std::span(tokens_).subspan(begin, kv::kSegmentTokens));
     if (segment == nullptr) break;
     parent = segment->name;
@@ -153,40 +153,47 @@ size_t LoadedSession::rows_to_next_segment() const {
   return home_->store->has(name_at(next, end)) ? size_t{kv::kSegmentTokens} : kAny;
 }
 
-size_t LoadedSession::begin_step() {
+// One token is left to compute where nothing else is said: its logits are what a step is for.
+size_t LoadedSession::begin_step(size_t end) {
   if (home_->tiers == nullptr || sequence_.token_count() != sequence_.sealed_tokens()) return SIZE_MAX;
-  std::vector<kv::SegmentPtr> found = find_segments();
-  // What stands at the end of the last one is read now: where it cannot be, the one before will do.
+  std::vector<kv::SegmentPtr> found = find_segments(end);
+  const bool known = !found.empty();
+  // What stands at the end of the last one is read now: where it cannot be, one before will do.
   for (; !found.empty(); found.pop_back()) {
-    auto attached = sequence_.attach(found);
-    if (attached) break;
-    home_->warnings.push_back(attached.error().message);
+    if (home_->tiers->has_boundary(*found.back())) {
+      auto attached = sequence_.attach(found);
+      if (attached) break;
+      home_->warnings.push_back(attached.error().message);
+    }
     home_->tiers->let_go(std::move(found.back()));
   }
   reused_ += found.size() * kv::kSegmentTokens;
   if (!found.empty()) logits_.clear();
-  return pending() > 0 ? rows_to_next_segment() : SIZE_MAX;
+  return pending() > 0 && !known ? rows_to_next_segment() : SIZE_MAX;
 }
 
-void LoadedSession::resume_tail() {
+// All segments of the log and the tail behind them; false, and nothing done, where some of that is not there.
+bool LoadedSession::resume() {
   const kv::SessionState& state = log_->state();
-  if (evaluated() != state.segments.size() * kv::kSegmentTokens) return;
   auto tail = kv::load_tail(home_->store->sessions_folder(), name_, state, home_->store->disk());
-  if (tail && *tail != nullptr) {
-    const auto count = static_cast<int>((*tail)->header().tokens.size());
-    if (auto attached = sequence_.attach_tail(**tail, count)) {
-      reused_ += static_cast<size_t>(count);
-      return;
-    } else {
-      home_->warnings.push_back(attached.error().message);
-    }
-  }
   if (!tail) home_->warnings.push_back(tail.error().message);
+  if (!tail || *tail == nullptr) return false;
+  const auto segments = find_segments(state.segments.size() * kv::kSegmentTokens);
+  if (segments.size() != state.segments.size()) return false;
+  auto resumed = sequence_.resume(segments, **tail);
+  if (!resumed) home_->warnings.push_back(resumed.error().message);
+  if (resumed) reused_ = evaluated();
+  return resumed.has_value();
+}
+
+void LoadedSession::seal(int keep_open) {
+  if (home_->tiers == nullptr) return;
+  sequence_.seal(tokens_, keep_open, {static_cast<int>(text_end_), home_->seconds_each});
 }
 
 void LoadedSession::end_step() {
   if (home_->tiers == nullptr) return;
-  sequence_.seal(tokens_, pending() > 0 ? 0 : kOpenTokens);
+  seal(pending() > 0 ? 0 : kOpenTokens);
   log_segments();
 }
 
@@ -216,22 +223,25 @@ void LoadedSession::give_up_log(const Error& error) {
   log_.reset();
 }
 
+// The open tokens' keys and values and what windows hold, where the log's last segment is the sequence's last
+// one.
+Result<void> LoadedSession::save_tail() {
+  if (log_->state().segments.size() != sequence_.segments().size() || evaluated() == 0) return {};
+  const auto open = static_cast<size_t>(sequence_.token_count() - sequence_.sealed_tokens());
+  std::vector<kv::PartBuffer> buffers;
+  return kv::save_tail(home_->store->sessions_folder(), name_, log_->state(), open,
+                       sequence_.tail_parts(buffers), home_->store->disk());
+}
+
 Result<void> LoadedSession::flush() {
   if (home_->tiers == nullptr) return {};
-  sequence_.seal(tokens_, 0);
+  text_end_ = tokens_.size();
+  seal(0);
   home_->tiers->drain();
   if (name_.empty()) return {};
   log_segments();
   if (!log_) return fail("session {} could not be kept", name_);
-  // The open tokens' keys and values, where the log's last segment is the sequence's last one.
-  const bool logged = log_->state().segments.size() == sequence_.segments().size();
-  const auto open = static_cast<size_t>(sequence_.token_count() - sequence_.sealed_tokens());
-  Result<void> saved;  // the log is synced whether or not the tail found room
-  if (logged && open > 0) {
-    std::vector<kv::PartBuffer> buffers;
-    saved = kv::save_tail(home_->store->sessions_folder(), name_, log_->state(), open,
-                          sequence_.tail_parts(buffers), home_->store->disk());
-  }
+  const Result<void> saved = save_tail();  // the log is synced whether or not the tail found room
   if (auto used = log_->mark_used(std::time(nullptr)); !used) return used;
   if (auto synced = log_->sync(); !synced) return synced;
   return saved;

@@ -2,6 +2,7 @@
 // found instead of computed, what is sealed, and the log of a named session.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,7 @@ struct SessionHome {
   kv::Store* store = nullptr;
   kv::SegmentModel model;
   int vocab_size = 0;
+  double seconds_each = 0;  // what a prefill took a token lately; 0: there was none
   std::unordered_set<std::string> open_names = {};
   std::vector<std::string> warnings = {};
 };
@@ -54,9 +56,10 @@ class LoadedSession final : public Session {
   std::string note(std::string_view key) const override;
 
   // --- A step of the engine ---
-  // Goes on behind segments that are there already, as far as the pending tokens are those of them; then how
-  // many tokens the next pass may take at most.
-  size_t begin_step();
+  // Goes on behind segments that are there already, as far as the pending tokens before `end` are those of
+  // them; then how many tokens the next pass may take at most.
+  size_t begin_step(size_t end);
+  size_t begin_step() { return begin_step(tokens_.size() - std::min<size_t>(tokens_.size(), 1)); }
   // The next `count` pending tokens as a chunk for the model.
   model::Chunk chunk(size_t count, model::LogitsOf logits) {
     return {&sequence_, std::span(tokens_).subspan(evaluated(), count), logits};
@@ -64,14 +67,16 @@ class LoadedSession final : public Session {
   void keep_logits(std::span<const float> row) { logits_.assign(row.begin(), row.end()); }
   // Seals what was evaluated.
   void end_step();
+  size_t evaluated() const { return static_cast<size_t>(sequence_.token_count()); }
   // After a pass that failed: true where a stored segment was to blame; its tokens are pending again.
   bool recover();
 
  private:
-  size_t evaluated() const { return static_cast<size_t>(sequence_.token_count()); }
-  std::vector<kv::SegmentPtr> find_segments() const;
+  std::vector<kv::SegmentPtr> find_segments(size_t end) const;
   size_t rows_to_next_segment() const;
-  void resume_tail();
+  bool resume();
+  void seal(int keep_open);
+  Result<void> save_tail();
   void log_segments();
   void give_up_log(const Error& error);
 
@@ -82,6 +87,7 @@ class LoadedSession final : public Session {
   std::string name_;
   std::optional<kv::SessionLog> log_;  // of a named one, until it cannot be written
   size_t reused_ = 0;
+  size_t text_end_ = 0;  // of what was appended last, but for single tokens
 };
 
 }  // namespace mneme::engine

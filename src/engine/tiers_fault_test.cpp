@@ -290,6 +290,8 @@ TEST(TiersFault, ACopiedContextIsNotKept) {
   ASSERT_TRUE(session->append(tokens) && evaluate(**engine, *session));
   EXPECT_FALSE(session->repeat_for_bench(320, 2048));  // inside a sealed segment
   EXPECT_TRUE(evaluate(**engine, *session));
+  session = (*engine)->new_session();
+  ASSERT_TRUE(session->append(std::span(tokens).first(512)) && evaluate(**engine, *session));
   EXPECT_TRUE(session->repeat_for_bench(512, 2048));
 }
 

@@ -281,6 +281,10 @@ class Import {
     }
     Unfinished file(store_);
     if (auto filled = file.fill(reader_, head); !filled) return filled;
+    if (is_of_other_version(file.path(), store_.disk())) {
+      --report_.segments, ++report_.segments_missing;
+      return {};
+    }
     auto adopted = store_.adopt(file.path(), header);
     if (!adopted) return pass(adopted);
     held_.push_back(*adopted);  // not to be removed to make room for the next
@@ -291,6 +295,7 @@ class Import {
   Result<void> take_tail(const EntryHead& head) {
     Unfinished file(store_);
     if (auto filled = file.fill(reader_, head); !filled) return filled;
+    if (is_of_other_version(file.path(), store_.disk())) return {};
     SegmentFile::Options options;
     options.set_aside = false;
     options.disk = &store_.disk();

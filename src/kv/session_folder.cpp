@@ -168,7 +168,7 @@ Result<void> remove_session(const std::string& sessions_folder, std::string_view
 Result<void> save_tail(const std::string& sessions_folder, std::string_view name, const SessionState& state,
                        size_t count, std::span<const PartBytes> parts, Disk& disk) {
   const auto tokens = tail_tokens(state).first(count);
-  MNEME_CHECK(!tokens.empty() && tokens.size() < kSegmentTokens, "a tail of {} tokens", tokens.size());
+  MNEME_CHECK(tokens.size() < kSegmentTokens, "a tail of {} tokens", tokens.size());
   SegmentHeader header;
   header.model = state.model.model;
   header.parent = state.last_segment();

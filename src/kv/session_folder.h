@@ -42,9 +42,10 @@ Result<void> remove_session(const std::string& sessions_folder, std::string_view
 
 // The tokens that no sealed segment of the state holds.
 std::span<const int32_t> tail_tokens(const SessionState& state);
-// The KV of the first `count` of tail_tokens(state), 1 to kSegmentTokens - 1: what makes a session come back
-// without computing them. Replaces the tail before, and is synced. It stands beside the log and may come to
-// be behind it (tokens were appended) or ahead (it was truncated): load_tail finds out.
+// The KV of the first `count` of tail_tokens(state), up to kSegmentTokens - 1, and what windows hold there:
+// what makes a session come back without computing them. Replaces the tail before, and is synced. It stands
+// beside the log and may come to be behind it (tokens were appended) or ahead (it was truncated): load_tail
+// finds out.
 Result<void> save_tail(const std::string& sessions_folder, std::string_view name, const SessionState& state,
                        size_t count, std::span<const PartBytes> parts, Disk& disk = Disk::system());
 // nullptr: none, or it is not of the state's model, last segment and next tokens (its tokens must be a prefix

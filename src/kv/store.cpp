@@ -145,6 +145,11 @@ Result<Store::FilePtr> Store::open_segment(const SegmentName& name) {
   options.disk = disk_;
   auto opened = SegmentFile::open(path, options);
   if (!opened) {
+    if (is_of_other_version(path, *disk_)) {
+      met_other_version_ = true;
+      return nullptr;
+    }
+    if (!exists(path) && !exists(path + kSetAside)) return nullptr;  // room was made meanwhile
     note_set_aside(path, name);
     return pass(opened);
   }
@@ -218,6 +223,7 @@ Result<Store::FilePtr> Store::put(const SegmentModel& model, const NewSegment& s
   header.parent = segment.parent;
   header.name = segment_name(model, segment.parent, segment.tokens);
   header.first_token = segment.first_token;
+  header.computed_us = segment.computed_us;
   header.tokens.assign(segment.tokens.begin(), segment.tokens.end());
   // What is there but cannot be used is written anew.
   if (auto stored = find(model, segment.parent, segment.tokens); stored && *stored != nullptr) return stored;

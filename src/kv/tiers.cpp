@@ -4,6 +4,8 @@
 #include <cmath>
 #include <system_error>
 
+#include "kv/recent_rows.h"
+
 namespace mneme::kv {
 
 namespace {
@@ -24,10 +26,27 @@ uint64_t least_slabs(const KvShape& shape) {
   return slabs;
 }
 
+// Boundaries take up to 4 % of what the extents do, but one in 16 segments (4,096 tokens) has one in any
+// case: that much is computed again at most where a context goes on from the middle of another.
+int spacing_of_boundaries(const KvShape& shape) {
+  constexpr uint64_t kShare = 25;
+  constexpr int kMost = 16;
+  uint64_t bytes = 0;
+  for (int layer = 0; layer < shape.layers; ++layer)
+    if (shape.window(layer) > 0)
+      bytes += static_cast<uint64_t>(blocks_of(shape.window(layer))) * shape.slab_bytes();
+  for (const int width : shape.recent_widths)
+    bytes += static_cast<uint64_t>(kRecentHistory) * (static_cast<uint64_t>(width) + 1) * sizeof(float);
+  const uint64_t extents = uint64_t{kSegmentTokens} * shape.token_bytes();
+  int spacing = 1;
+  while (spacing < kMost && bytes * kShare > extents * static_cast<uint64_t>(spacing)) spacing *= 2;
+  return spacing;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Tiers>> Tiers::open(const KvShape& shape, const TierOptions& options) {
-  MNEME_CHECK(options.store != nullptr);
+  MNEME_CHECK(options.store != nullptr && options.ops != nullptr);
   uint64_t bytes = options.bytes_max;
   if (options.hot_bytes != TierOptions::kByShare || options.warm_bytes != TierOptions::kByShare) {
     const auto given = [](uint64_t b) { return b == TierOptions::kByShare ? 0 : b; };
@@ -53,7 +72,13 @@ Result<std::unique_ptr<Tiers>> Tiers::open(const KvShape& shape, const TierOptio
 }
 
 Tiers::Tiers(BlockPool pool, const TierOptions& options)
-    : pool_(std::move(pool)), options_(options), store_(options.store) {}
+    : pool_(std::move(pool)),
+      options_(options),
+      store_(options.store),
+      boundary_spacing_(spacing_of_boundaries(pool_.shape())) {
+  for (int layer = 0, kept = 0; layer < shape().layers; ++layer)
+    kept_index_.push_back(shape().window(layer) == 0 ? kept++ : -1);
+}
 
 Tiers::~Tiers() {
   if (!writer_.joinable()) return;  // not opened

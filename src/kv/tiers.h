@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "core/rng.h"
+#include "kernels/ops.h"
 #include "kv/segment.h"
 #include "kv/store.h"
 
@@ -33,7 +34,11 @@ struct TierOptions {
   uint64_t hot_bytes = kByShare, warm_bytes = kByShare;
   double hot_share = 0.2, warm_share = 0.5;
   uint64_t bytes_min = uint64_t{256} << 20;
-  Store* store = nullptr;  // must outlive the tiers
+  Store* store = nullptr;             // must outlive the tiers
+  const kernels::Ops* ops = nullptr;  // make the summaries
+  // Summaries stay in memory, beside bytes_max: 8 % of the keys and values of all that contexts have.
+  // Without, they are there until they are written, and when load_summaries() brought them.
+  bool keep_summaries = false;
   SegmentModel model;
   IoOptions io;
 
@@ -81,8 +86,19 @@ class Tiers {
   Result<void> hold(std::span<const SegmentPtr> segments, int layer, int first, int count, int& damaged);
   void release(std::span<const SegmentPtr> segments, int layer, int first, int count);
 
+  // Contexts of models that forget go on behind segments with a boundary only. Every boundary_spacing()-th
+  // segment of a context stores one, and where its text ended.
+  bool has_boundary(const Segment& segment) const;
+  int boundary_spacing() const { return boundary_spacing_; }
   // Part `part` of a segment's boundary ([layers]: recent rows), bytes as written.
-  Result<PartBuffer> read_boundary(const Segment& segment, int part);
+  Result<PartBuffer> read_boundary(const Segment& segment, int part) const;
+
+  // The summaries of these segments in memory, reading those that are not, one read a segment; waits for the
+  // writer to make those of new segments. An error: `damaged` says whose could not be read.
+  Result<void> load_summaries(std::span<const SegmentPtr> segments, int& damaged);
+  // Of block 0..3 of a segment whose summaries are in memory; null where they are not, or the layer has a
+  // window.
+  const std::byte* summary(const Segment& segment, int layer, int block, int kv_head) const;
   void pin(Segment& segment, int change) { segment.pins += change; }
 
   // Until everything sealed is on the disk, or failed to get there.
@@ -132,11 +148,15 @@ class Tiers {
   Result<bool> begin_load(const SegmentPtr& segment, int layer, IoUrgency urgency);
   Result<void> finish_load(Segment& segment, int layer);
   void read_ahead(std::span<const SegmentPtr> segments, int layer, int from);
+  void join(const SegmentPtr& old, Segment& same);
   void settle(const SegmentPtr& segment, int layer);
   void stay(const SegmentPtr& segment, int layer);
   void unlist(Extent& extent);
   void warn(std::string message);
   void write_behind();
+  void summarise(Segment& segment);
+  size_t summaries_bytes() const;
+  bool wait_until_summarised(const Segment& segment);
   Result<void> write(Segment& segment);
   std::vector<PartBytes> parts_of(const Segment& segment) const;
 
@@ -147,6 +167,8 @@ class Tiers {
   core::Rng rng_{0x7469657273};
   int64_t tokens_ = 0;
   uint32_t tick_ = 0;
+  int boundary_spacing_ = 1;
+  std::vector<int> kept_index_;  // [layers]: how many layers before it keep every token; -1: it has a window
 
   std::unordered_map<SegmentName, SegmentPtr, Id128Hash> known_;
   std::vector<Resident> staying_;
@@ -158,6 +180,7 @@ class Tiers {
 
   mutable std::mutex mutex_;  // of these
   std::condition_variable queued_, written_;
+  std::deque<SegmentPtr> to_summarise_;  // before anything is written
   std::deque<SegmentPtr> to_write_;
   std::vector<SegmentPtr> ended_;  // written, or failed to be; tidy() has not seen them
   bool writing_ = false, stop_ = false;
