@@ -297,7 +297,10 @@ TEST(TiersSummaries, AreMadeStoredAndBroughtBack) {
     ASSERT_TRUE(grow(sequence, tokens, 7 * kSegmentTokens + 10));
     kernels::SealedSummary two[2];
     sequence.summaries(2, 1, 27, two);  // the last sealed block and an open one
-    EXPECT_EQ(two[0].statistics->count, 64u);
+    ASSERT_TRUE(two[0].statistics != nullptr || !keep);
+    if (keep) {
+      EXPECT_EQ(two[0].statistics->count, 64u);
+    }
     EXPECT_EQ(two[1].statistics, nullptr);
     ASSERT_TRUE(grow(sequence, tokens, 20 * kSegmentTokens));
     kept.tiers->drain();
