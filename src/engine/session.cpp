@@ -158,6 +158,7 @@ size_t LoadedSession::begin_step(size_t end) {
   if (home_->tiers == nullptr || sequence_.token_count() != sequence_.sealed_tokens()) return SIZE_MAX;
   std::vector<kv::SegmentPtr> found = find_segments(end);
   const bool known = !found.empty();
+  found.resize(home_->tiers->worth_reading(found, home_->seconds_each));
   // What stands at the end of the last one is read now: where it cannot be, one before will do.
   for (; !found.empty(); found.pop_back()) {
     if (home_->tiers->has_boundary(*found.back())) {
@@ -180,6 +181,7 @@ bool LoadedSession::resume() {
   if (!tail || *tail == nullptr) return false;
   const auto segments = find_segments(state.segments.size() * kv::kSegmentTokens);
   if (segments.size() != state.segments.size()) return false;
+  if (home_->tiers->worth_reading(segments, home_->seconds_each) < segments.size()) return false;
   auto resumed = sequence_.resume(segments, **tail);
   if (!resumed) home_->warnings.push_back(resumed.error().message);
   if (resumed) reused_ = evaluated();

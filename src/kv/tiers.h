@@ -73,6 +73,10 @@ class Tiers {
   // The sealed segment of these 256 tokens behind `parent`, in memory or on the disk; null: there is none. A
   // damaged one is a warning and none.
   SegmentPtr find(const SegmentName& parent, uint64_t first_token, std::span<const int32_t> tokens);
+  // How many of these segments, found one after another, are to be read rather than computed again: by what
+  // the disk did lately, and what computing took when they were made, or `seconds_each` token (0: not known)
+  // now where that is more. May read the first one to see how long it takes.
+  size_t worth_reading(std::span<const SegmentPtr> found, double seconds_each);
   // Takes the slabs of a new segment over ([layers], those of windowed layers not in use), or finds that it
   // is there already and gives them back. Then it is written behind.
   SegmentPtr seal(SegmentPtr segment);
@@ -154,6 +158,8 @@ class Tiers {
   void unlist(Extent& extent);
   void warn(std::string message);
   void write_behind();
+  uint64_t bytes_away(const Segment& segment) const;
+  double read_pace(const SegmentPtr& segment);
   void summarise(Segment& segment);
   size_t summaries_bytes() const;
   bool wait_until_summarised(const Segment& segment);
@@ -175,6 +181,8 @@ class Tiers {
   std::deque<Resident> passing_;
   std::unordered_map<Extent*, std::unique_ptr<Load>> loads_;
   uint64_t hot_slabs_ = 0;
+  double read_pace_ = 0, paced_s_ = 0;  // seconds a byte, and of the disk's time that it is made of
+  uint64_t paced_bytes_ = 0;
   bool failing_ = false;  // the last write did, which was said
   TierCounters counters_;
 

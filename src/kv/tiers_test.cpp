@@ -41,6 +41,17 @@ struct Kept {
     EXPECT_TRUE(made) << made.error().message;
     tiers = std::move(*made);
   }
+  // Nothing of the segments in memory any more.
+  void reopen(TierOptions options) {
+    tiers.reset();
+    options.store = store.get();
+    options.model = model_for_test();
+    options.ops = kernels::available_ops().back();
+    options.io.disk = &disk;
+    auto made = Tiers::open(shape_of(2), options);
+    ASSERT_TRUE(made);
+    tiers = std::move(*made);
+  }
   // As the error message says it.
   uint64_t least_bytes(const KvShape& shape) const {
     TierOptions options;
@@ -330,6 +341,42 @@ TEST(TiersSummaries, DamageIsNamed) {
   EXPECT_EQ(damaged, 66);
   EXPECT_NE(loaded.error().message.find(path), std::string::npos) << loaded.error().message;
   EXPECT_TRUE(std::filesystem::exists(path + ".bad"));
+}
+
+TEST(TiersWorth, ASlowDiskIsNotReadWhereComputingIsQuicker) {
+  TierOptions options;
+  options.bytes_max = 64 << 20;
+  Kept kept(shape_of(2), options);
+  const auto tokens = tokens_for_test(3, 100 * kSegmentTokens);
+  {
+    Sequence sequence(*kept.tiers);
+    while (sequence.token_count() < 100 * kSegmentTokens) {
+      ASSERT_TRUE(sequence.extend(256));
+      sequence.seal(tokens, 0, {.seconds_each = 0.01 / kSegmentTokens});
+    }
+    kept.tiers->drain();
+    EXPECT_EQ(kept.tiers->worth_reading(sequence.segments(), 0), 100u) << "in memory";
+  }
+  const auto worth = [&](int pause_us, double seconds_each, uint64_t bytes_max = 0) {
+    options.hot_bytes = bytes_max > 0 ? bytes_max : TierOptions::kByShare;
+    options.warm_bytes = bytes_max > 0 ? 0 : TierOptions::kByShare;
+    kept.reopen(options);
+    std::vector<SegmentPtr> found;
+    SegmentName parent;
+    for (uint64_t i = 0; i < 100; ++i) {
+      found.push_back(kept.tiers->find(parent, i * kSegmentTokens, std::span(tokens).subspan(i * 256, 256)));
+      parent = found.back()->name;
+    }
+    kept.disk.read_pause_us = pause_us;
+    const size_t count = kept.tiers->worth_reading(found, seconds_each);
+    kept.disk.read_pause_us = 0;
+    return count;
+  };
+  // Two reads a segment; computing one took 10 ms.
+  EXPECT_EQ(worth(30000, 0), 1u) << "the one that was read to know";
+  EXPECT_EQ(worth(0, 0), 100u);
+  EXPECT_EQ(worth(30000, 0.2 / kSegmentTokens), 100u) << "it takes longer now";
+  EXPECT_EQ(worth(30000, 0, kept.least_bytes(shape_of(2))), 100u) << "it would be read anyway";
 }
 
 // Of a shape with windows one segment in so many has what its continuation reads, and the one where a text
