@@ -140,16 +140,26 @@ Result<void> LoadedEngine::logits_of(Session& session, std::span<const TokenId> 
   const size_t rows_max = decode ? 1
                                  : std::clamp<size_t>(kLogitsBytesMax / (vocab_size() * sizeof(float)), 1,
                                                       info_.prefill_rows);
-  while (own.pending() > 0) {
-    const size_t count = std::min(own.pending(), rows_max);
-    const model::Chunk chunk = own.chunk(count, model::LogitsOf::kAll);
-    auto done = model_.forward({&chunk, 1}, logits_rows(count), *pool_);
+  // The token whose row is handed out next. What is before it is evaluated, unless a stored segment was lost.
+  size_t next = own.tokens().size() - tokens.size();
+  while (next < own.tokens().size()) {
+    const size_t lost_max = own.begin_step(next), lost = next - own.evaluated();
+    const size_t count = lost > 0 ? std::min({lost, lost_max, info_.prefill_rows})
+                                  : std::min(own.pending(), rows_max);
+    const size_t wanted = lost > 0 ? 0 : count;
+    const model::Chunk chunk = own.chunk(count, lost > 0 ? model::LogitsOf::kNone : model::LogitsOf::kAll);
+    auto done = model_.forward({&chunk, 1}, logits_rows(wanted), *pool_);
+    if (!done && own.recover()) {
+      home_.warnings.push_back(done.error().message);
+      continue;
+    }
     if (!done) {
-      own.truncate(own.tokens().size() - own.pending());
+      own.truncate(next);
       return done;
     }
-    for (size_t i = 0; i < count; ++i) row(logits_row(i));
-    own.keep_logits(logits_row(count - 1));
+    for (size_t i = 0; i < wanted; ++i) row(logits_row(i));
+    if (wanted > 0) own.keep_logits(logits_row(wanted - 1));
+    next += wanted;
     own.end_step();
   }
   return {};

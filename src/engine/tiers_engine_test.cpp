@@ -246,6 +246,42 @@ TEST(Tiers, DamageIsComputedAgainAndNeverServed) {
   EXPECT_EQ(decode(*engine, *session, more), expected);
 }
 
+// Where rows of logits are wanted too: each is handed out once, in order.
+TEST(Tiers, LogitsOfDamagedContexts) {
+  const Place place;
+  const auto memory = place.all_in_memory();
+  const auto tokens = random_tokens(9000), more = random_tokens(700, 2);
+  for (const bool decode : {false, true}) {
+    SCOPED_TRACE(decode);
+    fs::remove_all(place.cold);
+    const auto asked = std::span(more).first(decode ? 20 : 700);
+    const auto rows_of = [&](Engine& engine, bool damage) {
+      Rows rows;
+      auto session = engine.new_session();
+      EXPECT_TRUE(session->append(tokens));
+      evaluate(engine, *session);
+      EXPECT_TRUE(session->flush());
+      core::Rng rng(3);
+      for (int i = 0; i < 6 && damage; ++i) {
+        const auto files = files_in(place.cold, ".kv");
+        std::fstream file(files[rng.next_below(static_cast<uint32_t>(files.size()))],
+                          std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(5000);
+        file.put(static_cast<char>(file.peek() ^ 1));
+      }
+      auto done = engine.logits_of(*session, asked, decode, [&](std::span<const float> row) {
+        rows.emplace_back(row.begin(), row.end());
+      });
+      EXPECT_TRUE(done) << done.error().message;
+      EXPECT_EQ(session->tokens().size(), tokens.size() + asked.size());
+      return rows;
+    };
+    const auto engine = place.tiered();
+    EXPECT_EQ(rows_of(*engine, true), rows_of(*memory, false));
+    EXPECT_FALSE(engine->take_warnings().empty());
+  }
+}
+
 TEST(Tiers, APrefillThatWasKilledGoesOn) {
   const Place place;
   const auto tokens = random_tokens(3000);
