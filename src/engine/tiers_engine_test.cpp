@@ -308,6 +308,73 @@ TEST(Tiers, APrefillThatWasKilledGoesOn) {
   EXPECT_EQ(decode(*engine, **session, {}), decode_from(*place.all_in_memory(), tokens, {}));
 }
 
+TEST(Tiers, ASessionLeavesMemoryAndComesBackAsItWas) {
+  const Place place;
+  const auto memory = place.all_in_memory();
+  const auto more = random_tokens(300, 2);
+  for (const size_t length : {5, 256, 700, 1279, 1280, 1281, 3000}) {
+    for (const bool named : {false, true}) {
+      SCOPED_TRACE(fmt::format("{} tokens, {}", length, named));
+      fs::remove_all(place.cold);
+      const auto engine = place.tiered(8 << 20);
+      const auto tokens = random_tokens(length, length);
+      const Rows expected = decode_from(*memory, tokens, std::span(more).first(3));
+      std::unique_ptr<Session> session = engine->new_session();
+      if (named) session = std::move(*engine->open_session(fmt::format("s{}", length)));
+      ASSERT_TRUE(session->append(tokens));
+      evaluate(*engine, *session);
+      const std::vector<float> before(session->logits().begin(), session->logits().end());
+      const size_t reused = session->reused();
+      auto gone = session->demote();
+      ASSERT_TRUE(gone) << gone.error().message;
+      EXPECT_EQ(engine->kv_bytes_used(), 0u);
+      EXPECT_EQ(session->pending(), 0u);
+      EXPECT_EQ(session->map().extents.size(), length / 256);
+      EXPECT_TRUE(std::ranges::equal(session->logits(), before));
+      EXPECT_TRUE(session->demote());
+      EXPECT_EQ(decode(*engine, *session, std::span(more).first(3)), expected);
+      EXPECT_EQ(session->reused(), reused) << "nothing was found that it did not have";
+      EXPECT_TRUE(files_in(place.cold, ".tail").size() == (named ? 1u : 0u)) << "a name's own";
+      // Longer, forked, and taken back.
+      ASSERT_TRUE(session->demote());
+      auto fork = session->fork();
+      ASSERT_TRUE(fork) << fork.error().message;
+      ASSERT_TRUE(session->demote());
+      session->truncate(length);
+      EXPECT_EQ(session->tokens().size(), length);
+      ASSERT_TRUE(session->append(more));
+      evaluate(*engine, *session);
+      EXPECT_TRUE(engine->take_warnings().empty());
+    }
+  }
+}
+
+TEST(Tiers, WhatIsLostWhileASessionRestsIsComputedAgain) {
+  const Place place;
+  const auto memory = place.all_in_memory();
+  const auto tokens = random_tokens(1500), more = random_tokens(3, 2);
+  const Rows expected = decode_from(*memory, tokens, more);
+  for (const std::string what : {".tail", ".kv"}) {
+    for (const bool removed : {false, true}) {
+      SCOPED_TRACE(what);
+      fs::remove_all(place.cold);
+      const auto engine = place.tiered();
+      auto session = engine->new_session();
+      ASSERT_TRUE(session->append(tokens));
+      evaluate(*engine, *session);
+      ASSERT_TRUE(session->demote());
+      const fs::path victim = files_in(place.cold, what).back();
+      if (removed) fs::remove(victim);
+      if (!removed)
+        std::fstream(victim, std::ios::in | std::ios::out | std::ios::binary).seekp(4200).put('x');
+      ASSERT_TRUE(session->append({&more[0], 1}));
+      evaluate(*engine, *session);
+      EXPECT_TRUE(std::ranges::equal(session->logits(), expected[1]));
+      EXPECT_TRUE(what == ".kv" || !engine->take_warnings().empty());
+    }
+  }
+}
+
 TEST(Tiers, SeveralSessionsShareTheMemory) {
   const Place place;
   const auto memory = place.all_in_memory();

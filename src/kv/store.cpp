@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "core/file.h"
+#include "kv/session_folder.h"
 
 namespace mneme::kv {
 
@@ -77,6 +78,7 @@ Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options) {
     if (auto locked = store->lock(); !locked) return pass(locked);
   }
   if (auto checked = store->check_version(); !checked) return pass(checked);
+  if (!options.read_only) store->remove_resting();
   return store;
 }
 
@@ -107,6 +109,14 @@ Result<void> Store::check_version() {
   const ConstBytes text = std::as_bytes(std::span(kVersionText, std::strlen(kVersionText)));
   return replace_file(path, false, *disk_,
                       [&](DiskFile& file) { return file.write(0, std::span(&text, 1)); });
+}
+
+// What contexts of a process that ended had on the disk while they rested.
+void Store::remove_resting() {
+  std::error_code error;
+  for (fs::directory_iterator it(sessions_folder(), error), end; !error && it != end; it.increment(error)) {
+    if (is_resting_tail(it->path().filename().string())) disk_->unlink(it->path().c_str());
+  }
 }
 
 std::string Store::segment_path(const SegmentName& name) const {

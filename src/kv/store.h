@@ -106,6 +106,7 @@ class Store {
   std::string version_path() const { return options_.folder + "/mneme-store"; }
   Result<void> lock();
   Result<void> check_version();
+  void remove_resting();
   FilePtr held(const SegmentName& name) const;
   bool in_use(const SegmentName& name) const;
   bool in_use_locked(const SegmentName& name) const;

@@ -199,9 +199,10 @@ bool Tiers::evictable(const Resident& resident) const {
 }
 
 // The references that there are are those of the tiers themselves.
-bool Tiers::nobody_has(const SegmentPtr& segment) const {
+bool Tiers::nobody_has(const SegmentPtr& segment, long but) const {
   const auto known = known_.find(segment->name);
-  long own = known != known_.end() && known->second == segment ? 1 : 0;
+  long own = but;
+  own += known != known_.end() && known->second == segment ? 1 : 0;
   for (const Extent& extent : segment->extents) {
     if (extent.place != Place::kAway) ++own;     // staying_ or passing_
     if (extent.place == Place::kLoading) ++own;  // loads_
@@ -255,6 +256,26 @@ void Tiers::drop(const Resident& gone) {
 }
 
 void Tiers::let_go(SegmentPtr segment) { forget_unused(segment); }
+
+void Tiers::send_away(std::span<const SegmentName> names) {
+  for (const SegmentName& name : names) {
+    const auto known = known_.find(name);
+    if (known == known_.end()) continue;
+    const SegmentPtr segment = known->second;
+    for (int layer = 0; layer < shape().layers; ++layer) {
+      Extent& extent = segment->extents[static_cast<size_t>(layer)];
+      if (extent.place == Place::kLoading && extent.holds == 0) finish_ahead(*loads_.at(&extent));
+      if (extent.place != Place::kHere || extent.holds > 0) continue;
+      if (!segment->readable() || !nobody_has(segment, 1)) break;
+      if (extent.staying)
+        unlist(extent);
+      else
+        std::erase_if(passing_, [&](const Resident& r) { return r.segment == segment && r.layer == layer; });
+      drop({segment, layer});
+    }
+    forget_unused(segment);
+  }
+}
 
 // The caller's is the one reference beside those of the tiers. What can still be had stays known: from the
 // disk, or, where it is not there, from memory if nothing is missing.

@@ -83,6 +83,8 @@ class Tiers {
   // A context does not have it any more. Where nobody has and nothing of it is in memory, it is forgotten, so
   // that its file may go for others.
   void let_go(SegmentPtr segment);
+  // Extents of these segments leave memory where they are on the disk and no context has them.
+  void send_away(std::span<const SegmentName> names);
 
   // Extents of `layer` of segments[first, first + count) in memory until released, reading ahead what follows
   // them in the context, then in the next layers. An error: nothing is held; `damaged` says which segment
@@ -139,7 +141,7 @@ class Tiers {
   bool evict_passing(bool for_ahead);
   bool evict_coldest();
   bool evictable(const Resident& resident) const;
-  bool nobody_has(const SegmentPtr& segment) const;
+  bool nobody_has(const SegmentPtr& segment, long but = 0) const;  // `but` so many references of the caller
   void drop(const Resident& gone);
   void forget_unused(const SegmentPtr& segment);
   bool tidy();
