@@ -178,13 +178,14 @@ struct GenerateReport {
   std::string message;  // for a person, where the reason is kFull
   std::string text;
   size_t prompt_tokens = 0;  // evaluated before the first new token
+  size_t found_tokens = 0;   // of the prompt, found instead of evaluated
   size_t generated_tokens = 0;
   double prefill_s = 0;
   double decode_s = 0;  // from the first new token to the last
 };
 
 struct GenerateEvents {
-  std::function<void(size_t done, size_t total)> on_prefill = {};  // tokens evaluated so far
+  std::function<void(size_t done, size_t total)> on_prefill = {};  // evaluated so far, of those not found
   std::function<void(std::string_view)> on_text = {};              // whole UTF-8 characters
   std::function<bool()> cancelled = {};                            // asked between steps
 };

@@ -218,8 +218,7 @@ Result<void> SegmentFile::verify() const {
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Bytes bytes(buffer.get(), parts_[i].bytes);
     if (auto read = read_pieces(parts_[i], std::span(&bytes, 1)); !read) return read;
-    if (pieces_xxh3(std::span(&bytes, 1)) != parts_[i].xxh3)
-      return fail("{}: damaged (checksum of part {})", path_, i);
+    if (auto good = check_part(i, std::span(&bytes, 1)); !good) return good;
   }
   return {};
 }

@@ -122,7 +122,7 @@ class SegmentFile {
   // A read of it failed: it is not to be used again, and may be written anew under its name.
   bool bad() const { return bad_; }
 
-  // Reads every part and says what is wrong first, without setting anything aside.
+  // Reads every part and says what is wrong first, which does to the file what read_part would have done.
   Result<void> verify() const;
 
  private:

@@ -313,6 +313,18 @@ void Sequence::summaries(int layer, int kv_head, int first_block,
 Result<void> Sequence::repeat_sealing(int period, int depth, std::span<const int32_t> tokens) {
   MNEME_CHECK(tokens.size() >= as_size(depth), "{} ids of {}", tokens.size(), depth);
   const PartBuffer recent = recent_part(token_count_);
+  const size_t slab_bytes = shape().slab_bytes(), blocks = as_size(period / kBlockTokens);
+  // A copy: the originals may leave memory while the rest is made.
+  std::vector<PartBuffer> sources;
+  for (int layer = 0; layer < shape().layers; ++layer) {
+    sources.push_back(part_buffer(keeps_all(layer) ? blocks * slab_bytes : 0));
+    for (size_t block = 0; block < blocks && keeps_all(layer); ++block) {
+      if (auto held = hold(layer, static_cast<int>(block), 1); !held) return held;
+      std::memcpy(sources.back().memory.get() + block * slab_bytes,
+                  pool_->keys(slab_read(layer, static_cast<int>(block)), 0), slab_bytes);
+      release(layer, static_cast<int>(block), 1);
+    }
+  }
   repeated_ = true;
   while (token_count_ < depth) {
     const int block = block_count();
@@ -321,11 +333,10 @@ Result<void> Sequence::repeat_sealing(int period, int depth, std::span<const int
     const int before = token_count_;
     if (auto extended = extend(std::min(room, depth - token_count_)); !extended) return extended;
     for (int layer = 0; layer < shape().layers && before % kBlockTokens == 0; ++layer) {
-      const int from = keeps_all(layer) ? block % (period / kBlockTokens) : block - 1;
-      if (auto held = hold(layer, from, 1); !held) return held;
-      std::memcpy(pool_->keys(slab(layer, block), 0), pool_->keys(slab_read(layer, from), 0),
-                  shape().slab_bytes());
-      release(layer, from, 1);
+      const std::byte* from =
+          keeps_all(layer) ? sources[as_size(layer)].memory.get() + as_size(block) % blocks * slab_bytes
+                           : reinterpret_cast<const std::byte*>(pool_->keys(slab(layer, block - 1), 0));
+      std::memcpy(pool_->keys(slab(layer, block), 0), from, slab_bytes);
     }
     seal(tokens, 0);
   }

@@ -69,6 +69,8 @@ class Store {
   // context goes on from memory.
   Result<FilePtr> put(const SegmentModel& model, const NewSegment& segment);
 
+  // Removes a segment that nobody holds: put or adopted for something that failed.
+  void discard(const SegmentName& name);
   // Moves a whole segment file, which lies on the same file system and is synced, into the store, after all
   // of it has been checked and found to be what the header says. Otherwise as put().
   Result<FilePtr> adopt(const std::string& path, const SegmentHeader& header);

@@ -117,7 +117,10 @@ uint64_t Tiers::slabs_staying() const {
 Result<void> Tiers::take(size_t count, std::vector<SlabId>& out) {
   tidy();
   if (take_slabs(count, false, out)) return {};
-  return core::fail("the KV cache is full: what is in memory can neither go nor be written to the disk");
+  const std::string held = fmt::format("keys and values fill the {} MiB of memory that they may have",
+                                       pool_.bytes_max() >> 20);
+  if (failing_.empty()) return core::fail("{}, and all of them are in use (raise --hot or --kv)", held);
+  return core::fail("{}, and no more can be stored: {}", held, failing_);
 }
 
 // All or none. What is read ahead stays within the shares; the rest goes beyond them where nothing can make

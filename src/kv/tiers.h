@@ -185,7 +185,7 @@ class Tiers {
   uint64_t hot_slabs_ = 0;
   double read_pace_ = 0, paced_s_ = 0;  // seconds a byte, and of the disk's time that it is made of
   uint64_t paced_bytes_ = 0;
-  bool failing_ = false;  // the last write did, which was said
+  std::string failing_;  // why the last write did, which was said; empty: it did not
   TierCounters counters_;
 
   mutable std::mutex mutex_;  // of these

@@ -97,12 +97,14 @@ bool Tiers::tidy() {
     if (segment->written()) {
       if (segment->stores_boundary) segment->boundary.clear();
       if (!options_.keep_summaries) segment->summaries = {};
-      failing_ = false;
+      failing_.clear();
     } else if (!std::exchange(segment->retried, true)) {
       drop_unused();
       queue(segment);
-    } else if (std::string why = std::exchange(segment->trouble, {}); !std::exchange(failing_, true)) {
-      warn(std::move(why));
+    } else {
+      std::string why = std::exchange(segment->trouble, {});
+      if (failing_.empty()) warn(why);
+      failing_ = std::move(why);
     }
     forget_unused(segment);
   }
