@@ -52,6 +52,8 @@ TEST_F(SessionCli, GoesOnWhereItWas) {
   const Json third = run_json("-n 12 --hot 8MiB --warm 0 --cold-dir " + store, more);
   EXPECT_EQ(third["text"], whole["text"]);
   EXPECT_EQ(third["storage"]["tokens_found"], 512);
+  EXPECT_EQ(third["prefill"]["found"], 512);
+  EXPECT_EQ(third["prefill"]["tokens"].get<int>() + 512, whole["prefill"]["tokens"]) << "what was computed";
 }
 
 TEST_F(SessionCli, AKilledRunIsTakenBack) {
@@ -62,7 +64,11 @@ TEST_F(SessionCli, AKilledRunIsTakenBack) {
         write("long", long_text()) +
         " > /dev/null & pid=$!; for i in $(seq 100); do sleep 0.05; test $(stat -c %s " + log.string() +
         " || echo 0) -gt 3000 && break; done; kill -9 $pid; wait $pid");
+  EXPECT_GT(list()["sessions"][0]["tokens_unfinished"], 500);
+  for (const char* look : {"session list", "session show k"})
+    EXPECT_NE(mneme(look).out.find("the next takes back"), std::string::npos) << look;
   const Json again = run_json("-n 4 --session k", long_text());
+  EXPECT_EQ(list()["sessions"][0]["tokens_unfinished"], 0);
   EXPECT_EQ(again["text"], whole["text"]);
   EXPECT_EQ(mneme("session verify").status, 0);
 }
@@ -73,7 +79,7 @@ TEST_F(SessionCli, Life) {
   run_json("-n 4 --session s", long_text());
   const Json sessions = list()["sessions"];
   ASSERT_EQ(sessions.size(), 1u);
-  EXPECT_EQ(sessions[0].size(), 10u);
+  EXPECT_EQ(sessions[0].size(), 11u);
   EXPECT_EQ(sessions[0]["name"], "s");
   EXPECT_EQ(sessions[0]["segments"], 2);
   EXPECT_EQ(sessions[0]["segments_missing"], 0);
@@ -81,7 +87,7 @@ TEST_F(SessionCli, Life) {
   EXPECT_EQ(sessions[0]["model"], kModel);
   EXPECT_GT(sessions[0]["tokens"], 512);
 
-  EXPECT_NE(mneme("session show s --map").out.find("  0 .."), std::string::npos);
+  EXPECT_NE(mneme("session show s --map").out.find("  0 ..\n  1 ..\n  2 ..\n  3 ..\n"), std::string::npos);
   const std::string svg = (folder_ / "map.svg").string();
   EXPECT_EQ(mneme("session show s --map-svg " + svg).status, 0);
   EXPECT_EQ(read_file(svg).substr(0, 4), "<svg");
@@ -115,13 +121,18 @@ TEST_F(SessionCli, DamageIsNamedAndComputedAgain) {
   const Outcome outcome = mneme("session verify s");
   EXPECT_EQ(outcome.status, 1);
   EXPECT_NE((outcome.out + outcome.err).find(segment.filename().string()), std::string::npos) << outcome.out;
+  EXPECT_TRUE(fs::exists(segment)) << "looking changes nothing";
+  EXPECT_EQ(mneme("session verify --set-aside").status, 1);
+  EXPECT_FALSE(fs::exists(segment));
   EXPECT_EQ(run_json("-n 8 --session s", long_text())["text"], whole["text"]);
+  EXPECT_EQ(mneme("session verify s").status, 0);
 }
 
 TEST_F(SessionCli, FailuresAreOneLine) {
   const std::string run = "run -m " + kModel + " -p x -n 2 ";
   expect_failure("session show s", 1, "no sessions");
   expect_failure("session list --cold-dir " + write("file", "text"), 1, "not a folder");
+  expect_failure("session list --cold-dir " + (folder_ / "mistyped").string(), 1, "no such folder");
   expect_failure(run + "--session s --hot 0 --warm 0", 1, "works from");
   expect_failure(run + "--session a/b", 1, "'a/b' cannot name a session");
   expect_failure(run + "--cold-dir " + write("file", "text"), 1, "file");
@@ -138,6 +149,7 @@ TEST_F(SessionCli, FailuresAreOneLine) {
     expect_failure(std::string("session ") + verb + " none", 1, "no session is called none");
   expect_failure("session fork s s", 1, "already");
   expect_failure("session fork s ../t", 1, "cannot name");
+  expect_failure("session fork s 't\x1b[31m'", 1, "'t?[31m'");
   expect_failure("session export s /nonexistent/file", 1, "/nonexistent/file");
   expect_failure("session import " + kModel + " t", 1, "not an exported session");
   expect_failure("run -m " + kData + "golden/llama-bf16.gguf -p x --session s", 1, "another model");
@@ -155,6 +167,10 @@ TEST_F(SessionCli, AChatGoesOn) {
   const Outcome second = mneme("chat -m " + kModel + " --temp 0 -n 8 --session c", "And then?\n");
   EXPECT_EQ(first.out + second.out, whole.out) << second.err;
   EXPECT_EQ(first.err + second.err, "");
+  const Outcome unknown = mneme(chat, "/nope\n");
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_NE(unknown.err.find("unknown command /nope"), std::string::npos) << unknown.err;
+  EXPECT_EQ(mneme(chat, "/etc/passwd holds what?\n").status, 0);
   // What is longer than a note comes back as well.
   std::string line;
   for (int i = 0; i < 5100; ++i) line += "模型";  // 61,200 bytes of JSON

@@ -97,6 +97,10 @@ class Session {
   // Writes what is not on the disk yet: segments, and of a named session its open tokens and its log, synced.
   // Does nothing without a cold tier.
   virtual Result<void> flush() = 0;
+  // Gives back the memory of a session that is not to run soon, open tokens included (not its ids, and its
+  // last logits). It comes back by itself with its next step, as it was; what was removed from the disk by
+  // then is evaluated again. An error, and it stays in memory, without a cold tier and where the disk fails.
+  virtual Result<void> demote() = 0;
   // The same context once more, unnamed; what is sealed is shared. Needs a cold tier and nothing pending.
   virtual Result<std::unique_ptr<Session>> fork() = 0;
   virtual TierMap map() const = 0;
@@ -174,13 +178,14 @@ struct GenerateReport {
   std::string message;  // for a person, where the reason is kFull
   std::string text;
   size_t prompt_tokens = 0;  // evaluated before the first new token
+  size_t found_tokens = 0;   // of the prompt, found instead of evaluated
   size_t generated_tokens = 0;
   double prefill_s = 0;
   double decode_s = 0;  // from the first new token to the last
 };
 
 struct GenerateEvents {
-  std::function<void(size_t done, size_t total)> on_prefill = {};  // tokens evaluated so far
+  std::function<void(size_t done, size_t total)> on_prefill = {};  // evaluated so far, of those not found
   std::function<void(std::string_view)> on_text = {};              // whole UTF-8 characters
   std::function<bool()> cancelled = {};                            // asked between steps
 };

@@ -23,6 +23,8 @@ struct SessionInfo {
   uint64_t tokens = 0;
   uint64_t segments = 0;        // sealed, 256 tokens each
   uint64_t segments_missing = 0;  // of those: removed to make room, or damaged; computed again when needed
+  // mneme run is under way, or was killed: the next one takes back what it added, so many tokens.
+  uint64_t tokens_unfinished = 0;
   bool has_tail = false;        // the tokens after the last segment need no computing
   uint64_t bytes = 0;           // of its files; segments may be shared with others
   int64_t created_unix_s = 0, used_unix_s = 0;
@@ -34,6 +36,7 @@ Result<std::vector<SessionInfo>> list_sessions(const std::string& folder);
 struct SessionDetail {
   SessionInfo info;
   std::vector<bool> segments_here;  // [segments]: on the disk
+  int layers = 1;                   // that keep every token: those that segments are of
   std::vector<int32_t> tokens;
 };
 Result<SessionDetail> show_session(const std::string& folder, const std::string& name);
@@ -45,8 +48,10 @@ struct VerifyReport {
   uint64_t sessions = 0, segments = 0, bytes = 0;
   std::vector<std::string> problems;  // one line each
 };
-// Reads everything; of one session where a name is given.
-Result<VerifyReport> verify_sessions(const std::string& folder, const std::optional<std::string>& name);
+// Reads everything; of one session where a name is given. With `set_aside` damaged files are renamed to *.bad, so that
+// their tokens are computed again when they are next asked for; that takes the folder's lock.
+Result<VerifyReport> verify_sessions(const std::string& folder, const std::optional<std::string>& name,
+                                     bool set_aside = false);
 
 struct TransferReport {
   uint64_t bytes = 0, segments = 0, segments_missing = 0, segments_shared = 0;

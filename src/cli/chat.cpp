@@ -137,6 +137,13 @@ bool read_line(bool interactive, std::string& line) {
   return false;
 }
 
+// A word behind a slash and nothing else: a path, say, is a message.
+bool is_command(const std::string& line) {
+  return line.size() > 1 && line[0] == '/' &&
+         line.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", 1) ==
+             std::string::npos;
+}
+
 int talk(Engine& engine, const ChatArguments& arguments) {
   const bool interactive = is_terminal(STDIN_FILENO);
   auto session = open_session(engine, arguments.model);
@@ -156,8 +163,9 @@ int talk(Engine& engine, const ChatArguments& arguments) {
       std::cerr << kHelp;
     } else if (line == "/reset") {
       if (auto reset = conversation.reset(); !reset) return fail(reset.error());
-    } else if (line[0] == '/' && interactive) {
-      std::cerr << "unknown command " << line << '\n' << kHelp;
+    } else if (is_command(line)) {
+      note("unknown command " + line + ": /help lists them (a space before it makes it a message)");
+      if (!interactive) return kFailed;
     } else {
       auto report = conversation.answer(line, output);
       if (!report && !interactive) return fail(report.error());

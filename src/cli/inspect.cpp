@@ -17,19 +17,6 @@ struct InspectArguments {
   bool json = false;
 };
 
-// As it may stand on a terminal: control characters of a file must not move its cursor.
-std::string visible(std::string text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\n') {
-      out += "\\n";
-    } else {
-      out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
-    }
-  }
-  return out;
-}
-
 std::string dims_text(const std::vector<uint64_t>& dims) {
   std::string text = "[";
   for (size_t i = 0; i < dims.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(dims[i]);

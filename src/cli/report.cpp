@@ -37,11 +37,12 @@ double decode_speed(const GenerateReport& report) {
 
 std::string summary_text(const Engine& engine, const GenerateReport& report) {
   return format(
-      "prefill %zu tokens, %.1f tok/s (%s) | decode %zu tokens, %.1f tok/s (%s) | peak memory %s | KV %s",
-      report.prompt_tokens, per_second(report.prompt_tokens, report.prefill_s),
-      duration_text(report.prefill_s).c_str(), report.generated_tokens, decode_speed(report),
-      duration_text(report.decode_s).c_str(), bytes_text(rss_peak_bytes()).c_str(),
-      bytes_text(engine.kv_bytes_used()).c_str());
+      "prefill %zu tokens%s, %.1f tok/s (%s) | decode %zu tokens, %.1f tok/s (%s) | peak memory %s | KV %s",
+      report.prompt_tokens,
+      report.found_tokens > 0 ? format(" beside %zu found", report.found_tokens).c_str() : "",
+      per_second(report.prompt_tokens, report.prefill_s), duration_text(report.prefill_s).c_str(),
+      report.generated_tokens, decode_speed(report), duration_text(report.decode_s).c_str(),
+      bytes_text(rss_peak_bytes()).c_str(), bytes_text(engine.kv_bytes_used()).c_str());
 }
 
 std::string storage_text(const Engine& engine, const Session& session) {

@@ -86,6 +86,7 @@ std::string json_report(const Engine& engine, const Session& session, const Gene
   json["stop"] = stop_name(report.reason);
   json["seed"] = seed;
   json["prefill"] = {{"tokens", report.prompt_tokens},
+                     {"found", report.found_tokens},
                      {"seconds", report.prefill_s},
                      {"tokens_per_second", per_second(report.prompt_tokens, report.prefill_s)}};
   json["decode"] = {{"tokens", report.generated_tokens},

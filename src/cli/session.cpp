@@ -1,5 +1,6 @@
 // mneme session: what is kept of contexts, seen and looked after without a model.
 #include <ctime>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -17,7 +18,7 @@ namespace {
 struct SessionArguments {
   std::string folder;  // empty: the default
   std::string name, to, path, map_path;
-  bool all = false, json = false, map = false, garbage = false;
+  bool json = false, map = false, garbage = false, set_aside = false;
 
   std::string store() const { return folder.empty() ? default_cold_folder() : folder; }
 };
@@ -37,6 +38,7 @@ nlohmann::ordered_json info_json(const SessionInfo& info) {
           {"tokens", info.tokens},
           {"segments", info.segments},
           {"segments_missing", info.segments_missing},
+          {"tokens_unfinished", info.tokens_unfinished},
           {"has_tail", info.has_tail},
           {"bytes", info.bytes},
           {"model", info.model_path},
@@ -45,7 +47,16 @@ nlohmann::ordered_json info_json(const SessionInfo& info) {
           {"used_unix_s", info.used_unix_s}};
 }
 
+// Of a run that did not come to its end.
+std::string unfinished_text(const SessionInfo& info) {
+  if (info.tokens_unfinished == 0) return {};
+  return format("  a run is under way or was killed: the next takes back its %llu tokens",
+                static_cast<unsigned long long>(info.tokens_unfinished));
+}
+
 int list(const SessionArguments& a) {
+  if (!a.folder.empty() && !std::filesystem::exists(a.folder))
+    return fail({a.folder + ": there is no such folder"});
   auto sessions = list_sessions(a.store());
   if (!sessions) return fail(sessions.error());
   Output output;
@@ -58,12 +69,13 @@ int list(const SessionArguments& a) {
   if (sessions->empty()) note(a.store() + ": no sessions");
   for (const SessionInfo& info : *sessions) {
     if (!info.error.empty()) {
-      output.write(format("%-24s %s\n", info.name.c_str(), info.error.c_str()));
+      output.write(format("%-24s %s\n", info.name.c_str(), visible(info.error).c_str()));
       continue;
     }
-    output.write(format("%-24s %9llu tokens %10s  used %s  %s\n", info.name.c_str(),
+    output.write(format("%-24s %9llu tokens %10s  used %s  %s%s\n", info.name.c_str(),
                         static_cast<unsigned long long>(info.tokens), bytes_text(info.bytes).c_str(),
-                        time_text(info.used_unix_s).c_str(), info.model_path.c_str()));
+                        time_text(info.used_unix_s).c_str(), visible(info.model_path).c_str(),
+                        unfinished_text(info).c_str()));
   }
   return output.ok() ? kDone : fail(output.error());
 }
@@ -81,7 +93,8 @@ int show(const SessionArguments& a) {
                         static_cast<unsigned long long>(info.segments - info.segments_missing),
                         static_cast<unsigned long long>(info.segments), bytes_text(info.bytes).c_str(),
                         time_text(info.created_unix_s).c_str(), time_text(info.used_unix_s).c_str()));
-    output.write("model " + info.model_path + " (" + info.model_id + ")\n");
+    output.write("model " + visible(info.model_path) + " (" + info.model_id + ")\n");
+    if (info.tokens_unfinished > 0) output.write(unfinished_text(info).substr(2) + "\n");
   }
   if (a.map || !a.map_path.empty()) {
     const TierMap map = map_of_disk(*detail);
@@ -94,7 +107,8 @@ int show(const SessionArguments& a) {
 }
 
 int verify(const SessionArguments& a) {
-  auto report = verify_sessions(a.store(), a.name.empty() ? std::nullopt : std::optional(a.name));
+  auto report = verify_sessions(a.store(), a.name.empty() ? std::nullopt : std::optional(a.name),
+                                a.set_aside);
   if (!report) return fail(report.error());
   Output output;
   if (a.json) {
@@ -103,7 +117,7 @@ int verify(const SessionArguments& a) {
                             {"bytes", report->bytes},
                             {"problems", report->problems}}));
   } else {
-    for (const std::string& problem : report->problems) output.write(problem + "\n");
+    for (const std::string& problem : report->problems) output.write(visible(problem) + "\n");
     output.write(format("%llu sessions, %llu segments, %s read: %s\n",
                         static_cast<unsigned long long>(report->sessions),
                         static_cast<unsigned long long>(report->segments), bytes_text(report->bytes).c_str(),
@@ -168,6 +182,8 @@ void add_session(CLI::App& app, int& status) {
   CLI::App& verify_part = add_part(verb, "verify", "read everything and say what is damaged or missing", a,
                                    status, verify);
   verify_part.add_option("name", a->name, "one session; all of them if not given");
+  verify_part.add_flag("--set-aside", a->set_aside,
+                       "rename what is damaged to *.bad: it is computed again when it is next asked for");
   verify_part.add_flag("--json", a->json, "as JSON");
   CLI::App& export_part = add_part(
       verb, "export", "one session as one file", a, status, [](const SessionArguments& args) {

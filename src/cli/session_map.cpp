@@ -32,12 +32,13 @@ TierOf tier_of_column(const TierMap& map, size_t layer, size_t begin, size_t end
 
 TierMap map_of_disk(const SessionDetail& detail) {
   TierMap map;
-  map.layers = 1;
+  map.layers = detail.layers;
   map.tokens = detail.tokens.size();
   for (const bool here : detail.segments_here) {
-    map.extents.push_back(here ? TierOf::kCold : TierOf::kUnwritten);
-    map.heat.push_back(0);
+    map.extents.insert(map.extents.end(), static_cast<size_t>(map.layers),
+                       here ? TierOf::kCold : TierOf::kUnwritten);
   }
+  map.heat.resize(map.extents.size());
   return map;
 }
 

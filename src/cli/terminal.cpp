@@ -22,12 +22,23 @@ constexpr double kInterval_s = 0.1;
 void print_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   std::replace(text.begin(), text.end(), '\r', ' ');
-  std::fprintf(stderr, "mneme: %s\n", text.c_str());
+  std::fprintf(stderr, "mneme: %s\n", visible(text).c_str());
 }
 
 }  // namespace
 
 bool is_terminal(int descriptor) { return ::isatty(descriptor) == 1; }
+
+std::string visible(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n')
+      out += "\\n";
+    else
+      out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
+  }
+  return out;
+}
 
 std::string format(const char* format, ...) {
   va_list arguments;

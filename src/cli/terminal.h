@@ -15,6 +15,9 @@ bool is_terminal(int descriptor);
 // printf into a string.
 [[gnu::format(printf, 1, 2)]] std::string format(const char* format, ...);
 
+// As it may stand on a terminal: control characters of a name or a file must not move its cursor.
+std::string visible(std::string_view text);
+
 // The message as one line on stderr, after "mneme: "; the exit status it stands for.
 int fail(const Error& error);
 int wrong_usage(const std::string& message);

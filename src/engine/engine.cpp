@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/thread_pool.h"
 #include "engine/model_id.h"
@@ -33,7 +34,7 @@ class LoadedEngine final : public Engine {
   LoadedEngine(model::Gguf file, std::unique_ptr<core::ThreadPool> pool, model::Model model)
       : file_(std::move(file)), pool_(std::move(pool)), model_(std::move(model)) {}
   // Memory, and a cold tier where one is asked for, for keys and values.
-  Result<void> open_tiers(const EngineOptions& options);
+  Result<void> open_tiers(const EngineOptions& options, const kernels::Ops* ops);
 
   const ModelInfo& info() const override { return info_; }
   const Text& text() const override { return *text_; }
@@ -114,8 +115,12 @@ Result<size_t> LoadedEngine::pass_over(std::span<Session* const> sessions) {
     logits_count += last ? 1 : 0;
   }
   if (chunks_.empty()) return size_t{0};
+  const double start_s = core::now_s();
   auto done = model_.forward(chunks_, logits_rows(logits_count), *pool_);
   if (!done) return pass(done);
+  constexpr size_t kPrefillRows = 64;  // fewer are more like decoding
+  if (evaluated >= kPrefillRows)
+    home_.seconds_each = (core::now_s() - start_s) / static_cast<double>(evaluated);
 
   size_t row = 0;
   for (size_t i = 0; i < sessions.size(); ++i) {
@@ -135,16 +140,26 @@ Result<void> LoadedEngine::logits_of(Session& session, std::span<const TokenId> 
   const size_t rows_max = decode ? 1
                                  : std::clamp<size_t>(kLogitsBytesMax / (vocab_size() * sizeof(float)), 1,
                                                       info_.prefill_rows);
-  while (own.pending() > 0) {
-    const size_t count = std::min(own.pending(), rows_max);
-    const model::Chunk chunk = own.chunk(count, model::LogitsOf::kAll);
-    auto done = model_.forward({&chunk, 1}, logits_rows(count), *pool_);
+  // The token whose row is handed out next. What is before it is evaluated, unless a stored segment was lost.
+  size_t next = own.tokens().size() - tokens.size();
+  while (next < own.tokens().size()) {
+    const size_t lost_max = own.begin_step(next), lost = next - own.evaluated();
+    const size_t count = lost > 0 ? std::min({lost, lost_max, info_.prefill_rows})
+                                  : std::min(own.pending(), rows_max);
+    const size_t wanted = lost > 0 ? 0 : count;
+    const model::Chunk chunk = own.chunk(count, lost > 0 ? model::LogitsOf::kNone : model::LogitsOf::kAll);
+    auto done = model_.forward({&chunk, 1}, logits_rows(wanted), *pool_);
+    if (!done && own.recover()) {
+      home_.warnings.push_back(done.error().message);
+      continue;
+    }
     if (!done) {
-      own.truncate(own.tokens().size() - own.pending());
+      own.truncate(next);
       return done;
     }
-    for (size_t i = 0; i < count; ++i) row(logits_row(i));
-    own.keep_logits(logits_row(count - 1));
+    for (size_t i = 0; i < wanted; ++i) row(logits_row(i));
+    if (wanted > 0) own.keep_logits(logits_row(wanted - 1));
+    next += wanted;
     own.end_step();
   }
   return {};
@@ -212,7 +227,7 @@ engram::Placement placement(EngramPlacement asked) {
   return asked == EngramPlacement::kDisk ? engram::Placement::kDisk : engram::Placement::kMemory;
 }
 
-Result<void> LoadedEngine::open_tiers(const EngineOptions& options) {
+Result<void> LoadedEngine::open_tiers(const EngineOptions& options, const kernels::Ops* ops) {
   const uint64_t bytes = kv_budget(options);
   home_.vocab_size = model_.config().vocab_size;
   if (options.cold_folder.empty()) {
@@ -231,6 +246,7 @@ Result<void> LoadedEngine::open_tiers(const EngineOptions& options) {
   tiers.warm_bytes = options.warm_bytes;
   tiers.store = store_.get();
   tiers.model = home_.model;
+  tiers.ops = ops;
   auto opened = kv::Tiers::open(model_.kv_shape(), tiers);
   if (!opened) return pass(opened);
   tiers_ = std::move(*opened);
@@ -260,7 +276,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
   if (!text) return pass(text);
 
   auto engine = std::make_unique<LoadedEngine>(std::move(*file), std::move(pool), std::move(*model));
-  if (auto opened = engine->open_tiers(options); !opened) return pass(opened);
+  if (auto opened = engine->open_tiers(options, *ops); !opened) return pass(opened);
   engine->describe(options, (*ops)->name);
   engine->take_text(std::move(*text));
   return engine;

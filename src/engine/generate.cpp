@@ -53,14 +53,17 @@ Result<void> ensure_logits(Session& session) {
 }
 
 // False when cancelled.
-Result<bool> prefill(Engine& engine, Session& session, const GenerateEvents& events) {
+Result<bool> prefill(Engine& engine, Session& session, const GenerateEvents& events, GenerateReport& report) {
   const size_t total = session.pending();
   Session* const sessions[] = {&session};
   while (session.pending() > 0) {
     if (is_cancelled(events)) return false;
     auto step = engine.step(sessions);
     if (!step) return pass(step);
-    if (events.on_prefill) events.on_prefill(total - session.pending(), total);
+    size_t& done = report.prompt_tokens;
+    done += *step;
+    report.found_tokens = total - std::min(total, done + session.pending());
+    if (events.on_prefill) events.on_prefill(done, done + session.pending());
   }
   return true;
 }
@@ -151,13 +154,11 @@ Result<GenerateReport> generate(Engine& engine, Session& session, const Generate
   if (!known) return pass(known);
 
   GenerateReport report;
-  report.prompt_tokens = session.pending();
   const double start_s = core::now_s();
-  auto evaluated = prefill(engine, session, events);
+  auto evaluated = prefill(engine, session, events, report);
   if (!evaluated) return pass(evaluated);
   report.prefill_s = core::now_s() - start_s;
   if (!*evaluated) {
-    report.prompt_tokens -= session.pending();
     report.reason = StopReason::kCancelled;
     return report;
   }

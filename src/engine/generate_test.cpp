@@ -58,6 +58,7 @@ class ScriptedSession final : public Session {
   const std::string& name() const override { return name_; }
   size_t reused() const override { return 0; }
   Result<void> flush() override { return {}; }
+  Result<void> demote() override { return {}; }
   Result<std::unique_ptr<Session>> fork() override { return core::fail("no"); }
   TierMap map() const override { return {}; }
   Result<void> set_note(std::string_view, std::string_view) override { return {}; }

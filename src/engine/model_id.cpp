@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kSampleBytes = 4096;
 constexpr size_t kSamples = 16;  // of a tensor
+constexpr size_t kLayersMax = 4096;
 
 void put(std::vector<std::byte>& out, const void* data, size_t size) {
   const auto* bytes = static_cast<const std::byte*>(data);
@@ -75,6 +76,17 @@ kv::SegmentModel segment_model(const model::Gguf& file, const kv::KvShape& shape
   for (const int window : shape.windows) put(model.shape, int32_t{window});
   for (const int width : shape.recent_widths) put(model.shape, int32_t{width});
   return model;
+}
+
+int layers_whole(const kv::SegmentModel& model) {
+  std::vector<int32_t> numbers(model.shape.size() / sizeof(int32_t));
+  if (!numbers.empty()) std::memcpy(numbers.data(), model.shape.data(), numbers.size() * sizeof(int32_t));
+  if (numbers.size() < 3 || numbers[0] < 1) return 1;
+  const auto layers = static_cast<size_t>(numbers[0]);
+  constexpr ptrdiff_t kWindows = 3;  // after layers, KV heads, head_dim; none, or one for each layer
+  if (numbers.size() < kWindows + layers) return static_cast<int>(std::min<size_t>(layers, kLayersMax));
+  const auto windows = numbers.begin() + kWindows;
+  return std::max(1, static_cast<int>(std::count(windows, windows + static_cast<ptrdiff_t>(layers), 0)));
 }
 
 }  // namespace mneme::engine

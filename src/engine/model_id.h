@@ -14,5 +14,7 @@ kv::ModelId model_id(const model::Gguf& file);
 
 // Names of the model's segments: its id and the shape of its keys and values.
 kv::SegmentModel segment_model(const model::Gguf& file, const kv::KvShape& shape);
+// How many of its layers keep every token, as far as the shape in it says so; at least 1.
+int layers_whole(const kv::SegmentModel& model);
 
 }  // namespace mneme::engine

@@ -1,7 +1,6 @@
 #include "engine/session.h"
 
 #include <algorithm>
-#include <ctime>
 #include <utility>
 
 #include "core/error.h"
@@ -26,10 +25,12 @@ kv::Sequence sequence_of(SessionHome& home) {
 LoadedSession::LoadedSession(SessionHome& home) : LoadedSession(home, sequence_of(home)) {}
 
 LoadedSession::LoadedSession(SessionHome& home, kv::Sequence sequence)
-    : home_(&home), sequence_(std::move(sequence)) {}
+    : home_(&home), number_(++home.sessions), sequence_(std::move(sequence)) {}
 
 LoadedSession::~LoadedSession() {
-  if (home_->tiers != nullptr) sequence_.seal(tokens_, 0);
+  if (resting_ && name_.empty()) home_->store->disk().unlink(tail_path().c_str());
+  text_end_ = tokens_.size();
+  seal(0);
   if (name_.empty()) return;
   if (auto flushed = flush(); !flushed) home_->warnings.push_back(flushed.error().message);
   home_->open_names.erase(name_);
@@ -53,8 +54,7 @@ Result<std::unique_ptr<LoadedSession>> LoadedSession::open(SessionHome& home, co
   session->log_ = std::move(*log);
   session->name_ = name;
   home.open_names.insert(name);
-  session->begin_step();
-  session->resume_tail();
+  if (!session->resume_log()) session->begin_step(session->tokens_.size());
   return session;
 }
 
@@ -67,7 +67,8 @@ Result<void> LoadedSession::append(std::span<const TokenId> tokens) {
   }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   // After a long pass what was open before it is further back than windows and recent rows reach.
-  if (home_->tiers != nullptr && pending() > kOpenTokens) sequence_.seal(tokens_, 0);
+  if (tokens.size() > 1) text_end_ = tokens_.size();
+  if (pending() > kOpenTokens) seal(0);
   if (log_) {
     if (auto logged = log_->append_tokens(tokens); !logged) give_up_log(logged.error());
   }
@@ -82,12 +83,15 @@ void LoadedSession::truncate(size_t count) {
   }
   // Tokens that were only pending leave the evaluated ones, and the logits after them, as they are.
   if (count >= evaluated()) return;
-  sequence_.truncate(static_cast<int>(count));
+  wake();
+  if (count >= evaluated()) return;  // more was lost
+  sequence_->truncate(static_cast<int>(count));
   reused_ = std::min(reused_, evaluated());  // what is found once more counts once
   logits_.clear();
 }
 
 Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
+  wake();
   if (period == 0 || period % kv::kBlockTokens != 0 || period > evaluated() || depth < period) {
     return fail("cannot repeat {} tokens to {}: a multiple of {} is needed, all evaluated", period, depth,
                 kv::kBlockTokens);
@@ -97,14 +101,14 @@ Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
   repeated.reserve(depth);
   while (repeated.size() < depth) repeated.push_back(repeated[repeated.size() - period]);
   if (!name_.empty()) return fail("session {} is kept: only an unnamed context can be repeated", name_);
-  if (home_->tiers != nullptr && evaluated() > period) sequence_.truncate(static_cast<int>(period));
+  if (home_->tiers != nullptr && evaluated() > period) sequence_->truncate(static_cast<int>(period));
   if (evaluated() < period) {
     return fail("cannot repeat {} tokens: they end inside a sealed segment of {}, which is not cut", period,
                 kv::kSegmentTokens);
   }
-  auto done = sequence_.repeat_for_bench(static_cast<int>(period), static_cast<int>(depth), repeated);
+  auto done = sequence_->repeat_for_bench(static_cast<int>(period), static_cast<int>(depth), repeated);
   if (!done) {
-    sequence_.truncate(static_cast<int>(period));
+    sequence_->truncate(static_cast<int>(period));
     return pass(done);
   }
   logits_.clear();
@@ -115,7 +119,9 @@ Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
 Result<std::unique_ptr<Session>> LoadedSession::fork() {
   if (home_->tiers == nullptr) return fail("a context can be forked where there is a cold tier");
   if (pending() > 0) return fail("{} tokens of the session are not evaluated yet", pending());
-  auto sequence = sequence_.fork();
+  wake();
+  if (pending() > 0) return fail("what the session had on the disk is lost: step it first");
+  auto sequence = sequence_->fork();
   if (!sequence) return pass(sequence);
   auto other = std::make_unique<LoadedSession>(*home_, std::move(*sequence));
   other->tokens_ = tokens_;
@@ -126,12 +132,11 @@ Result<std::unique_ptr<Session>> LoadedSession::fork() {
 
 // --- What is found instead of computed ---
 
-// The longest run of known segments behind what is sealed. One token is left to compute: its logits are what
-// a step is for.
-std::vector<kv::SegmentPtr> LoadedSession::find_segments() const {
+// The longest run of known segments behind what is sealed, none beyond `end`.
+std::vector<kv::SegmentPtr> LoadedSession::find_segments(size_t end) const {
   std::vector<kv::SegmentPtr> found;
-  kv::SegmentName parent = sequence_.last_segment();
-  for (size_t begin = evaluated(); begin + kv::kSegmentTokens < tokens_.size(); begin += kv::kSegmentTokens) {
+  kv::SegmentName parent = sequence_->last_segment();
+  for (size_t begin = evaluated(); begin + kv::kSegmentTokens <= end; begin += kv::kSegmentTokens) {
     auto segment = home_->tiers->find(parent, begin, std::span(tokens_).subspan(begin, kv::kSegmentTokens));
     if (segment == nullptr) break;
     parent = segment->name;
@@ -149,51 +154,47 @@ size_t LoadedSession::rows_to_next_segment() const {
   const auto name_at = [&](const kv::SegmentName& parent, size_t at) {
     return kv::segment_name(home_->model, parent, std::span(tokens_).subspan(at, kv::kSegmentTokens));
   };
-  const kv::SegmentName next = name_at(sequence_.last_segment(), begin);
+  const kv::SegmentName next = name_at(sequence_->last_segment(), begin);
   return home_->store->has(name_at(next, end)) ? size_t{kv::kSegmentTokens} : kAny;
 }
 
-size_t LoadedSession::begin_step() {
-  if (home_->tiers == nullptr || sequence_.token_count() != sequence_.sealed_tokens()) return SIZE_MAX;
-  std::vector<kv::SegmentPtr> found = find_segments();
-  // What stands at the end of the last one is read now: where it cannot be, the one before will do.
+// One token is left to compute where nothing else is said: its logits are what a step is for.
+size_t LoadedSession::begin_step(size_t end) {
+  if (home_->tiers == nullptr || pending() == 0) return SIZE_MAX;
+  wake();
+  if (sequence_->token_count() != sequence_->sealed_tokens()) return SIZE_MAX;
+  std::vector<kv::SegmentPtr> found = find_segments(end);
+  const bool known = !found.empty();
+  found.resize(home_->tiers->worth_reading(found, home_->seconds_each));
+  // What stands at the end of the last one is read now: where it cannot be, one before will do.
   for (; !found.empty(); found.pop_back()) {
-    auto attached = sequence_.attach(found);
-    if (attached) break;
-    home_->warnings.push_back(attached.error().message);
+    if (home_->tiers->has_boundary(*found.back())) {
+      auto attached = sequence_->attach(found);
+      if (attached) break;
+      home_->warnings.push_back(attached.error().message);
+    }
     home_->tiers->let_go(std::move(found.back()));
   }
   reused_ += found.size() * kv::kSegmentTokens;
   if (!found.empty()) logits_.clear();
-  return pending() > 0 ? rows_to_next_segment() : SIZE_MAX;
+  return pending() > 0 && !known ? rows_to_next_segment() : SIZE_MAX;
 }
 
-void LoadedSession::resume_tail() {
-  const kv::SessionState& state = log_->state();
-  if (evaluated() != state.segments.size() * kv::kSegmentTokens) return;
-  auto tail = kv::load_tail(home_->store->sessions_folder(), name_, state, home_->store->disk());
-  if (tail && *tail != nullptr) {
-    const auto count = static_cast<int>((*tail)->header().tokens.size());
-    if (auto attached = sequence_.attach_tail(**tail, count)) {
-      reused_ += static_cast<size_t>(count);
-      return;
-    } else {
-      home_->warnings.push_back(attached.error().message);
-    }
-  }
-  if (!tail) home_->warnings.push_back(tail.error().message);
+void LoadedSession::seal(int keep_open) {
+  if (home_->tiers == nullptr) return;
+  sequence_->seal(tokens_, keep_open, {static_cast<int>(text_end_), home_->seconds_each});
 }
 
 void LoadedSession::end_step() {
   if (home_->tiers == nullptr) return;
-  sequence_.seal(tokens_, pending() > 0 ? 0 : kOpenTokens);
+  seal(pending() > 0 ? 0 : kOpenTokens);
   log_segments();
 }
 
 bool LoadedSession::recover() {
-  const int damaged = sequence_.damaged_segment();
+  const int damaged = sequence_->damaged_segment();
   if (damaged < 0) return false;
-  sequence_.truncate(damaged * kv::kSegmentTokens);
+  sequence_->truncate(damaged * kv::kSegmentTokens);
   logits_.clear();
   return true;
 }
@@ -202,7 +203,7 @@ bool LoadedSession::recover() {
 
 // Segments that reached the disk, in order.
 void LoadedSession::log_segments() {
-  const auto segments = sequence_.segments();
+  const auto segments = sequence_->segments();
   while (log_ && log_->state().segments.size() < segments.size()) {
     const kv::Segment& next = *segments[log_->state().segments.size()];
     if (!next.written()) return;
@@ -214,27 +215,6 @@ void LoadedSession::log_segments() {
 void LoadedSession::give_up_log(const Error& error) {
   home_->warnings.push_back(fmt::format("session {} is not kept any further: {}", name_, error.message));
   log_.reset();
-}
-
-Result<void> LoadedSession::flush() {
-  if (home_->tiers == nullptr) return {};
-  sequence_.seal(tokens_, 0);
-  home_->tiers->drain();
-  if (name_.empty()) return {};
-  log_segments();
-  if (!log_) return fail("session {} could not be kept", name_);
-  // The open tokens' keys and values, where the log's last segment is the sequence's last one.
-  const bool logged = log_->state().segments.size() == sequence_.segments().size();
-  const auto open = static_cast<size_t>(sequence_.token_count() - sequence_.sealed_tokens());
-  Result<void> saved;  // the log is synced whether or not the tail found room
-  if (logged && open > 0) {
-    std::vector<kv::PartBuffer> buffers;
-    saved = kv::save_tail(home_->store->sessions_folder(), name_, log_->state(), open,
-                          sequence_.tail_parts(buffers), home_->store->disk());
-  }
-  if (auto used = log_->mark_used(std::time(nullptr)); !used) return used;
-  if (auto synced = log_->sync(); !synced) return synced;
-  return saved;
 }
 
 Result<void> LoadedSession::set_note(std::string_view key, std::string_view value) {
@@ -253,9 +233,13 @@ std::string LoadedSession::note(std::string_view key) const {
 TierMap LoadedSession::map() const {
   TierMap map;
   map.tokens = evaluated();
-  const kv::KvShape& shape = sequence_.shape();
+  const kv::KvShape& shape = sequence_->shape();
   for (int layer = 0; layer < shape.layers; ++layer) map.layers += shape.window(layer) == 0 ? 1 : 0;
-  for (const kv::SegmentPtr& segment : sequence_.segments()) {
+  if (resting_) {
+    map.extents.resize(resting_->segments * static_cast<size_t>(map.layers), TierOf::kCold);
+    map.heat.resize(map.extents.size());
+  }
+  for (const kv::SegmentPtr& segment : sequence_->segments()) {
     for (int layer = 0; layer < shape.layers; ++layer) {
       if (shape.window(layer) > 0) continue;
       const kv::Extent& extent = segment->extents[static_cast<size_t>(layer)];

@@ -2,6 +2,7 @@
 // found instead of computed, what is sealed, and the log of a named session.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,8 @@ struct SessionHome {
   kv::Store* store = nullptr;
   kv::SegmentModel model;
   int vocab_size = 0;
+  double seconds_each = 0;  // what a prefill took a token lately; 0: there was none
+  uint64_t sessions = 0;    // so far
   std::unordered_set<std::string> open_names = {};
   std::vector<std::string> warnings = {};
 };
@@ -48,40 +51,58 @@ class LoadedSession final : public Session {
   const std::string& name() const override { return name_; }
   size_t reused() const override { return reused_; }
   Result<void> flush() override;
+  Result<void> demote() override;
   Result<std::unique_ptr<Session>> fork() override;
   TierMap map() const override;
   Result<void> set_note(std::string_view key, std::string_view value) override;
   std::string note(std::string_view key) const override;
 
   // --- A step of the engine ---
-  // Goes on behind segments that are there already, as far as the pending tokens are those of them; then how
-  // many tokens the next pass may take at most.
-  size_t begin_step();
+  // Goes on behind segments that are there already, as far as the pending tokens before `end` are those of
+  // them; then how many tokens the next pass may take at most.
+  size_t begin_step(size_t end);
+  size_t begin_step() { return begin_step(tokens_.size() - std::min<size_t>(tokens_.size(), 1)); }
   // The next `count` pending tokens as a chunk for the model.
   model::Chunk chunk(size_t count, model::LogitsOf logits) {
-    return {&sequence_, std::span(tokens_).subspan(evaluated(), count), logits};
+    return {&*sequence_, std::span(tokens_).subspan(evaluated(), count), logits};
   }
   void keep_logits(std::span<const float> row) { logits_.assign(row.begin(), row.end()); }
   // Seals what was evaluated.
   void end_step();
+  size_t evaluated() const {
+    return resting_ ? resting_->evaluated : static_cast<size_t>(sequence_->token_count());
+  }
   // After a pass that failed: true where a stored segment was to blame; its tokens are pending again.
   bool recover();
 
  private:
-  size_t evaluated() const { return static_cast<size_t>(sequence_.token_count()); }
-  std::vector<kv::SegmentPtr> find_segments() const;
+  std::vector<kv::SegmentPtr> find_segments(size_t end) const;
   size_t rows_to_next_segment() const;
-  void resume_tail();
+  void seal(int keep_open);
+  std::string tail_path() const;
+  Result<void> save_tail();
+  // The first `segments` of its tokens and the tail behind them; false, and nothing done, where they are not
+  // there, or where computing is quicker.
+  bool resume(size_t segments, const kv::SegmentFile& tail);
+  bool resume_log();
+  void wake();
   void log_segments();
   void give_up_log(const Error& error);
 
+  struct Resting {  // in the store, and nowhere else
+    size_t evaluated, segments;
+  };
+
   SessionHome* home_;
-  kv::Sequence sequence_;  // knows how many tokens were evaluated
+  uint64_t number_;                       // of this engine's
+  std::optional<kv::Sequence> sequence_;  // knows how many tokens were evaluated, but while it rests
+  std::optional<Resting> resting_;
   std::vector<TokenId> tokens_;
   std::vector<float> logits_;  // [vocab_size] after the last evaluated token, or empty
   std::string name_;
   std::optional<kv::SessionLog> log_;  // of a named one, until it cannot be written
   size_t reused_ = 0;
+  size_t text_end_ = 0;  // of what was appended last, but for single tokens
 };
 
 }  // namespace mneme::engine

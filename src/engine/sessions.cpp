@@ -1,10 +1,12 @@
 // Sessions in a folder, without a model: include/mneme/sessions.h over the store.
 #include "mneme/sessions.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
 #include "core/error.h"
+#include "engine/model_id.h"
 #include "kv/session_archive.h"
 #include "kv/session_folder.h"
 #include "kv/store.h"
@@ -48,6 +50,10 @@ SessionInfo info_of(const kv::Store& store, const std::string& name, const kv::S
     info.bytes += bytes;
     info.segments_missing += bytes == 0 ? 1 : 0;
   }
+  if (const auto note = state.notes.find("unfinished"); note != state.notes.end() && !note->second.empty()) {
+    const uint64_t begun = std::strtoull(note->second.c_str(), nullptr, 10);
+    info.tokens_unfinished = info.tokens - std::min(info.tokens, begun);
+  }
   const uint64_t tail = size_of(kv::session_tail_path(store.sessions_folder(), name));
   info.has_tail = tail > 0;
   info.bytes += tail + size_of(kv::session_log_path(store.sessions_folder(), name));
@@ -61,7 +67,7 @@ void add_problems(const kv::SessionReport& session, VerifyReport& report) {
     report.bytes += segment.bytes;
     if (segment.condition == kv::SegmentCondition::kMissing)
       report.problems.push_back(fmt::format("{}: segment {} is missing", session.session, segment.index));
-    if (segment.condition == kv::SegmentCondition::kDamaged) report.problems.push_back(segment.error);
+    if (segment.condition > kv::SegmentCondition::kMissing) report.problems.push_back(segment.error);
   }
   for (const std::string& error : {session.tail_error, session.log_error})
     if (!error.empty()) report.problems.push_back(error);
@@ -99,7 +105,10 @@ Result<SessionDetail> show_session(const std::string& folder, const std::string&
   if (!store) return pass(store);
   auto state = kv::read_session((*store)->sessions_folder(), name);
   if (!state) return pass(state);
-  SessionDetail detail{info_of(**store, name, *state), {}, std::move(state->tokens)};
+  SessionDetail detail;
+  detail.info = info_of(**store, name, *state);
+  detail.layers = engine::layers_whole(state->model);
+  detail.tokens = std::move(state->tokens);
   for (const kv::SegmentName& segment : state->segments)
     detail.segments_here.push_back((*store)->has(segment));
   return detail;
@@ -117,23 +126,24 @@ Result<void> remove_session(const std::string& folder, const std::string& name) 
   return kv::remove_session((*store)->sessions_folder(), name);
 }
 
-Result<VerifyReport> verify_sessions(const std::string& folder, const std::optional<std::string>& name) {
-  auto store = open_store(folder, true);
+Result<VerifyReport> verify_sessions(const std::string& folder, const std::optional<std::string>& name,
+                                     bool set_aside) {
+  auto store = open_store(folder, !set_aside);
   if (!store) return pass(store);
   VerifyReport report;
   if (name) {
-    auto session = kv::verify_session(**store, *name);
+    auto session = kv::verify_session(**store, *name, set_aside);
     if (!session) return pass(session);
     add_problems(*session, report);
     return report;
   }
-  auto whole = kv::verify_store(**store);
+  auto whole = kv::verify_store(**store, set_aside);
   if (!whole) return pass(whole);
   for (const kv::SessionReport& session : whole->sessions) add_problems(session, report);
   for (const kv::SegmentReport& segment : whole->unnamed) {
     ++report.segments;
     report.bytes += segment.bytes;
-    if (segment.condition == kv::SegmentCondition::kDamaged) report.problems.push_back(segment.error);
+    if (segment.condition > kv::SegmentCondition::kMissing) report.problems.push_back(segment.error);
   }
   return report;
 }

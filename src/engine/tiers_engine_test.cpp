@@ -170,14 +170,14 @@ TEST(Tiers, ASessionGoesOnWhereItWas) {
 
 TEST(Tiers, AnEditInTheMiddleKeepsWhatIsBeforeIt) {
   const Place place;
-  auto tokens = random_tokens(2000);
+  auto tokens = random_tokens(5200);
   const auto engine = place.tiered();
   decode_from(*engine, tokens, {});
-  tokens[900] = tokens[900] + 1;
+  tokens[4400] = tokens[4400] + 1;
   auto session = engine->new_session();
   ASSERT_TRUE(session->append(tokens));
   const Rows rows = decode(*engine, *session, {});
-  EXPECT_EQ(session->reused(), 768u);
+  EXPECT_EQ(session->reused(), 4096u);  // one segment in 16 stores what its windows hold
   EXPECT_EQ(rows, decode_from(*place.all_in_memory(), tokens, {}));
 }
 
@@ -246,6 +246,42 @@ TEST(Tiers, DamageIsComputedAgainAndNeverServed) {
   EXPECT_EQ(decode(*engine, *session, more), expected);
 }
 
+// Where rows of logits are wanted too: each is handed out once, in order.
+TEST(Tiers, LogitsOfDamagedContexts) {
+  const Place place;
+  const auto memory = place.all_in_memory();
+  const auto tokens = random_tokens(9000), more = random_tokens(700, 2);
+  for (const bool decode : {false, true}) {
+    SCOPED_TRACE(decode);
+    fs::remove_all(place.cold);
+    const auto asked = std::span(more).first(decode ? 20 : 700);
+    const auto rows_of = [&](Engine& engine, bool damage) {
+      Rows rows;
+      auto session = engine.new_session();
+      EXPECT_TRUE(session->append(tokens));
+      evaluate(engine, *session);
+      EXPECT_TRUE(session->flush());
+      core::Rng rng(3);
+      for (int i = 0; i < 6 && damage; ++i) {
+        const auto files = files_in(place.cold, ".kv");
+        std::fstream file(files[rng.next_below(static_cast<uint32_t>(files.size()))],
+                          std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(5000);
+        file.put(static_cast<char>(file.peek() ^ 1));
+      }
+      auto done = engine.logits_of(*session, asked, decode, [&](std::span<const float> row) {
+        rows.emplace_back(row.begin(), row.end());
+      });
+      EXPECT_TRUE(done) << done.error().message;
+      EXPECT_EQ(session->tokens().size(), tokens.size() + asked.size());
+      return rows;
+    };
+    const auto engine = place.tiered();
+    EXPECT_EQ(rows_of(*engine, true), rows_of(*memory, false));
+    EXPECT_FALSE(engine->take_warnings().empty());
+  }
+}
+
 TEST(Tiers, APrefillThatWasKilledGoesOn) {
   const Place place;
   const auto tokens = random_tokens(3000);
@@ -270,6 +306,73 @@ TEST(Tiers, APrefillThatWasKilledGoesOn) {
   EXPECT_EQ((*session)->tokens().size(), tokens.size());
   EXPECT_GE((*session)->reused(), 1792u);
   EXPECT_EQ(decode(*engine, **session, {}), decode_from(*place.all_in_memory(), tokens, {}));
+}
+
+TEST(Tiers, ASessionLeavesMemoryAndComesBackAsItWas) {
+  const Place place;
+  const auto memory = place.all_in_memory();
+  const auto more = random_tokens(300, 2);
+  for (const size_t length : {5, 256, 700, 1279, 1280, 1281, 3000}) {
+    for (const bool named : {false, true}) {
+      SCOPED_TRACE(fmt::format("{} tokens, {}", length, named));
+      fs::remove_all(place.cold);
+      const auto engine = place.tiered(8 << 20);
+      const auto tokens = random_tokens(length, length);
+      const Rows expected = decode_from(*memory, tokens, std::span(more).first(3));
+      std::unique_ptr<Session> session = engine->new_session();
+      if (named) session = std::move(*engine->open_session(fmt::format("s{}", length)));
+      ASSERT_TRUE(session->append(tokens));
+      evaluate(*engine, *session);
+      const std::vector<float> before(session->logits().begin(), session->logits().end());
+      const size_t reused = session->reused();
+      auto gone = session->demote();
+      ASSERT_TRUE(gone) << gone.error().message;
+      EXPECT_EQ(engine->kv_bytes_used(), 0u);
+      EXPECT_EQ(session->pending(), 0u);
+      EXPECT_EQ(session->map().extents.size(), length / 256);
+      EXPECT_TRUE(std::ranges::equal(session->logits(), before));
+      EXPECT_TRUE(session->demote());
+      EXPECT_EQ(decode(*engine, *session, std::span(more).first(3)), expected);
+      EXPECT_EQ(session->reused(), reused) << "nothing was found that it did not have";
+      EXPECT_TRUE(files_in(place.cold, ".tail").size() == (named ? 1u : 0u)) << "a name's own";
+      // Longer, forked, and taken back.
+      ASSERT_TRUE(session->demote());
+      auto fork = session->fork();
+      ASSERT_TRUE(fork) << fork.error().message;
+      ASSERT_TRUE(session->demote());
+      session->truncate(length);
+      EXPECT_EQ(session->tokens().size(), length);
+      ASSERT_TRUE(session->append(more));
+      evaluate(*engine, *session);
+      EXPECT_TRUE(engine->take_warnings().empty());
+    }
+  }
+}
+
+TEST(Tiers, WhatIsLostWhileASessionRestsIsComputedAgain) {
+  const Place place;
+  const auto memory = place.all_in_memory();
+  const auto tokens = random_tokens(1500), more = random_tokens(3, 2);
+  const Rows expected = decode_from(*memory, tokens, more);
+  for (const std::string what : {".tail", ".kv"}) {
+    for (const bool removed : {false, true}) {
+      SCOPED_TRACE(what);
+      fs::remove_all(place.cold);
+      const auto engine = place.tiered();
+      auto session = engine->new_session();
+      ASSERT_TRUE(session->append(tokens));
+      evaluate(*engine, *session);
+      ASSERT_TRUE(session->demote());
+      const fs::path victim = files_in(place.cold, what).back();
+      if (removed) fs::remove(victim);
+      if (!removed)
+        std::fstream(victim, std::ios::in | std::ios::out | std::ios::binary).seekp(4200).put('x');
+      ASSERT_TRUE(session->append({&more[0], 1}));
+      evaluate(*engine, *session);
+      EXPECT_TRUE(std::ranges::equal(session->logits(), expected[1]));
+      EXPECT_TRUE(what == ".kv" || !engine->take_warnings().empty());
+    }
+  }
 }
 
 TEST(Tiers, SeveralSessionsShareTheMemory) {

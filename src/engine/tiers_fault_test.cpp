@@ -88,7 +88,7 @@ struct Flushed {
   for (;;) {
     const uint32_t which = rng.next_below(3);
     Session& session = *sessions[which];
-    switch (rng.next_below(6)) {
+    switch (rng.next_below(7)) {
       case 0:
         if (session.tokens().size() < 3000 && !session.append(text_of(rng, 1 + rng.next_below(900))))
           ::_exit(12);
@@ -119,6 +119,9 @@ struct Flushed {
         if (::write(pipe, &safe, sizeof(safe)) != sizeof(safe)) ::_exit(17);
         break;
       }
+      case 5:
+        if (!session.demote()) ::_exit(20);
+        break;
       default: {
         Session* const all[] = {sessions[0].get(), sessions[1].get(), sessions[2].get()};
         for (int i = 0; i < 3; ++i)
@@ -290,6 +293,8 @@ TEST(TiersFault, ACopiedContextIsNotKept) {
   ASSERT_TRUE(session->append(tokens) && evaluate(**engine, *session));
   EXPECT_FALSE(session->repeat_for_bench(320, 2048));  // inside a sealed segment
   EXPECT_TRUE(evaluate(**engine, *session));
+  session = (*engine)->new_session();
+  ASSERT_TRUE(session->append(std::span(tokens).first(512)) && evaluate(**engine, *session));
   EXPECT_TRUE(session->repeat_for_bench(512, 2048));
 }
 

@@ -3,6 +3,7 @@
 // changes that (tiers.h).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
@@ -40,6 +41,10 @@ struct PartBuffer {
   std::span<std::byte> span() const { return {memory.get(), bytes}; }
 };
 
+inline PartBuffer part_buffer(size_t bytes) {
+  return {aligned_bytes(disk_padded(std::max<size_t>(bytes, 1))), bytes};
+}
+
 struct Segment {
   SegmentName name;
   SegmentName parent;
@@ -47,9 +52,19 @@ struct Segment {
   std::vector<int32_t> tokens;  // kSegmentTokens
   std::vector<Extent> extents;  // [layers]
 
-  // What a continuation behind this segment reads beside its extents: [layers + 1], the last blocks of layers
-  // with a window, then the recent rows. Empty once it is on the disk.
+  // What a continuation behind this segment reads beside its extents: [layers + 1], the windows of layers
+  // that have one, then the recent rows. Empty where the file has it, and where nobody is likely to ask for
+  // it.
   std::vector<PartBuffer> boundary;
+  bool stores_boundary = false;  // the file has it too
+
+  // Summaries (sealed_block.h) of the blocks of layers that keep every token: [such layers][kSegmentBlocks]
+  // [kv_heads] summary_bytes(head_dim). The writer thread makes them; they are the engine's from `summarised`
+  // on, and empty once they are on the disk unless the tiers keep them.
+  PartBuffer summaries;
+  std::atomic<bool> summarised{false};
+
+  double computed_s = 0;  // what computing it took; 0: not known
 
   enum class Disk : uint8_t { kNone, kQueued, kWritten, kFailed };
   std::atomic<Disk> disk{Disk::kNone};

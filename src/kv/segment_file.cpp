@@ -1,6 +1,7 @@
 #include "kv/segment_file.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -23,9 +24,9 @@ struct ParsedHeader {
   std::vector<SegmentPart> parts;
 };
 
-// nullptr, or why the first 96 bytes cannot begin a file of this size. The version has been checked.
+// nullptr, or why the first bytes cannot begin a file of this size. The version has been checked.
 const char* wrong_head(const SegmentFileHead& head, uint64_t file_size) {
-  if (head.token_count < 1 || head.token_count > kSegmentTokens) return "token count";
+  if (head.token_count > kSegmentTokens) return "token count";
   if (head.part_count > kSegmentPartsMax) return "part count";
   if (head.header_bytes != segment_header_bytes(head.token_count, head.part_count)) return "header size";
   if (head.header_bytes > file_size) return "cut short";
@@ -43,9 +44,11 @@ const char* parse_header(std::span<std::byte> bytes, ParsedHeader& out) {
   out.header.name = head.name;
   out.header.parent = head.parent;
   out.header.first_token = head.first_token;
+  out.header.computed_us = head.computed_us;
   out.header.tokens.resize(head.token_count);
   out.parts.resize(head.part_count);
-  std::memcpy(out.header.tokens.data(), bytes.data() + sizeof(head), head.token_count * sizeof(int32_t));
+  if (head.token_count > 0)
+    std::memcpy(out.header.tokens.data(), bytes.data() + sizeof(head), head.token_count * sizeof(int32_t));
   if (head.part_count > 0) {
     std::memcpy(out.parts.data(), bytes.data() + segment_parts_offset(head.token_count),
                 head.part_count * sizeof(SegmentPart));
@@ -111,6 +114,17 @@ Result<std::shared_ptr<DiskFile>> OpenFiles::acquire(const std::string& path, Di
 void OpenFiles::forget(const std::string& path) {
   const std::lock_guard lock(mutex_);
   std::erase_if(entries_, [&](const Entry& e) { return e.path == path; });
+}
+
+bool is_of_other_version(const std::string& path, Disk& disk) {
+  auto file = DiskFile::open(path, O_RDONLY, false, disk);
+  std::array<std::byte, sizeof(kSegmentMagic) + sizeof(uint32_t)> begin{};
+  const Bytes piece(begin);
+  if (!file || !(*file)->read(0, std::span(&piece, 1))) return false;
+  uint32_t version = 0;
+  std::memcpy(&version, &begin[sizeof(kSegmentMagic)], sizeof(version));
+  return std::memcmp(begin.data(), kSegmentMagic, sizeof(kSegmentMagic)) == 0 &&
+         version != kSegmentFileVersion;
 }
 
 Result<std::shared_ptr<SegmentFile>> SegmentFile::open(const std::string& path, const Options& options) {
@@ -204,8 +218,7 @@ Result<void> SegmentFile::verify() const {
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Bytes bytes(buffer.get(), parts_[i].bytes);
     if (auto read = read_pieces(parts_[i], std::span(&bytes, 1)); !read) return read;
-    if (pieces_xxh3(std::span(&bytes, 1)) != parts_[i].xxh3)
-      return fail("{}: damaged (checksum of part {})", path_, i);
+    if (auto good = check_part(i, std::span(&bytes, 1)); !good) return good;
   }
   return {};
 }

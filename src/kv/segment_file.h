@@ -21,7 +21,7 @@
 namespace mneme::kv {
 
 inline constexpr int kSegmentTokens = 256;
-inline constexpr uint32_t kSegmentFileVersion = 1;
+inline constexpr uint32_t kSegmentFileVersion = 2;
 inline constexpr size_t kSegmentPartsMax = 65536;
 inline constexpr const char* kSetAside = ".bad";  // what is added to the name of a damaged file
 
@@ -30,8 +30,13 @@ struct SegmentHeader {
   SegmentName name;
   SegmentName parent;           // zero: first_token is 0
   uint64_t first_token = 0;     // position in its context
-  std::vector<int32_t> tokens;  // 1..256; fewer than 256 only in tails
-  friend bool operator==(const SegmentHeader&, const SegmentHeader&) = default;
+  std::vector<int32_t> tokens;  // fewer than 256 only in tails, down to none
+  uint64_t computed_us = 0;     // what it took to compute, in microseconds; 0: not known
+  // The same segment, whatever it took.
+  friend bool operator==(const SegmentHeader& a, const SegmentHeader& b) {
+    return a.model == b.model && a.name == b.name && a.parent == b.parent && a.first_token == b.first_token &&
+           a.tokens == b.tokens;
+  }
 };
 
 // Where a part lies. The file holds zeros from offset + bytes to the next multiple of kDiskAlign, so that a
@@ -52,6 +57,9 @@ uint64_t pieces_xxh3(std::span<const Bytes> pieces);
 // Size of the file of such a segment, in bytes.
 uint64_t segment_file_bytes(size_t token_count, std::span<const uint64_t> part_bytes);
 uint64_t segment_file_bytes(size_t token_count, std::span<const PartBytes> parts);
+
+// Whether the file begins as a segment of a version that this program does not read.
+bool is_of_other_version(const std::string& path, Disk& disk);
 
 // Writes beside `path`, syncs, renames, syncs the folder: after success the file survives a crash. Fails (and
 // leaves nothing) where the disk does. Any thread; one writer a path.
@@ -114,7 +122,7 @@ class SegmentFile {
   // A read of it failed: it is not to be used again, and may be written anew under its name.
   bool bad() const { return bad_; }
 
-  // Reads every part and says what is wrong first, without setting anything aside.
+  // Reads every part and says what is wrong first, which does to the file what read_part would have done.
   Result<void> verify() const;
 
  private:

@@ -246,11 +246,11 @@ TEST_F(SegmentDamage, OtherVersionsAreRefusedAndKept) {
   const std::string path = folder_ / "a.kv";
   write_for_test(path, 8, disk_);
   std::string bytes = bytes_of_file(path);
-  bytes[8] = 2;
+  bytes[8] = 1;
   write_file(path, bytes);
   auto file = SegmentFile::open(path, options_of(disk_));
   ASSERT_FALSE(file);
-  EXPECT_NE(file.error().message.find("version 2"), std::string::npos) << file.error().message;
+  EXPECT_NE(file.error().message.find("version 1"), std::string::npos) << file.error().message;
   EXPECT_TRUE(std::filesystem::exists(path));
 }
 

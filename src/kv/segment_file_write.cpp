@@ -34,7 +34,9 @@ AlignedBytes lay_out(const SegmentHeader& header, std::span<const PartBytes> par
   head.first_token = header.first_token;
   head.token_count = static_cast<uint32_t>(header.tokens.size());
   head.part_count = static_cast<uint32_t>(parts.size());
-  std::memcpy(bytes.get() + sizeof(head), header.tokens.data(), header.tokens.size() * sizeof(int32_t));
+  head.computed_us = header.computed_us;
+  if (!header.tokens.empty())
+    std::memcpy(bytes.get() + sizeof(head), header.tokens.data(), header.tokens.size() * sizeof(int32_t));
   uint64_t offset = header_bytes;
   for (size_t i = 0; i < parts.size(); ++i) {
     const SegmentPart part{offset, bytes_of(parts[i]), pieces_xxh3(std::span<const ConstBytes>(parts[i]))};
@@ -101,8 +103,7 @@ uint64_t segment_file_bytes(size_t token_count, std::span<const PartBytes> parts
 
 Result<void> write_segment_file(const std::string& path, const SegmentHeader& header,
                                 std::span<const PartBytes> parts, Disk& disk) {
-  MNEME_CHECK(!header.tokens.empty() && header.tokens.size() <= size_t{kSegmentTokens}, "{} tokens",
-              header.tokens.size());
+  MNEME_CHECK(header.tokens.size() <= size_t{kSegmentTokens}, "{} tokens", header.tokens.size());
   MNEME_CHECK(parts.size() <= kSegmentPartsMax, "{} parts", parts.size());
   const uint64_t header_bytes = segment_header_bytes(header.tokens.size(), parts.size());
   FileImage image;

@@ -13,6 +13,7 @@ static_assert(std::endian::native == std::endian::little, "files are little-endi
 inline constexpr char kSegmentMagic[8] = {'M', 'N', 'E', 'M', 'E', 'K', 'V', '\0'};
 
 // Then tokens i32[token_count], zeros to a multiple of 8, SegmentPart[part_count], zeros to header_bytes.
+// Magic and version are where they are in every version.
 struct SegmentFileHead {
   char magic[8];
   uint32_t version;
@@ -25,8 +26,9 @@ struct SegmentFileHead {
   uint32_t part_count;
   uint64_t xxh3;        // of header_bytes with zeros here
   uint64_t file_bytes;  // of the whole file
+  uint64_t computed_us;
 };
-static_assert(sizeof(SegmentFileHead) == 96 && offsetof(SegmentFileHead, xxh3) == 80);
+static_assert(sizeof(SegmentFileHead) == 104 && offsetof(SegmentFileHead, xxh3) == 80);
 static_assert(sizeof(SegmentPart) == 24 && sizeof(SegmentName) == 16);
 
 constexpr uint64_t segment_parts_offset(uint64_t token_count) {

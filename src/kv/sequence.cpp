@@ -155,7 +155,7 @@ Result<void> Sequence::repeat_for_bench(int period, int depth, std::span<const i
   if (tiers_ != nullptr) return repeat_sealing(period, depth, tokens);
   MNEME_CHECK(period > 0 && period % kBlockTokens == 0 && period <= token_count_ && period <= depth,
               "period {} of {} to {}", period, token_count_, depth);
-  const PartBuffer recent = recent_part();
+  const PartBuffer recent = recent_part(token_count_);
   const auto blocks_wanted = [&](int layer) {
     return static_cast<size_t>(blocks_of(depth) - shape().first_kept(layer, depth) / kBlockTokens);
   };

@@ -45,22 +45,33 @@ class Sequence : public BlockSource {
   int sealed_tokens() const { return static_cast<int>(segments_.size()) * kSegmentTokens; }
   std::span<const SegmentPtr> segments() const { return segments_; }
   SegmentName last_segment() const { return segments_.empty() ? SegmentName{} : segments_.back()->name; }
+  struct SealNotes {
+    int text_end = 0;         // where a text ended: others may go on from the last segment before it
+    double seconds_each = 0;  // what computing a token took lately; 0: not known
+  };
   // Seals every whole run of 256 open tokens, of which the last `keep_open` stay open to be taken back
   // exactly; `tokens` are the ids of all. After the pass that evaluated them: what layers with a window and
   // recent rows hold at the runs' ends is not far back then.
-  void seal(std::span<const int32_t> tokens, int keep_open);
-  // Goes on behind these segments, which follow the sealed ones; nothing is open. An error (and no change)
-  // where what windows and recent rows need cannot be read.
+  void seal(std::span<const int32_t> tokens, int keep_open, const SealNotes& notes);
+  void seal(std::span<const int32_t> tokens, int keep_open) { seal(tokens, keep_open, SealNotes()); }
+  // Goes on behind these segments, which follow the sealed ones; nothing is open. The last one has a boundary
+  // (Tiers::has_boundary). An error (and no change) where it cannot be read.
   Result<void> attach(std::span<const SegmentPtr> segments);
-  // What load_tail() of a session needs: the open tokens' parts, [layers + 1], as segments have them. Views
-  // into the sequence and `buffers`.
+  // What resume() needs beside the segments: the open tokens' parts, [layers + 1], as segments have them,
+  // with the whole windows; then the boundary of the last segment, [layers + 1], where its file has none.
+  // Views into the sequence and `buffers`.
   std::vector<PartBytes> tail_parts(std::vector<PartBuffer>& buffers) const;
-  // Goes on with `count` tokens from the parts of a tail file; nothing is open. An error and no change where
-  // it cannot be read.
-  Result<void> attach_tail(const SegmentFile& tail, int count);
+  // Goes on behind these segments, which begin the context, and the tail's tokens after them; there is
+  // nothing yet. An error and no change where it cannot be read.
+  Result<void> resume(std::span<const SegmentPtr> segments, const SegmentFile& tail);
   // The same context once more: segments are shared, open blocks copied. An error where memory is short.
   Result<Sequence> fork() const;
-  // The segment that hold() could not read, or -1: truncate() to where it begins and evaluate again.
+  // The summaries of all segments in memory; an error as of hold(). Then those of sealed blocks of a layer
+  // that keeps every token, out.size() of them from block `first_block`; null pointers where there is none.
+  Result<void> load_summaries() { return tiers_->load_summaries(segments_, damaged_); }
+  void summaries(int layer, int kv_head, int first_block, std::span<kernels::SealedSummary> out) const;
+  // The segment that hold() or load_summaries() could not read, or -1: truncate() to where it begins and
+  // evaluate again.
   int damaged_segment() const { return damaged_; }
 
   bool whole(int layer) const override;
@@ -114,16 +125,15 @@ class Sequence : public BlockSource {
   int return_to(size_t count);
   // Gives layers with a window and the recent rows what a continuation behind the last segment reads.
   Result<void> restore_boundary();
-  struct Window {
-    int layer, first_block;
-    std::vector<PartBuffer> parts;  // in order of blocks, each whole slabs
-  };
-  Result<Window> read_window(int layer) const;
-  void place_window(const Window& window, std::span<const SlabId> slabs);
-  // The first block of what a boundary at `end` holds of a layer with a window, of the tokens from `begin`.
-  int boundary_block(int layer, int begin, int end) const;
-  PartBuffer window_part(int layer, int begin, int end) const;
-  PartBuffer recent_part() const;  // behind the last token
+  // The first block of what a boundary at `end` holds of a layer with a window.
+  int window_block(int layer, int end) const;
+  PartBuffer window_part(int layer, int end) const;
+  PartBuffer recent_part(int end) const;
+  Result<std::vector<PartBuffer>> read_tail(const SegmentFile& tail, size_t first, int begin, int end) const;
+  SegmentPtr sealed_run(std::span<const int32_t> tokens, const SealNotes& notes);
+  // The layers' blocks, from where a part begins, and recent rows out of [layers + 1] parts, at `end`. All or
+  // none.
+  Result<void> place_parts(std::span<const PartBuffer> parts, int end);
   Result<void> repeat_sealing(int period, int depth, std::span<const int32_t> tokens);
 
   BlockPool* pool_;

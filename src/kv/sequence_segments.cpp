@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "kv/sealed_block.h"
 #include "kv/sequence.h"
 
 namespace mneme::kv {
@@ -12,20 +13,26 @@ namespace {
 
 size_t as_size(int n) { return static_cast<size_t>(n); }
 
-PartBuffer buffer_of(size_t bytes) { return {aligned_bytes(disk_padded(std::max<size_t>(bytes, 1))), bytes}; }
+// Of the last segments boundaries stay in memory, whether or not they are stored: most of what is taken back
+// is near the end.
+constexpr size_t kBoundariesKept = 4;
+
+void drop_boundary(Segment& segment) {
+  if (!segment.stores_boundary) segment.boundary.clear();
+}
 
 }  // namespace
 
 // --- What a boundary holds beside the extents ---
 
-int Sequence::boundary_block(int layer, int begin, int end) const {
-  return std::max(begin, end - shape().window(layer) + 1) / kBlockTokens;
+int Sequence::window_block(int layer, int end) const {
+  return std::max(0, end - shape().window(layer) + 1) / kBlockTokens;
 }
 
-PartBuffer Sequence::window_part(int layer, int begin, int end) const {
-  const int first = boundary_block(layer, begin, end);
+PartBuffer Sequence::window_part(int layer, int end) const {
+  const int first = window_block(layer, end);
   const size_t slab_bytes = shape().slab_bytes();
-  PartBuffer part = buffer_of(as_size(blocks_of(end) - first) * slab_bytes);
+  PartBuffer part = part_buffer(as_size(blocks_of(end) - first) * slab_bytes);
   for (int block = first; block < blocks_of(end); ++block) {
     std::memcpy(part.memory.get() + as_size(block - first) * slab_bytes, pool_->keys(slab(layer, block), 0),
                 slab_bytes);
@@ -33,68 +40,49 @@ PartBuffer Sequence::window_part(int layer, int begin, int end) const {
   return part;
 }
 
-PartBuffer Sequence::recent_part() const {
-  PartBuffer part = buffer_of(recent_.history_bytes());
-  recent_.save_history(token_count_, part.span());
+PartBuffer Sequence::recent_part(int end) const {
+  PartBuffer part = part_buffer(recent_.history_bytes());
+  recent_.save_history(end, part.span());
   return part;
 }
 
-// Of the last segment, and of those before it as far as the window reaches.
-Result<Sequence::Window> Sequence::read_window(int layer) const {
-  const int end = sealed_tokens();
-  Window window{layer, boundary_block(layer, 0, end), {}};
-  for (size_t i = segments_.size(); i-- > 0;) {
-    auto part = tiers_->read_boundary(*segments_[i], layer);
-    if (!part) return core::pass(part);
-    const int begin = static_cast<int>(i) * kSegmentTokens;
-    const int first = boundary_block(layer, begin, begin + kSegmentTokens);
-    if (part->bytes != as_size(begin / kBlockTokens + kSegmentBlocks - first) * shape().slab_bytes())
-      return core::fail("a stored segment has {} bytes of layer {}", part->bytes, layer);
-    window.parts.insert(window.parts.begin(), std::move(*part));
-    if (begin <= window.first_block * kBlockTokens) {
-      window.first_block = first;
-      return window;
+// Every part ends at `end`.
+Result<void> Sequence::place_parts(std::span<const PartBuffer> parts, int end) {
+  std::vector<SlabId> slabs;
+  size_t wanted = 0;
+  for (const PartBuffer& part : parts.first(layers_.size())) wanted += part.bytes / shape().slab_bytes();
+  if (auto taken = tiers_->take(wanted, slabs); !taken) return taken;
+  auto slab = slabs.begin();
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    keep(layer, layer.first_block, layer.first_block);
+    layer.first_block = blocks_of(end) - static_cast<int>(parts[i].bytes / shape().slab_bytes());
+    for (size_t at = 0; at < parts[i].bytes; at += shape().slab_bytes()) {
+      std::memcpy(pool_->keys(*slab, 0), parts[i].memory.get() + at, shape().slab_bytes());
+      layer.slabs.push_back(*slab++);
     }
   }
-  return window;
-}
-
-void Sequence::place_window(const Window& window, std::span<const SlabId> slabs) {
-  Layer& layer = layers_[as_size(window.layer)];
-  layer.first_block = window.first_block;
-  layer.slabs.assign(slabs.begin(), slabs.end());
-  auto slab = slabs.begin();
-  for (const PartBuffer& part : window.parts) {
-    for (size_t at = 0; at < part.bytes; at += shape().slab_bytes())
-      std::memcpy(pool_->keys(*slab++, 0), part.memory.get() + at, shape().slab_bytes());
-  }
+  recent_.load_history(end, parts.back().span());
+  set_token_count(end);
+  if (shape().forgets()) floor_ = end;
+  return {};
 }
 
 Result<void> Sequence::restore_boundary() {
-  if (!shape().forgets() || segments_.empty()) return {};
-  std::vector<Window> windows;
-  size_t wanted = 0;
-  for (int layer = 0; layer < shape().layers; ++layer) {
-    if (keeps_all(layer)) continue;
-    auto window = read_window(layer);
-    if (!window) return core::pass(window);
-    windows.push_back(std::move(*window));
-    wanted += as_size(blocks_of(sealed_tokens()) - windows.back().first_block);
+  const int end = sealed_tokens();
+  std::vector<PartBuffer> parts(as_size(shape().layers) + 1);
+  for (int i = 0; i <= shape().layers && shape().forgets(); ++i) {
+    const bool rows = i == shape().layers;
+    if (!rows && keeps_all(i)) continue;
+    auto part = tiers_->read_boundary(*segments_.back(), i);
+    if (!part) return core::pass(part);
+    const size_t bytes = rows ? recent_.history_bytes()
+                              : as_size(blocks_of(end) - window_block(i, end)) * shape().slab_bytes();
+    if (part->bytes != bytes) return core::fail("a stored segment has {} bytes in part {}", part->bytes, i);
+    parts[as_size(i)] = std::move(*part);
   }
-  auto recent = tiers_->read_boundary(*segments_.back(), shape().layers);
-  if (!recent) return core::pass(recent);
-  if (recent->bytes != recent_.history_bytes()) return core::fail("a stored segment has other recent rows");
-  std::vector<SlabId> slabs;
-  if (auto taken = tiers_->take(wanted, slabs); !taken) return taken;
-  std::span<const SlabId> rest = slabs;
-  for (const Window& window : windows) {
-    const size_t count = as_size(blocks_of(sealed_tokens()) - window.first_block);
-    place_window(window, rest.first(count));
-    rest = rest.subspan(count);
-  }
-  recent_.load_history(sealed_tokens(), recent->span());
-  floor_ = sealed_tokens();
-  return {};
+  if (parts.back().bytes != recent_.history_bytes()) parts.back() = part_buffer(recent_.history_bytes());
+  return place_parts(parts, end);
 }
 
 // --- Sealing and going on ---
@@ -114,36 +102,49 @@ void Sequence::leave_segments(size_t count) {
       std::make_move_iterator(segments_.end()));
   segments_.resize(count);
   pin_ends();
-  for (SegmentPtr& segment : gone) tiers_->let_go(std::move(segment));
+  for (SegmentPtr& segment : gone) {
+    drop_boundary(*segment);
+    tiers_->let_go(std::move(segment));
+  }
 }
 
-void Sequence::seal(std::span<const int32_t> tokens, int keep_open) {
+// The first 256 open tokens as a segment of their own.
+SegmentPtr Sequence::sealed_run(std::span<const int32_t> tokens, const SealNotes& notes) {
+  const int begin = sealed_tokens(), end = begin + kSegmentTokens;
+  auto segment = std::make_shared<Segment>();
+  segment->parent = last_segment();
+  // Copied keys and values are not those of their tokens: nobody must find them by these.
+  if (std::exchange(repeated_, false)) segment->parent.bytes[0] ^= 0xFF;
+  segment->first_token = static_cast<uint64_t>(begin);
+  const auto own = tokens.subspan(as_size(begin), kSegmentTokens);
+  segment->tokens.assign(own.begin(), own.end());
+  segment->computed_s = notes.seconds_each * kSegmentTokens;
+  segment->extents.resize(as_size(shape().layers));
+  if (shape().forgets()) segment->boundary.resize(as_size(shape().layers) + 1);
+  for (int i = 0; i < shape().layers; ++i) {
+    if (!keeps_all(i)) {
+      segment->boundary[as_size(i)] = window_part(i, end);
+      continue;
+    }
+    Layer& layer = layers_[as_size(i)];
+    std::copy_n(layer.slabs.begin(), kSegmentBlocks, segment->extents[as_size(i)].slabs.begin());
+    layer.slabs.erase(layer.slabs.begin(), layer.slabs.begin() + kSegmentBlocks);
+    layer.first_block += kSegmentBlocks;
+  }
+  if (shape().forgets()) segment->boundary.back() = recent_part(end);
+  // Whoever has the same text again computes its last token at least, and may have more text.
+  const bool text_ends = end == notes.text_end ||
+                         (end < notes.text_end && end + kSegmentTokens >= notes.text_end);
+  segment->stores_boundary = text_ends || end / kSegmentTokens % tiers_->boundary_spacing() == 0;
+  return segment;
+}
+
+void Sequence::seal(std::span<const int32_t> tokens, int keep_open, const SealNotes& notes) {
   const auto whole_run = [&] { return token_count_ - keep_open - sealed_tokens() >= kSegmentTokens; };
   if (tiers_ == nullptr || !whole_run()) return;
   while (whole_run()) {
-    const int begin = sealed_tokens(), end = begin + kSegmentTokens;
-    auto segment = std::make_shared<Segment>();
-    segment->parent = last_segment();
-    // Copied keys and values are not those of their tokens: nobody must find them by these.
-    if (std::exchange(repeated_, false)) segment->parent.bytes[0] ^= 0xFF;
-    segment->first_token = static_cast<uint64_t>(begin);
-    const auto own = tokens.subspan(as_size(begin), kSegmentTokens);
-    segment->tokens.assign(own.begin(), own.end());
-    segment->extents.resize(as_size(shape().layers));
-    segment->boundary.resize(as_size(shape().layers) + 1);
-    for (int i = 0; i < shape().layers; ++i) {
-      if (!keeps_all(i)) {
-        segment->boundary[as_size(i)] = window_part(i, begin, end);
-        continue;
-      }
-      Layer& layer = layers_[as_size(i)];
-      std::copy_n(layer.slabs.begin(), kSegmentBlocks, segment->extents[as_size(i)].slabs.begin());
-      layer.slabs.erase(layer.slabs.begin(), layer.slabs.begin() + kSegmentBlocks);
-      layer.first_block += kSegmentBlocks;
-    }
-    segment->boundary.back() = buffer_of(recent_.history_bytes());
-    recent_.save_history(end, segment->boundary.back().span());
-    segments_.push_back(tiers_->seal(std::move(segment)));
+    segments_.push_back(tiers_->seal(sealed_run(tokens, notes)));
+    if (segments_.size() > kBoundariesKept) drop_boundary(*segments_.end()[-1 - ptrdiff_t{kBoundariesKept}]);
   }
   pin_ends();
 }
@@ -154,35 +155,27 @@ Result<void> Sequence::attach(std::span<const SegmentPtr> segments) {
   if (segments.empty()) return {};
   const size_t before = segments_.size();
   segments_.insert(segments_.end(), segments.begin(), segments.end());
-  std::vector<Layer> old = layers_;
   if (auto restored = restore_boundary(); !restored) {
     segments_.resize(before);
-    layers_ = std::move(old);
     return restored;
   }
-  for (int i = 0; i < shape().layers; ++i) {
-    Layer& layer = layers_[as_size(i)];
-    if (keeps_all(i)) layer.first_block = static_cast<int>(segments_.size()) * kSegmentBlocks;
-    if (!keeps_all(i))
-      for (const SlabId slab : old[as_size(i)].slabs) pool_->give_back(slab);
-  }
-  set_token_count(sealed_tokens());
   pin_ends();
   return {};
 }
 
+// Where the boundary of one cannot be read, that of one before it will do.
 int Sequence::return_to(size_t count) {
   for (Layer& layer : layers_) keep(layer, layer.first_block, layer.first_block);
-  leave_segments(count);
-  // What windows read there may be lost: then from the beginning.
-  if (!restore_boundary()) leave_segments(0);
-  if (segments_.empty()) floor_ = 0;
-  for (int i = 0; i < shape().layers; ++i) {
-    if (keeps_all(i) || segments_.empty()) layers_[as_size(i)].first_block = sealed_tokens() / kBlockTokens;
+  for (;; --count) {
+    leave_segments(count);
+    if (count == 0 || (tiers_->has_boundary(*segments_.back()) && restore_boundary())) break;
   }
   damaged_ = -1;
-  set_token_count(sealed_tokens());
-  return token_count_;
+  if (count > 0) return token_count_;
+  for (Layer& layer : layers_) layer.first_block = 0;
+  floor_ = 0;
+  set_token_count(0);
+  return 0;
 }
 
 // --- The tail of a session ---
@@ -191,7 +184,7 @@ std::vector<PartBytes> Sequence::tail_parts(std::vector<PartBuffer>& buffers) co
   std::vector<PartBytes> parts(as_size(shape().layers) + 1);
   for (int i = 0; i < shape().layers; ++i) {
     if (!keeps_all(i)) {
-      buffers.push_back(window_part(i, sealed_tokens(), token_count_));
+      buffers.push_back(window_part(i, token_count_));
       parts[as_size(i)].push_back(buffers.back().span());
       continue;
     }
@@ -200,53 +193,56 @@ std::vector<PartBytes> Sequence::tail_parts(std::vector<PartBuffer>& buffers) co
           {reinterpret_cast<const std::byte*>(pool_->keys(slab, 0)), shape().slab_bytes()});
     }
   }
-  buffers.push_back(recent_part());
+  buffers.push_back(recent_part(token_count_));
   if (buffers.back().bytes > 0) parts.back().push_back(buffers.back().span());
+  // What is taken back after resume() must not go back to a segment far before it.
+  if (segments_.empty() || segments_.back()->stores_boundary) return parts;
+  for (const PartBuffer& part : segments_.back()->boundary) {
+    parts.emplace_back();
+    if (part.bytes > 0) parts.back().push_back(part.span());
+  }
   return parts;
 }
 
-Result<void> Sequence::attach_tail(const SegmentFile& tail, int count) {
-  MNEME_CHECK(tiers_ != nullptr && token_count_ == sealed_tokens(), "{} tokens are open",
-              token_count_ - sealed_tokens());
-  const int begin = sealed_tokens(), end = begin + count;
-  // A window that reaches behind the tail needs the blocks before it, which are here already.
-  const auto first_of = [&](int i) {
-    return keeps_all(i) ? begin / kBlockTokens : boundary_block(i, begin, end);
-  };
-  if (tail.parts().size() <= as_size(shape().layers) || tail.header().tokens.size() != as_size(count))
-    return core::fail("{}: of another shape", tail.path());
+// The layers + 1 parts from part `first` on.
+Result<std::vector<PartBuffer>> Sequence::read_tail(const SegmentFile& tail, size_t first, int begin,
+                                                    int end) const {
+  const size_t layers = as_size(shape().layers);
+  if (tail.parts().size() < first + layers + 1) return core::fail("{}: of another shape", tail.path());
   std::vector<PartBuffer> parts;
-  size_t wanted = 0;
-  for (int i = 0; i <= shape().layers; ++i) {
-    const SegmentPart& part = tail.parts()[as_size(i)];
-    const bool rows = i == shape().layers;
-    const size_t blocks = rows ? 0 : as_size(blocks_of(end) - first_of(i));
-    if (part.bytes != (rows ? recent_.history_bytes() : blocks * shape().slab_bytes()))
-      return core::fail("{}: part {} has {} bytes", tail.path(), i, part.bytes);
-    parts.push_back(buffer_of(part.bytes));
+  for (size_t i = 0; i <= layers; ++i) {
+    const SegmentPart& part = tail.parts()[first + i];
+    const int layer = static_cast<int>(i);
+    size_t bytes = recent_.history_bytes();
+    if (i < layers) {
+      const int from = keeps_all(layer) ? begin / kBlockTokens : window_block(layer, end);
+      bytes = as_size(blocks_of(end) - from) * shape().slab_bytes();
+    }
+    if (part.bytes != bytes)
+      return core::fail("{}: part {} has {} bytes", tail.path(), first + i, part.bytes);
+    parts.push_back(part_buffer(bytes));
     const Bytes piece = parts.back().span();
-    if (part.bytes > 0) {
-      if (auto read = tail.read_part(as_size(i), {&piece, 1}); !read) return read;
-    }
-    wanted += blocks;
+    if (bytes == 0) continue;
+    if (auto read = tail.read_part(first + i, {&piece, 1}); !read) return core::pass(read);
   }
-  std::vector<SlabId> slabs;
-  if (auto taken = tiers_->take(wanted, slabs); !taken) return taken;
-  auto slab = slabs.begin();
-  for (int i = 0; i < shape().layers; ++i) {
-    Layer& layer = layers_[as_size(i)];
-    // Where the tail is longer than the window there is a gap: what is before it is not read any more.
-    const bool joins = first_of(i) >= layer.first_block && first_of(i) <= layer.end_block();
-    if (!keeps_all(i)) keep(layer, layer.first_block, joins ? first_of(i) : layer.first_block);
-    if (layer.slabs.empty()) layer.first_block = first_of(i);
-    for (size_t at = 0; at < parts[as_size(i)].bytes; at += shape().slab_bytes()) {
-      std::memcpy(pool_->keys(*slab, 0), parts[as_size(i)].memory.get() + at, shape().slab_bytes());
-      layer.slabs.push_back(*slab++);
-    }
+  return parts;
+}
+
+Result<void> Sequence::resume(std::span<const SegmentPtr> segments, const SegmentFile& tail) {
+  MNEME_CHECK(tiers_ != nullptr && token_count_ == 0, "{} tokens are there", token_count_);
+  const int begin = static_cast<int>(segments.size()) * kSegmentTokens;
+  const int end = begin + static_cast<int>(tail.header().tokens.size());
+  auto parts = read_tail(tail, 0, begin, end);
+  if (!parts) return core::pass(parts);
+  const size_t count = parts->size();
+  if (tail.parts().size() >= 2 * count && !segments.empty() && !tiers_->has_boundary(*segments.back())) {
+    auto boundary = read_tail(tail, count, begin, begin);
+    if (!boundary) return core::pass(boundary);
+    segments.back()->boundary = std::move(*boundary);
   }
-  recent_.load_history(end, parts.back().span());
-  set_token_count(end);
-  if (shape().forgets()) floor_ = end;
+  if (auto placed = place_parts(*parts, end); !placed) return placed;
+  segments_.assign(segments.begin(), segments.end());
+  pin_ends();
   return {};
 }
 
@@ -301,10 +297,34 @@ void Sequence::release(int layer, int first_block, int count) const {
   if (segments > 0) tiers_->release(segments_, layer, first, segments);
 }
 
+void Sequence::summaries(int layer, int kv_head, int first_block,
+                         std::span<kernels::SealedSummary> out) const {
+  for (size_t i = 0; i < out.size(); ++i) {
+    const size_t block = as_size(first_block) + i, segment = block / kSegmentBlocks;
+    const std::byte* at = segment < segments_.size()
+                              ? tiers_->summary(*segments_[segment], layer,
+                                                static_cast<int>(block % kSegmentBlocks), kv_head)
+                              : nullptr;
+    out[i] = at != nullptr ? summary_at(at, shape().head_dim) : kernels::SealedSummary{};
+  }
+}
+
 // Block after block, sealed as they fill: memory is as short as it is for any other context.
 Result<void> Sequence::repeat_sealing(int period, int depth, std::span<const int32_t> tokens) {
   MNEME_CHECK(tokens.size() >= as_size(depth), "{} ids of {}", tokens.size(), depth);
-  const PartBuffer recent = recent_part();
+  const PartBuffer recent = recent_part(token_count_);
+  const size_t slab_bytes = shape().slab_bytes(), blocks = as_size(period / kBlockTokens);
+  // A copy: the originals may leave memory while the rest is made.
+  std::vector<PartBuffer> sources;
+  for (int layer = 0; layer < shape().layers; ++layer) {
+    sources.push_back(part_buffer(keeps_all(layer) ? blocks * slab_bytes : 0));
+    for (size_t block = 0; block < blocks && keeps_all(layer); ++block) {
+      if (auto held = hold(layer, static_cast<int>(block), 1); !held) return held;
+      std::memcpy(sources.back().memory.get() + block * slab_bytes,
+                  pool_->keys(slab_read(layer, static_cast<int>(block)), 0), slab_bytes);
+      release(layer, static_cast<int>(block), 1);
+    }
+  }
   repeated_ = true;
   while (token_count_ < depth) {
     const int block = block_count();
@@ -313,11 +333,10 @@ Result<void> Sequence::repeat_sealing(int period, int depth, std::span<const int
     const int before = token_count_;
     if (auto extended = extend(std::min(room, depth - token_count_)); !extended) return extended;
     for (int layer = 0; layer < shape().layers && before % kBlockTokens == 0; ++layer) {
-      const int from = keeps_all(layer) ? block % (period / kBlockTokens) : block - 1;
-      if (auto held = hold(layer, from, 1); !held) return held;
-      std::memcpy(pool_->keys(slab(layer, block), 0), pool_->keys(slab_read(layer, from), 0),
-                  shape().slab_bytes());
-      release(layer, from, 1);
+      const std::byte* from =
+          keeps_all(layer) ? sources[as_size(layer)].memory.get() + as_size(block) % blocks * slab_bytes
+                           : reinterpret_cast<const std::byte*>(pool_->keys(slab(layer, block - 1), 0));
+      std::memcpy(pool_->keys(slab(layer, block), 0), from, slab_bytes);
     }
     seal(tokens, 0);
   }

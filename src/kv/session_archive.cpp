@@ -232,6 +232,13 @@ class Import {
     return report_;
   }
 
+  // Nothing is left of an import that failed.
+  void undo() {
+    held_.clear();
+    for (const SegmentName& name : adopted_) store_.discard(name);
+    static_cast<void>(remove_tail(store_.sessions_folder(), session_, store_.disk()));
+  }
+
  private:
   Result<void> take(const EntryHead& head) {
     switch (head.kind) {
@@ -281,9 +288,14 @@ class Import {
     }
     Unfinished file(store_);
     if (auto filled = file.fill(reader_, head); !filled) return filled;
+    if (is_of_other_version(file.path(), store_.disk())) {
+      --report_.segments, ++report_.segments_missing;
+      return {};
+    }
     auto adopted = store_.adopt(file.path(), header);
     if (!adopted) return pass(adopted);
-    held_.push_back(*adopted);  // not to be removed to make room for the next
+    held_.push_back(std::move(*adopted));  // not to be removed to make room for the next
+    adopted_.push_back(head.name);
     return {};
   }
 
@@ -291,6 +303,7 @@ class Import {
   Result<void> take_tail(const EntryHead& head) {
     Unfinished file(store_);
     if (auto filled = file.fill(reader_, head); !filled) return filled;
+    if (is_of_other_version(file.path(), store_.disk())) return {};
     SegmentFile::Options options;
     options.set_aside = false;
     options.disk = &store_.disk();
@@ -326,6 +339,7 @@ class Import {
   SessionState state_;
   size_t next_ = 0;  // of the state's segments
   std::vector<Store::FilePtr> held_;
+  std::vector<SegmentName> adopted_;
   ArchiveReport report_;
 };
 
@@ -379,8 +393,9 @@ Result<ArchiveReport> import_session(Store& store, const std::string& path, std:
     return fail("there is a session called {} already", session);
   auto reader = ArchiveReader::open(path, store.disk());
   if (!reader) return pass(reader);
-  auto report = Import(store, *reader, session).run();
-  if (!report) static_cast<void>(remove_tail(store.sessions_folder(), session, store.disk()));
+  Import import(store, *reader, session);
+  auto report = import.run();
+  if (!report) import.undo();
   return report;
 }
 

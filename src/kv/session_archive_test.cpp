@@ -89,6 +89,7 @@ TEST_F(Archives, UnderAQuota) {
   auto small = open("small", 30000);
   EXPECT_FALSE(import_session(*small, archive_, "t"));
   EXPECT_FALSE(session_exists(small->sessions_folder(), "t"));
+  EXPECT_EQ(files_in(small->folder()), 2u);
   auto enough = open("enough", 200000);
   EXPECT_TRUE(import_session(*enough, archive_, "t"));
 }
@@ -111,6 +112,7 @@ TEST_F(Archives, DamageAnywhereIsRefused) {
   }
   write_file(archive_, good + "x");
   EXPECT_FALSE(import_session(*to, archive_, "t"));
+  EXPECT_EQ(files_in(to->folder()), 2u) << "version and lock: nothing is left of what failed";
   write_file(archive_, good);
   EXPECT_TRUE(import_session(*to, archive_, "t"));
   EXPECT_EQ(files_in(to->folder()), 2u + 3 + 2)

@@ -18,6 +18,7 @@ using core::pass;
 namespace fs = std::filesystem;
 
 constexpr size_t kNameBytesMax = 100;
+constexpr const char* kResting = ".resting-";  // no session's name begins with a dot
 
 bool exists(const std::string& path) {
   struct stat status {};
@@ -78,6 +79,10 @@ std::string session_log_path(const std::string& sessions_folder, std::string_vie
 std::string session_tail_path(const std::string& sessions_folder, std::string_view name) {
   return fmt::format("{}/{}.tail", sessions_folder, name);
 }
+std::string resting_tail_path(const std::string& sessions_folder, uint64_t number) {
+  return fmt::format("{}/{}{}.tail", sessions_folder, kResting, number);
+}
+bool is_resting_tail(std::string_view file_name) { return file_name.starts_with(kResting); }
 bool session_exists(const std::string& sessions_folder, std::string_view name) {
   return exists(session_log_path(sessions_folder, name));
 }
@@ -167,15 +172,21 @@ Result<void> remove_session(const std::string& sessions_folder, std::string_view
 
 Result<void> save_tail(const std::string& sessions_folder, std::string_view name, const SessionState& state,
                        size_t count, std::span<const PartBytes> parts, Disk& disk) {
-  const auto tokens = tail_tokens(state).first(count);
-  MNEME_CHECK(!tokens.empty() && tokens.size() < kSegmentTokens, "a tail of {} tokens", tokens.size());
+  return save_tail(session_tail_path(sessions_folder, name),
+                   {state.model, state.last_segment(), state.segments.size()},
+                   tail_tokens(state).first(count), parts, disk);
+}
+
+Result<void> save_tail(const std::string& path, const TailPlace& place, std::span<const int32_t> tokens,
+                       std::span<const PartBytes> parts, Disk& disk) {
+  MNEME_CHECK(tokens.size() < kSegmentTokens, "a tail of {} tokens", tokens.size());
   SegmentHeader header;
-  header.model = state.model.model;
-  header.parent = state.last_segment();
-  header.name = segment_name(state.model, header.parent, tokens);
-  header.first_token = state.segments.size() * kSegmentTokens;
+  header.model = place.model.model;
+  header.parent = place.parent;
+  header.name = segment_name(place.model, place.parent, tokens);
+  header.first_token = place.segments * kSegmentTokens;
   header.tokens.assign(tokens.begin(), tokens.end());
-  return write_segment_file(session_tail_path(sessions_folder, name), header, parts, disk);
+  return write_segment_file(path, header, parts, disk);
 }
 
 std::span<const int32_t> tail_tokens(const SessionState& state) {

@@ -17,6 +17,10 @@ Result<void> check_session_name(std::string_view name);  // the same with a mess
 
 std::string session_log_path(const std::string& sessions_folder, std::string_view name);
 std::string session_tail_path(const std::string& sessions_folder, std::string_view name);
+// Of the `number`-th context of a process that has no name and rests on the disk. The store removes what an
+// earlier process left.
+std::string resting_tail_path(const std::string& sessions_folder, uint64_t number);
+bool is_resting_tail(std::string_view file_name);
 bool session_exists(const std::string& sessions_folder, std::string_view name);
 
 Result<std::vector<std::string>> session_names(const std::string& sessions_folder);  // sorted
@@ -42,11 +46,20 @@ Result<void> remove_session(const std::string& sessions_folder, std::string_view
 
 // The tokens that no sealed segment of the state holds.
 std::span<const int32_t> tail_tokens(const SessionState& state);
-// The KV of the first `count` of tail_tokens(state), 1 to kSegmentTokens - 1: what makes a session come back
-// without computing them. Replaces the tail before, and is synced. It stands beside the log and may come to
-// be behind it (tokens were appended) or ahead (it was truncated): load_tail finds out.
+// The KV of the first `count` of tail_tokens(state), up to kSegmentTokens - 1, and what windows hold there:
+// what makes a session come back without computing them. Replaces the tail before, and is synced. It stands
+// beside the log and may come to be behind it (tokens were appended) or ahead (it was truncated): load_tail
+// finds out.
 Result<void> save_tail(const std::string& sessions_folder, std::string_view name, const SessionState& state,
                        size_t count, std::span<const PartBytes> parts, Disk& disk = Disk::system());
+// The same at any path: `tokens` come after so many segments, of which `parent` is the last.
+struct TailPlace {
+  const SegmentModel& model;
+  SegmentName parent;
+  size_t segments = 0;
+};
+Result<void> save_tail(const std::string& path, const TailPlace& place, std::span<const int32_t> tokens,
+                       std::span<const PartBytes> parts, Disk& disk);
 // nullptr: none, or it is not of the state's model, last segment and next tokens (its tokens must be a prefix
 // of what follows the last segment). An error: damaged, set aside; the caller computes its tokens again.
 Result<std::shared_ptr<const SegmentFile>> load_tail(const std::string& sessions_folder,

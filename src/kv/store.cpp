@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "core/file.h"
+#include "kv/session_folder.h"
 
 namespace mneme::kv {
 
@@ -77,6 +78,7 @@ Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options) {
     if (auto locked = store->lock(); !locked) return pass(locked);
   }
   if (auto checked = store->check_version(); !checked) return pass(checked);
+  if (!options.read_only) store->remove_resting();
   return store;
 }
 
@@ -107,6 +109,14 @@ Result<void> Store::check_version() {
   const ConstBytes text = std::as_bytes(std::span(kVersionText, std::strlen(kVersionText)));
   return replace_file(path, false, *disk_,
                       [&](DiskFile& file) { return file.write(0, std::span(&text, 1)); });
+}
+
+// What contexts of a process that ended had on the disk while they rested.
+void Store::remove_resting() {
+  std::error_code error;
+  for (fs::directory_iterator it(sessions_folder(), error), end; !error && it != end; it.increment(error)) {
+    if (is_resting_tail(it->path().filename().string())) disk_->unlink(it->path().c_str());
+  }
 }
 
 std::string Store::segment_path(const SegmentName& name) const {
@@ -145,6 +155,11 @@ Result<Store::FilePtr> Store::open_segment(const SegmentName& name) {
   options.disk = disk_;
   auto opened = SegmentFile::open(path, options);
   if (!opened) {
+    if (is_of_other_version(path, *disk_)) {
+      met_other_version_ = true;
+      return nullptr;
+    }
+    if (!exists(path) && !exists(path + kSetAside)) return nullptr;  // room was made meanwhile
     note_set_aside(path, name);
     return pass(opened);
   }
@@ -218,6 +233,7 @@ Result<Store::FilePtr> Store::put(const SegmentModel& model, const NewSegment& s
   header.parent = segment.parent;
   header.name = segment_name(model, segment.parent, segment.tokens);
   header.first_token = segment.first_token;
+  header.computed_us = segment.computed_us;
   header.tokens.assign(segment.tokens.begin(), segment.tokens.end());
   // What is there but cannot be used is written anew.
   if (auto stored = find(model, segment.parent, segment.tokens); stored && *stored != nullptr) return stored;

@@ -36,6 +36,7 @@ struct NewSegment {
   uint64_t first_token = 0;
   std::span<const int32_t> tokens;  // kSegmentTokens of them
   std::span<const PartBytes> parts;
+  uint64_t computed_us = 0;  // SegmentHeader's
 };
 
 // Thread safe: typically one thread puts while the engine's thread finds. Files that it gave out may outlive
@@ -49,12 +50,15 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  // The segment of these tokens after this parent, or nullptr where there is none. Model, parent and tokens
-  // have been compared. An error: it is there but damaged (it has been set aside: put() may write it anew) or
-  // cannot be read; the caller says so once and computes the tokens again. Reads one header the first time.
-  // As long as the file is held, it is not removed to make room.
+  // The segment of these tokens after this parent, or nullptr where there is none, or one of another version
+  // of the file format, which put() replaces. Model, parent and tokens have been compared. An error: it is
+  // there but damaged (it has been set aside: put() may write it anew) or cannot be read; the caller says so
+  // once and computes the tokens again. Reads one header the first time. As long as the file is held, it is
+  // not removed to make room.
   using FilePtr = std::shared_ptr<const SegmentFile>;
   Result<FilePtr> find(const SegmentModel& model, const SegmentName& parent, std::span<const int32_t> tokens);
+  // Whether find() met files that another version of the program wrote, since it was last asked.
+  bool take_other_version() { return met_other_version_.exchange(false); }
   // By name alone, as a session's log gives it; whoever serves it compares parent and tokens, as find() does.
   Result<FilePtr> open_segment(const SegmentName& name);
   // Whether there is a file of this name: one look at the folder, nothing read or compared.
@@ -65,6 +69,8 @@ class Store {
   // context goes on from memory.
   Result<FilePtr> put(const SegmentModel& model, const NewSegment& segment);
 
+  // Removes a segment that nobody holds: put or adopted for something that failed.
+  void discard(const SegmentName& name);
   // Moves a whole segment file, which lies on the same file system and is synced, into the store, after all
   // of it has been checked and found to be what the header says. Otherwise as put().
   Result<FilePtr> adopt(const std::string& path, const SegmentHeader& header);
@@ -102,6 +108,7 @@ class Store {
   std::string version_path() const { return options_.folder + "/mneme-store"; }
   Result<void> lock();
   Result<void> check_version();
+  void remove_resting();
   FilePtr held(const SegmentName& name) const;
   bool in_use(const SegmentName& name) const;
   bool in_use_locked(const SegmentName& name) const;
@@ -120,6 +127,7 @@ class Store {
   std::shared_ptr<DiskFile> lock_;
   OpenFiles open_files_;
   std::atomic<uint64_t> bytes_written_ = 0;
+  std::atomic<bool> met_other_version_ = false;
 
   mutable std::mutex mutex_;  // of these
   std::unordered_map<SegmentName, std::weak_ptr<const SegmentFile>, Id128Hash> files_;

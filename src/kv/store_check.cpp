@@ -12,27 +12,32 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What became of each file, so that segments which sessions share are read once.
-using Checked = std::unordered_map<SegmentName, SegmentReport, Id128Hash>;
+// One look at a store.
+struct Check {
+  Store& store;
+  bool set_aside;
+  // What became of each file, so that segments which sessions share are read once.
+  std::unordered_map<SegmentName, SegmentReport, Id128Hash> files = {};
 
-SegmentFile::Options reading_options(Store& store) {
-  SegmentFile::Options options;
-  options.set_aside = false;
-  options.disk = &store.disk();
-  return options;
-}
+  SegmentFile::Options options() const { return {set_aside, nullptr, &store.disk()}; }
+};
 
 // The file of this name, whoever names it.
-SegmentReport verify_file(Store& store, const SegmentName& name) {
+SegmentReport verify_file(const Check& check, const SegmentName& name) {
   SegmentReport report;
   report.name = name;
-  const std::string path = store.segment_path(name);
+  const std::string path = check.store.segment_path(name);
   std::error_code error;
   if (!fs::exists(path, error)) {
     report.condition = SegmentCondition::kMissing;
     return report;
   }
-  auto file = SegmentFile::open(path, reading_options(store));
+  if (is_of_other_version(path, check.store.disk())) {
+    report.condition = SegmentCondition::kOther;
+    report.error = fmt::format("{}: of another version of this program", path);
+    return report;
+  }
+  auto file = SegmentFile::open(path, check.options());
   Result<void> good = {};
   if (!file)
     good = core::pass(file);
@@ -48,10 +53,10 @@ SegmentReport verify_file(Store& store, const SegmentName& name) {
 }
 
 // The same, and that it holds what the session's log says.
-SegmentReport verify_named(Store& store, const SessionState& state, size_t index, Checked& checked) {
+SegmentReport verify_named(const SessionState& state, size_t index, Check& check) {
   const SegmentName& name = state.segments[index];
-  auto found = checked.find(name);
-  if (found == checked.end()) found = checked.emplace(name, verify_file(store, name)).first;
+  auto found = check.files.find(name);
+  if (found == check.files.end()) found = check.files.emplace(name, verify_file(check, name)).first;
   SegmentReport report = found->second;
   report.index = index;
   const SegmentName parent = index == 0 ? SegmentName{} : state.segments[index - 1];
@@ -63,12 +68,13 @@ SegmentReport verify_named(Store& store, const SessionState& state, size_t index
   return report;
 }
 
-void verify_tail(Store& store, std::string_view session, const SessionState& state, SessionReport& report) {
-  const std::string path = session_tail_path(store.sessions_folder(), session);
+void verify_tail(const Check& check, std::string_view session, const SessionState& state,
+                 SessionReport& report) {
+  const std::string path = session_tail_path(check.store.sessions_folder(), session);
   std::error_code error;
   report.has_tail = fs::exists(path, error);
   if (!report.has_tail) return;
-  auto file = SegmentFile::open(path, reading_options(store));
+  auto file = SegmentFile::open(path, check.options());
   Result<void> good = {};
   if (!file)
     good = core::pass(file);
@@ -80,21 +86,22 @@ void verify_tail(Store& store, std::string_view session, const SessionState& sta
   if (!good) report.tail_error = std::move(good.error().message);
 }
 
-SessionReport verify_with(Store& store, std::string_view session, Checked& checked) {
+SessionReport verify_with(std::string_view session, Check& check) {
   SessionReport report;
   report.session = session;
-  auto state = read_session(store.sessions_folder(), session);
+  const std::string folder = check.store.sessions_folder();
+  auto state = read_session(folder, session);
   if (!state) {
     report.log_error = std::move(state.error().message);
     return report;
   }
   if (state->torn_bytes > 0)
-    report.log_error = fmt::format("{}: its last {} bytes are not whole",
-                                   session_log_path(store.sessions_folder(), session), state->torn_bytes);
+    report.log_error = fmt::format("{}: its last {} bytes are not whole", session_log_path(folder, session),
+                                   state->torn_bytes);
   report.tokens = state->tokens.size();
   for (size_t i = 0; i < state->segments.size(); ++i)
-    report.segments.push_back(verify_named(store, *state, i, checked));
-  verify_tail(store, session, *state, report);
+    report.segments.push_back(verify_named(*state, i, check));
+  verify_tail(check, session, *state, report);
   return report;
 }
 
@@ -112,24 +119,24 @@ bool StoreReport::ok() const {
                      [](const SegmentReport& s) { return s.condition == SegmentCondition::kOk; });
 }
 
-Result<SessionReport> verify_session(Store& store, std::string_view session) {
+Result<SessionReport> verify_session(Store& store, std::string_view session, bool set_aside) {
   if (auto good = check_session_name(session); !good) return core::pass(good);
   if (!session_exists(store.sessions_folder(), session))
     return core::fail("no session is called {}", session);
-  Checked checked;
-  return verify_with(store, session, checked);
+  Check check{store, set_aside};
+  return verify_with(session, check);
 }
 
-Result<StoreReport> verify_store(Store& store) {
+Result<StoreReport> verify_store(Store& store, bool set_aside) {
   auto names = session_names(store.sessions_folder());
   if (!names) return core::pass(names);
   StoreReport report;
-  Checked checked;
-  for (const std::string& name : *names) report.sessions.push_back(verify_with(store, name, checked));
+  Check check{store, set_aside};
+  for (const std::string& name : *names) report.sessions.push_back(verify_with(name, check));
   auto stored = segments_in(store.folder());
   if (!stored) return core::pass(stored);
   for (const SegmentName& name : *stored) {
-    if (!checked.contains(name)) report.unnamed.push_back(verify_file(store, name));
+    if (!check.files.contains(name)) report.unnamed.push_back(verify_file(check, name));
   }
   return report;
 }

@@ -1,5 +1,5 @@
-// Reading everything to see whether it is as it was written. Changes nothing; any thread; a read-only store
-// will do.
+// Reading everything to see whether it is as it was written. Any thread. With `set_aside` damaged files are
+// renamed to *.bad, so that nobody meets them again; else nothing changes, and a read-only store will do.
 #pragma once
 
 #include <string>
@@ -10,12 +10,13 @@
 
 namespace mneme::kv {
 
-enum class SegmentCondition { kOk, kMissing, kDamaged };
+// kOther: written by another version of the program, and computed again where it is needed.
+enum class SegmentCondition { kOk, kMissing, kDamaged, kOther };
 
 struct SegmentReport {
   SegmentName name;
   SegmentCondition condition = SegmentCondition::kOk;
-  std::string error;   // one line, of kDamaged
+  std::string error;   // one line, of kDamaged and kOther
   uint64_t bytes = 0;  // of the file
   uint64_t index = 0;  // in the session; of a whole store: 0
 };
@@ -37,8 +38,8 @@ struct StoreReport {
 };
 
 // Every segment that the session names (with parent and tokens as the log says), its tail, its log.
-Result<SessionReport> verify_session(Store& store, std::string_view session);
+Result<SessionReport> verify_session(Store& store, std::string_view session, bool set_aside = false);
 // Every session and every segment file, each file once.
-Result<StoreReport> verify_store(Store& store);
+Result<StoreReport> verify_store(Store& store, bool set_aside = false);
 
 }  // namespace mneme::kv

@@ -53,6 +53,7 @@ class DiskForTest : public Disk {
   std::atomic<int> read_error{0};  // errno of the next reads
   std::atomic<int> write_error{0}, sync_error{0}, rename_error{0}, open_error{0};
   std::atomic<int> write_after{0};  // so many writes succeed first
+  std::atomic<int> read_pause_us{0};
 
   int open(const char* path, int flags, mode_t mode) override {
     if (buffered && (flags & O_DIRECT) != 0) return failed(EINVAL);
@@ -61,6 +62,7 @@ class DiskForTest : public Disk {
   }
   ssize_t preadv(int fd, const iovec* pieces, int count, off_t offset) override {
     if (read_error != 0) return failed(read_error);
+    if (read_pause_us > 0) ::usleep(static_cast<useconds_t>(read_pause_us.load()));
     if (interrupted()) return failed(EINTR);
     return shortened(Disk::preadv(fd, pieces, count, offset));
   }

@@ -47,6 +47,11 @@ Result<bool> Store::remove_segment(const SegmentName& name) {
   return true;
 }
 
+void Store::discard(const SegmentName& name) {
+  const std::lock_guard writer(writer_mutex_);
+  if (index_now()) static_cast<void>(remove_segment(name));
+}
+
 Store::Garbage Store::remove_leftovers() {
   Garbage garbage;
   for (const StoreIndex::Leftover& leftover : index_->take_leftovers()) {
@@ -72,18 +77,22 @@ Result<void> Store::make_room_locked(uint64_t bytes) {
   const uint64_t most = options_.bytes_max;
   if (most == 0) return {};
   if (bytes > most)
-    return fail("{}: {} bytes to store, and {} are all that it may have", options_.folder, bytes, most);
+    return fail("{}: {} bytes to store, and {} are all that it may have (raise --cold-max)", options_.folder,
+                bytes, most);
   if (auto indexed = index_now(); !indexed) return indexed;
   if (index_->bytes() + bytes <= most) return {};
   const auto removable = [this](const SegmentName& name) { return !in_use(name); };
   if (index_->bytes() - std::min(index_->bytes(), index_->bytes_removable(removable)) + bytes > most) {
-    return fail("{}: full: {} of {} bytes, and what is not in use would not make room for {} more",
-                options_.folder, index_->bytes(), most, bytes);
+    return fail(
+        "{}: full: {} of at most {} bytes are taken, most of them by what is in use now (raise --cold-max)",
+        options_.folder, index_->bytes(), most);
   }
   remove_leftovers();
   while (index_->bytes() + bytes > most) {
     const auto least = index_->least_valued(removable);
-    if (!least) return fail("{}: full: {} of {} bytes, all in use", options_.folder, index_->bytes(), most);
+    if (!least)
+      return fail("{}: full: {} of at most {} bytes are taken, all in use (raise --cold-max)",
+                  options_.folder, index_->bytes(), most);
     if (auto removed = remove_segment(*least); !removed) return pass(removed);
   }
   return {};

@@ -309,6 +309,17 @@ TEST_F(Stores, VerifySeesEverything) {
   }
   EXPECT_EQ(report->unnamed[0].condition, SegmentCondition::kDamaged);
   EXPECT_TRUE(store->has(one[1])) << "looking changes nothing";
+  std::string other = bytes_of_file(store->segment_path(one[0]));
+  other[8] = 1;
+  write_file(store->segment_path(one[0]), other);
+  auto aside = verify_store(*store, true);
+  ASSERT_TRUE(aside);
+  EXPECT_EQ(aside->sessions[0].segments[0].condition, SegmentCondition::kOther);
+  EXPECT_TRUE(std::filesystem::exists(store->segment_path(one[0]))) << "of another version, and left alone";
+  EXPECT_EQ(aside->sessions[0].segments[1].condition, SegmentCondition::kDamaged);
+  EXPECT_FALSE(store->has(one[1]));
+  EXPECT_TRUE(std::filesystem::exists(store->segment_path(one[1]) + kSetAside));
+  EXPECT_EQ(verify_store(*store)->sessions[0].segments[1].condition, SegmentCondition::kMissing);
 }
 
 TEST_F(Stores, OneThreadPutsWhileAnotherFinds) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <system_error>
 
+#include "kv/recent_rows.h"
+
 namespace mneme::kv {
 
 namespace {
@@ -24,10 +26,27 @@ uint64_t least_slabs(const KvShape& shape) {
   return slabs;
 }
 
+// Boundaries take up to 4 % of what the extents do, but one in 16 segments (4,096 tokens) has one in any
+// case: that much is computed again at most where a context goes on from the middle of another.
+int spacing_of_boundaries(const KvShape& shape) {
+  constexpr uint64_t kShare = 25;
+  constexpr int kMost = 16;
+  uint64_t bytes = 0;
+  for (int layer = 0; layer < shape.layers; ++layer)
+    if (shape.window(layer) > 0)
+      bytes += static_cast<uint64_t>(blocks_of(shape.window(layer))) * shape.slab_bytes();
+  for (const int width : shape.recent_widths)
+    bytes += static_cast<uint64_t>(kRecentHistory) * (static_cast<uint64_t>(width) + 1) * sizeof(float);
+  const uint64_t extents = uint64_t{kSegmentTokens} * shape.token_bytes();
+  int spacing = 1;
+  while (spacing < kMost && bytes * kShare > extents * static_cast<uint64_t>(spacing)) spacing *= 2;
+  return spacing;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Tiers>> Tiers::open(const KvShape& shape, const TierOptions& options) {
-  MNEME_CHECK(options.store != nullptr);
+  MNEME_CHECK(options.store != nullptr && options.ops != nullptr);
   uint64_t bytes = options.bytes_max;
   if (options.hot_bytes != TierOptions::kByShare || options.warm_bytes != TierOptions::kByShare) {
     const auto given = [](uint64_t b) { return b == TierOptions::kByShare ? 0 : b; };
@@ -53,7 +72,13 @@ Result<std::unique_ptr<Tiers>> Tiers::open(const KvShape& shape, const TierOptio
 }
 
 Tiers::Tiers(BlockPool pool, const TierOptions& options)
-    : pool_(std::move(pool)), options_(options), store_(options.store) {}
+    : pool_(std::move(pool)),
+      options_(options),
+      store_(options.store),
+      boundary_spacing_(spacing_of_boundaries(pool_.shape())) {
+  for (int layer = 0, kept = 0; layer < shape().layers; ++layer)
+    kept_index_.push_back(shape().window(layer) == 0 ? kept++ : -1);
+}
 
 Tiers::~Tiers() {
   if (!writer_.joinable()) return;  // not opened
@@ -92,7 +117,10 @@ uint64_t Tiers::slabs_staying() const {
 Result<void> Tiers::take(size_t count, std::vector<SlabId>& out) {
   tidy();
   if (take_slabs(count, false, out)) return {};
-  return core::fail("the KV cache is full: what is in memory can neither go nor be written to the disk");
+  const std::string held = fmt::format("keys and values fill the {} MiB of memory that they may have",
+                                       pool_.bytes_max() >> 20);
+  if (failing_.empty()) return core::fail("{}, and all of them are in use (raise --hot or --kv)", held);
+  return core::fail("{}, and no more can be stored: {}", held, failing_);
 }
 
 // All or none. What is read ahead stays within the shares; the rest goes beyond them where nothing can make
@@ -174,9 +202,10 @@ bool Tiers::evictable(const Resident& resident) const {
 }
 
 // The references that there are are those of the tiers themselves.
-bool Tiers::nobody_has(const SegmentPtr& segment) const {
+bool Tiers::nobody_has(const SegmentPtr& segment, long but) const {
   const auto known = known_.find(segment->name);
-  long own = known != known_.end() && known->second == segment ? 1 : 0;
+  long own = but;
+  own += known != known_.end() && known->second == segment ? 1 : 0;
   for (const Extent& extent : segment->extents) {
     if (extent.place != Place::kAway) ++own;     // staying_ or passing_
     if (extent.place == Place::kLoading) ++own;  // loads_
@@ -230,6 +259,26 @@ void Tiers::drop(const Resident& gone) {
 }
 
 void Tiers::let_go(SegmentPtr segment) { forget_unused(segment); }
+
+void Tiers::send_away(std::span<const SegmentName> names) {
+  for (const SegmentName& name : names) {
+    const auto known = known_.find(name);
+    if (known == known_.end()) continue;
+    const SegmentPtr segment = known->second;
+    for (int layer = 0; layer < shape().layers; ++layer) {
+      Extent& extent = segment->extents[static_cast<size_t>(layer)];
+      if (extent.place == Place::kLoading && extent.holds == 0) finish_ahead(*loads_.at(&extent));
+      if (extent.place != Place::kHere || extent.holds > 0) continue;
+      if (!segment->readable() || !nobody_has(segment, 1)) break;
+      if (extent.staying)
+        unlist(extent);
+      else
+        std::erase_if(passing_, [&](const Resident& r) { return r.segment == segment && r.layer == layer; });
+      drop({segment, layer});
+    }
+    forget_unused(segment);
+  }
+}
 
 // The caller's is the one reference beside those of the tiers. What can still be had stays known: from the
 // disk, or, where it is not there, from memory if nothing is missing.

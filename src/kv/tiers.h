@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "core/rng.h"
+#include "kernels/ops.h"
 #include "kv/segment.h"
 #include "kv/store.h"
 
@@ -33,7 +34,11 @@ struct TierOptions {
   uint64_t hot_bytes = kByShare, warm_bytes = kByShare;
   double hot_share = 0.2, warm_share = 0.5;
   uint64_t bytes_min = uint64_t{256} << 20;
-  Store* store = nullptr;  // must outlive the tiers
+  Store* store = nullptr;             // must outlive the tiers
+  const kernels::Ops* ops = nullptr;  // make the summaries
+  // Summaries stay in memory, beside bytes_max: 8 % of the keys and values of all that contexts have.
+  // Without, they are there until they are written, and when load_summaries() brought them.
+  bool keep_summaries = false;
   SegmentModel model;
   IoOptions io;
 
@@ -68,12 +73,18 @@ class Tiers {
   // The sealed segment of these 256 tokens behind `parent`, in memory or on the disk; null: there is none. A
   // damaged one is a warning and none.
   SegmentPtr find(const SegmentName& parent, uint64_t first_token, std::span<const int32_t> tokens);
+  // How many of these segments, found one after another, are to be read rather than computed again: by what
+  // the disk did lately, and what computing took when they were made, or `seconds_each` token (0: not known)
+  // now where that is more. May read the first one to see how long it takes.
+  size_t worth_reading(std::span<const SegmentPtr> found, double seconds_each);
   // Takes the slabs of a new segment over ([layers], those of windowed layers not in use), or finds that it
   // is there already and gives them back. Then it is written behind.
   SegmentPtr seal(SegmentPtr segment);
   // A context does not have it any more. Where nobody has and nothing of it is in memory, it is forgotten, so
   // that its file may go for others.
   void let_go(SegmentPtr segment);
+  // Extents of these segments leave memory where they are on the disk and no context has them.
+  void send_away(std::span<const SegmentName> names);
 
   // Extents of `layer` of segments[first, first + count) in memory until released, reading ahead what follows
   // them in the context, then in the next layers. An error: nothing is held; `damaged` says which segment
@@ -81,8 +92,19 @@ class Tiers {
   Result<void> hold(std::span<const SegmentPtr> segments, int layer, int first, int count, int& damaged);
   void release(std::span<const SegmentPtr> segments, int layer, int first, int count);
 
+  // Contexts of models that forget go on behind segments with a boundary only. Every boundary_spacing()-th
+  // segment of a context stores one, and where its text ended.
+  bool has_boundary(const Segment& segment) const;
+  int boundary_spacing() const { return boundary_spacing_; }
   // Part `part` of a segment's boundary ([layers]: recent rows), bytes as written.
-  Result<PartBuffer> read_boundary(const Segment& segment, int part);
+  Result<PartBuffer> read_boundary(const Segment& segment, int part) const;
+
+  // The summaries of these segments in memory, reading those that are not, one read a segment; waits for the
+  // writer to make those of new segments. An error: `damaged` says whose could not be read.
+  Result<void> load_summaries(std::span<const SegmentPtr> segments, int& damaged);
+  // Of block 0..3 of a segment whose summaries are in memory; null where they are not, or the layer has a
+  // window.
+  const std::byte* summary(const Segment& segment, int layer, int block, int kv_head) const;
   void pin(Segment& segment, int change) { segment.pins += change; }
 
   // Until everything sealed is on the disk, or failed to get there.
@@ -119,7 +141,7 @@ class Tiers {
   bool evict_passing(bool for_ahead);
   bool evict_coldest();
   bool evictable(const Resident& resident) const;
-  bool nobody_has(const SegmentPtr& segment) const;
+  bool nobody_has(const SegmentPtr& segment, long but = 0) const;  // `but` so many references of the caller
   void drop(const Resident& gone);
   void forget_unused(const SegmentPtr& segment);
   bool tidy();
@@ -132,11 +154,17 @@ class Tiers {
   Result<bool> begin_load(const SegmentPtr& segment, int layer, IoUrgency urgency);
   Result<void> finish_load(Segment& segment, int layer);
   void read_ahead(std::span<const SegmentPtr> segments, int layer, int from);
+  void join(const SegmentPtr& old, Segment& same);
   void settle(const SegmentPtr& segment, int layer);
   void stay(const SegmentPtr& segment, int layer);
   void unlist(Extent& extent);
   void warn(std::string message);
   void write_behind();
+  uint64_t bytes_away(const Segment& segment) const;
+  double read_pace(const SegmentPtr& segment);
+  void summarise(Segment& segment);
+  size_t summaries_bytes() const;
+  bool wait_until_summarised(const Segment& segment);
   Result<void> write(Segment& segment);
   std::vector<PartBytes> parts_of(const Segment& segment) const;
 
@@ -147,17 +175,22 @@ class Tiers {
   core::Rng rng_{0x7469657273};
   int64_t tokens_ = 0;
   uint32_t tick_ = 0;
+  int boundary_spacing_ = 1;
+  std::vector<int> kept_index_;  // [layers]: how many layers before it keep every token; -1: it has a window
 
   std::unordered_map<SegmentName, SegmentPtr, Id128Hash> known_;
   std::vector<Resident> staying_;
   std::deque<Resident> passing_;
   std::unordered_map<Extent*, std::unique_ptr<Load>> loads_;
   uint64_t hot_slabs_ = 0;
-  bool failing_ = false;  // the last write did, which was said
+  double read_pace_ = 0, paced_s_ = 0;  // seconds a byte, and of the disk's time that it is made of
+  uint64_t paced_bytes_ = 0;
+  std::string failing_;  // why the last write did, which was said; empty: it did not
   TierCounters counters_;
 
   mutable std::mutex mutex_;  // of these
   std::condition_variable queued_, written_;
+  std::deque<SegmentPtr> to_summarise_;  // before anything is written
   std::deque<SegmentPtr> to_write_;
   std::vector<SegmentPtr> ended_;  // written, or failed to be; tidy() has not seen them
   bool writing_ = false, stop_ = false;

@@ -27,8 +27,10 @@ SegmentPtr Tiers::find(const SegmentName& parent, uint64_t first_token, std::spa
   }
   auto file = store_->find(options_.model, parent, tokens);
   if (!file) warn(file.error().message);
+  if (store_->take_other_version())
+    warn(store_->folder() + ": segments of another version of this program are computed again");
   if (!file || *file == nullptr) return nullptr;
-  if ((*file)->parts().size() < static_cast<size_t>(shape().layers) + 1) return nullptr;
+  if ((*file)->parts().size() < static_cast<size_t>(shape().layers) + 2) return nullptr;
   auto segment = std::make_shared<Segment>();
   segment->name = name;
   segment->parent = parent;
@@ -36,6 +38,7 @@ SegmentPtr Tiers::find(const SegmentName& parent, uint64_t first_token, std::spa
   segment->tokens.assign(tokens.begin(), tokens.end());
   segment->extents.resize(static_cast<size_t>(shape().layers));
   segment->file = *file;
+  segment->computed_s = static_cast<double>((*file)->header().computed_us) * 1e-6;
   segment->disk = Segment::Disk::kWritten;
   known_.emplace(name, segment);
   ++counters_.segments_found;
@@ -46,13 +49,10 @@ SegmentPtr Tiers::seal(SegmentPtr segment) {
   segment->name = segment_name(options_.model, segment->parent, segment->tokens);
   const auto known = known_.find(segment->name);
   if (known != known_.end()) {
-    const Segment& old = *known->second;
-    if (old.usable() && old.parent == segment->parent && old.tokens == segment->tokens) {
-      for (Extent& extent : segment->extents) {
-        for (const SlabId slab : extent.slabs)
-          if (slab != kNoSlab) pool_.give_back(slab);
-      }
-      return known->second;
+    const SegmentPtr old = known->second;
+    if (old->usable() && old->parent == segment->parent && old->tokens == segment->tokens) {
+      join(old, *segment);
+      return old;
     }
     // A damaged one, or another context of the same hash: this one takes its place in the list.
     known->second = segment;
@@ -69,6 +69,25 @@ SegmentPtr Tiers::seal(SegmentPtr segment) {
   ++counters_.segments_sealed;
   queue(segment);
   return segment;
+}
+
+// The same tokens were computed once more: what is not in memory of them is from now on.
+void Tiers::join(const SegmentPtr& old, Segment& same) {
+  for (int layer = 0; layer < shape().layers; ++layer) {
+    Extent& mine = old->extents[static_cast<size_t>(layer)];
+    Extent& other = same.extents[static_cast<size_t>(layer)];
+    if (other.slabs[0] == kNoSlab) continue;
+    if (mine.place != Place::kAway) {
+      for (const SlabId slab : other.slabs) pool_.give_back(slab);
+      continue;
+    }
+    mine.slabs = other.slabs;
+    mine.place = Place::kHere;
+    warm_up(mine);
+    stay(old, layer);
+  }
+  if (!has_boundary(*old)) old->boundary = std::move(same.boundary);
+  if (same.computed_s > 0) old->computed_s = same.computed_s;
 }
 
 void Tiers::stay(const SegmentPtr& segment, int layer) {
@@ -235,9 +254,19 @@ void Tiers::read_ahead(std::span<const SegmentPtr> segments, int layer, int from
   }
 }
 
-Result<PartBuffer> Tiers::read_boundary(const Segment& segment, int part) {
+bool Tiers::has_boundary(const Segment& segment) const {
+  if (!shape().forgets() || !segment.boundary.empty()) return true;
+  if (!segment.readable()) return false;
+  const auto stored = [&](int part) { return segment.file->parts()[static_cast<size_t>(part)].bytes > 0; };
+  if (!shape().recent_widths.empty()) return stored(shape().layers);
+  for (int layer = 0; layer < shape().layers; ++layer)
+    if (shape().window(layer) > 0) return stored(layer);
+  return true;
+}
+
+Result<PartBuffer> Tiers::read_boundary(const Segment& segment, int part) const {
   const auto p = static_cast<size_t>(part);
-  if (segment.written()) {
+  if (segment.boundary.empty() && segment.written()) {
     const size_t bytes = segment.file->parts()[p].bytes;
     PartBuffer out{aligned_bytes(disk_padded(bytes)), bytes};
     const Bytes piece = out.span();

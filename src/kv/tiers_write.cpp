@@ -7,11 +7,13 @@
 namespace mneme::kv {
 
 std::vector<PartBytes> Tiers::parts_of(const Segment& segment) const {
-  std::vector<PartBytes> parts(segment.extents.size() + 1);
-  for (size_t i = 0; i < parts.size(); ++i) {
-    if (i < segment.boundary.size() && segment.boundary[i].bytes > 0)
-      parts[i].push_back(segment.boundary[i].span());
-    if (i == segment.extents.size()) break;
+  const size_t layers = segment.extents.size();
+  std::vector<PartBytes> parts(layers + 2);
+  if (segment.summaries.bytes > 0) parts[layers + 1].push_back(segment.summaries.span());
+  // Whether it has a boundary may change under this thread's feet where it is not stored.
+  for (size_t i = 0; segment.stores_boundary && i < segment.boundary.size(); ++i)
+    if (segment.boundary[i].bytes > 0) parts[i].push_back(segment.boundary[i].span());
+  for (size_t i = 0; i < layers; ++i) {
     for (const SlabId slab : segment.extents[i].slabs) {
       if (slab == kNoSlab) break;
       parts[i].push_back({reinterpret_cast<const std::byte*>(pool_.keys(slab, 0)),
@@ -23,7 +25,9 @@ std::vector<PartBytes> Tiers::parts_of(const Segment& segment) const {
 
 Result<void> Tiers::write(Segment& segment) {
   const std::vector<PartBytes> parts = parts_of(segment);
-  auto put = store_->put(options_.model, {segment.parent, segment.first_token, segment.tokens, parts});
+  const auto computed_us = static_cast<uint64_t>(segment.computed_s * 1e6);
+  auto put = store_->put(options_.model,
+                         {segment.parent, segment.first_token, segment.tokens, parts, computed_us});
   if (!put) return core::pass(put);
   if (*put == nullptr || (*put)->parts().size() < parts.size())
     return core::fail("{}: of another shape", store_->segment_path(segment.name));
@@ -38,9 +42,16 @@ void Tiers::write_behind() {
       std::unique_lock lock(mutex_);
       queued_.wait(lock, [&] { return stop_ || !to_write_.empty(); });
       if (to_write_.empty()) return;
-      segment = to_write_.front();
-      to_write_.pop_front();
-      writing_ = true;
+      auto& from = to_summarise_.empty() ? to_write_ : to_summarise_;
+      segment = from.front();
+      from.pop_front();
+      writing_ = &from == &to_write_;
+    }
+    if (!writing_) {  // only this thread changes it
+      summarise(*segment);
+      const std::lock_guard lock(mutex_);  // or whoever waits misses it
+      written_.notify_all();
+      continue;
     }
     // Nothing of a queued segment moves: it cannot be evicted, and contents never change.
     const auto written = write(*segment);
@@ -67,6 +78,7 @@ void Tiers::queue(SegmentPtr segment) {
   segment->disk = Segment::Disk::kQueued;
   {
     std::lock_guard lock(mutex_);
+    if (!segment->summarised.load(std::memory_order_relaxed)) to_summarise_.push_back(segment);
     to_write_.push_back(std::move(segment));
   }
   queued_.notify_one();
@@ -83,13 +95,16 @@ bool Tiers::tidy() {
   }
   for (const SegmentPtr& segment : ended) {
     if (segment->written()) {
-      segment->boundary.clear();
-      failing_ = false;
+      if (segment->stores_boundary) segment->boundary.clear();
+      if (!options_.keep_summaries) segment->summaries = {};
+      failing_.clear();
     } else if (!std::exchange(segment->retried, true)) {
       drop_unused();
       queue(segment);
-    } else if (std::string why = std::exchange(segment->trouble, {}); !std::exchange(failing_, true)) {
-      warn(std::move(why));
+    } else {
+      std::string why = std::exchange(segment->trouble, {});
+      if (failing_.empty()) warn(why);
+      failing_ = std::move(why);
     }
     forget_unused(segment);
   }
