@@ -10,7 +10,7 @@
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/report.h"
-#include "mneme/eval.h"
+#include "mneme/likelihood.h"
 
 namespace mneme::cli {
 
