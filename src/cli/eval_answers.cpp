@@ -83,6 +83,13 @@ Json options_json(const AnswersArguments& arguments, const EvalGrid& grid, const
   return json;
 }
 
+Json report_head(const AnswersArguments& arguments, const EvalGrid& grid, const AnswersKind& kind) {
+  Json json = options_json(arguments, grid, kind);
+  json["model"] = arguments.model.path;
+  if (arguments.against.asked()) json["against"] = arguments.against.text();
+  return json;
+}
+
 class Evaluation {
  public:
   Evaluation(const AnswersArguments& arguments, const AnswersKind& kind, AnswerFile& file)
@@ -153,7 +160,7 @@ int write_pair(const AnswersArguments& arguments, const EvalGrid& grid, const An
   if (!rows) return fail(rows.error());
   Output output;
   if (arguments.json) {
-    Json json = options_json(arguments, grid, kind);
+    Json json = report_head(arguments, grid, kind);
     json["a"] = answers_json(a);
     json["b"] = answers_json(b);
     json["comparison"] = comparison_json(*rows);
@@ -170,7 +177,7 @@ int write_one(const AnswersArguments& arguments, const EvalGrid& grid, const Ans
               const EvalReport& report) {
   Output output;
   if (arguments.json) {
-    Json json = options_json(arguments, grid, kind);
+    Json json = report_head(arguments, grid, kind);
     json.update(answers_json(report));
     output.write(json_text(json));
   } else if (!report.rows.empty()) {

@@ -3,10 +3,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
-#include <string_view>
 #include <utility>
 
 #include "cli/input.h"
@@ -112,7 +111,9 @@ Result<AnswerFile> AnswerFile::open(const std::string& path, const Json& options
   auto read = file.read(text->substr(0, whole));
   if (!read) return tl::unexpected(Error{path + ": " + read.error().message});
   // Only now: what is no file of answers is left as it is.
-  if (whole == 0 && !text->empty() && !text->starts_with("{\"" + std::string(kFormat)))
+  const std::string beginning = "{\"" + std::string(kFormat) + "\"";
+  const size_t both = std::min(beginning.size(), text->size());
+  if (whole == 0 && text->substr(0, both) != beginning.substr(0, both))
     return tl::unexpected(Error{path + ": is no file of answers"});
   if (whole < text->size() && ::ftruncate(::fileno(file.file_.get()), static_cast<off_t>(whole)) != 0)
     return tl::unexpected(Error{path + ": " + std::strerror(errno)});
