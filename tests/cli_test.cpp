@@ -320,6 +320,13 @@ TEST_F(Cli, EvalRulerComparesPairsAndDraws) {
   for (const char* more : {"--prompt plain --no-answer-prefix", "--prompt chat"}) {
     EXPECT_EQ(mneme(ruler + " --tasks vt " + more).status, 0) << more;
   }
+  // B finds on the disk what A read.
+  const Outcome stored = mneme(ruler + " --tasks vt --against-threads 1 --json --cold-dir " +
+                               (folder_ / "cold").string());
+  ASSERT_EQ(stored.status, 0) << stored.err;
+  EXPECT_EQ(Json::parse(stored.out)["comparison"].back()["difference"], 0);
+  EXPECT_TRUE(fs::exists(folder_ / "cold"));
+  expect_failure(ruler + " --hot 1GiB", 2, "--cold-dir");
   expect_failure(ruler + " --tasks vt --plot /nonexistent/x.svg", 1, "/nonexistent/x.svg");
   expect_failure(ruler + " --tasks vt --against /nonexistent", 1, "/nonexistent");
 }

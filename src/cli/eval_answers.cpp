@@ -125,6 +125,7 @@ Result<EvalReport> Evaluation::run(Side side) {
   };
   auto report = kind_->run(**engine, events);
   progress.clear();
+  note_warnings(**engine);
   if (!file_->ok()) return tl::unexpected(file_->error());
   return report;
 }
@@ -192,6 +193,7 @@ int write_one(const AnswersArguments& arguments, const EvalGrid& grid, const Ans
 void add_answers_options(CLI::App& kind, AnswersArguments& arguments, EvalGrid& grid,
                          std::span<const std::string_view> tasks) {
   add_model_options(kind, arguments.model);
+  add_storage_options(kind, arguments.model, false);
   kind.add_option("--lengths", grid.lengths, "tokens of a context with its first question, with commas")
       ->delimiter(',')
       ->check(CLI::Range(size_t{16}, size_t{1} << 30))
@@ -240,6 +242,7 @@ void settle_grid(const AnswersArguments& arguments, std::span<const std::string_
 }
 
 int eval_answers(const AnswersArguments& arguments, const EvalGrid& grid, const AnswersKind& kind) {
+  check_storage(arguments.model);
   auto file = AnswerFile::open(arguments.out, options_json(arguments, grid, kind));
   if (!file) return fail(file.error());
   Evaluation evaluation(arguments, kind, *file);

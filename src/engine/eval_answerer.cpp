@@ -17,6 +17,7 @@ class EngineAnswerer final : public Answerer {
   explicit EngineAnswerer(Engine& engine) : engine_(&engine) {}
 
   Result<void> check_fits(size_t tokens) const override {
+    if (engine_->tiers().on) return {};  // the disk is the limit
     const size_t blocks = (tokens + kv::kBlockTokens - 1) / kv::kBlockTokens;
     const uint64_t needed = blocks * kv::kBlockTokens * engine_->info().kv_token_bytes;
     if (needed <= engine_->kv_bytes_max()) return {};
