@@ -11,6 +11,7 @@ namespace mneme::core {
 namespace {
 
 constexpr double kWidth = 720, kHeight = 420, kLeft = 70, kRight = 20, kTop = 40, kBottom = 55;
+constexpr double kLegendWidth = 200;
 constexpr const char* kColours[] = {"#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e",
                                     "#17becf", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22"};
 
@@ -100,11 +101,11 @@ std::string frame(const Plot& plot, const Axis& x, const Axis& y) {
   }
   for (const double v : y.ticks()) {
     const double p = y.pixel(v);
-    svg += fmt::format("<path d=\"M{1} {0:.1f}H{2}\" stroke=\"#e6e6e6\"/>\n", p, kLeft, kWidth - kRight);
+    svg += fmt::format("<path d=\"M{1} {0:.1f}H{2}\" stroke=\"#e6e6e6\"/>\n", p, kLeft, x.to);
     svg += text(kLeft - 6, p + 4, "end", number(v));
   }
   svg += fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"#444\"/>\n",
-                     kLeft, kTop, kWidth - kLeft - kRight, kHeight - kTop - kBottom);
+                     kLeft, kTop, x.to - kLeft, kHeight - kTop - kBottom);
   return svg + titles(plot.title, plot.x_label, plot.y_label);
 }
 
@@ -142,7 +143,8 @@ std::string drawn(const Series& series, const char* colour, const Axis& x, const
 std::string to_svg(const Plot& plot) {
   Axis x, y;
   x.log = plot.x_log, y.log = plot.y_log;
-  x.from = kLeft, x.to = kWidth - kRight, y.from = kHeight - kBottom, y.to = kTop;
+  x.from = kLeft, x.to = kWidth - (plot.legend_outside ? kLegendWidth : kRight), y.from = kHeight - kBottom,
+  y.to = kTop;
   for (const Series& s : plot.series) {
     for (const double v : s.x) x.cover(v);
     for (const double v : s.y) y.cover(v);
@@ -157,9 +159,9 @@ std::string to_svg(const Plot& plot) {
     const char* colour = kColours[i % std::size(kColours)];
     svg += drawn(plot.series[i], colour, x, y) + bars(plot.series[i], colour, x, y);
     const double at = kTop + 18 + 17 * static_cast<double>(i);
-    svg += fmt::format("<path d=\"M{} {}h22\" stroke=\"{}\" stroke-width=\"3\"/>\n", kWidth - kRight - 200,
-                       at - 4, colour);
-    svg += text(kWidth - kRight - 172, at, "start", plot.series[i].name);
+    const double legend = plot.legend_outside ? x.to + 12 : kWidth - kRight - kLegendWidth;
+    svg += fmt::format("<path d=\"M{} {}h22\" stroke=\"{}\" stroke-width=\"3\"/>\n", legend, at - 4, colour);
+    svg += text(legend + 28, at, "start", plot.series[i].name);
   }
   return svg + "</svg>\n";
 }

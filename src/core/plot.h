@@ -22,6 +22,7 @@ struct Plot {
   std::vector<Series> series;
   bool x_log = false, y_log = false;
   double y_min = 0, y_max = 0;       // both 0: from the data
+  bool legend_outside = false;       // to the right of the plot: for many series
   std::vector<double> x_ticks = {};  // where the x axis is marked; empty: at round numbers
 };
 

@@ -1,8 +1,6 @@
 // Answerers that know everything, nothing, or no end.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -38,7 +36,7 @@ class FakeAnswerer final : public Answerer {
     report.prefill_s = 0.5;
     report.decode_s = 0.25;
     prompts.push_back(ByteText().decode(prompt.tokens, true));
-    EXPECT_GE(prompt.answer_tokens_max, static_cast<int>(prompt.expected[0].size()));
+    if (prompt.answer_tokens_max < static_cast<int>(joined(prompt.expected).size())) ++cut_short;
     return report;
   }
 
@@ -46,6 +44,7 @@ class FakeAnswerer final : public Answerer {
   bool wrong = false;
   StopReason reason = StopReason::kEnd;
   int asked = 0;
+  int cut_short = 0;                 // answers that had no room, at a byte a token
   std::vector<std::string> prompts;  // of the context
 };
 

@@ -89,6 +89,7 @@ std::string score_svg(std::span<const EvalAnswer> answers, const std::string& ti
   core::Plot plot{title, "tokens of the context", "score in %", {}};
   plot.x_log = lengths.size() > 1;
   plot.y_min = 0, plot.y_max = 100;
+  plot.legend_outside = true;
   for (const size_t length : lengths) plot.x_ticks.push_back(static_cast<double>(length));
   std::vector<std::string> pictures(1);
   for (const std::string& name : order) {

@@ -40,6 +40,7 @@ TEST(Recall, TrueAnswersAreAllCorrectAndOthersAreNot) {
     FakeAnswerer knows;
     const auto report = recall_over(knows, text(), source(), options, {});
     ASSERT_TRUE(report) << report.error().message;
+    EXPECT_EQ(knows.cut_short, 0);
     EXPECT_TRUE(report->gaps.empty()) << report->gaps[0].task << ": " << report->gaps[0].reason;
     size_t contexts = 0;
     for (const EvalRow& row : report->rows) {

@@ -42,6 +42,7 @@ TEST(RulerEval, TrueAnswersAreAllCorrectAndOthersAreNot) {
   ignorant.wrong = true;
   const auto report = ruler_over(knows, text(), source(), options, {});
   ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(knows.cut_short, 0);
   EXPECT_TRUE(report->gaps.empty()) << report->gaps[0].task << ": " << report->gaps[0].reason;
   EXPECT_EQ(report->answers.size(), ruler_tasks().size() * 2 * 2 * 2);
   EXPECT_EQ(report->rows.size(), ruler_tasks().size() * 2 * 2);
