@@ -158,7 +158,7 @@ struct EvalDifference {
   double score_a = 0, score_b = 0;  // means
   double difference = 0;            // of them, B - A
   // 95 %: percentiles of 10,000 seeded resamplings of the contexts with both their answers (paired
-  // bootstrap); where not one pair differs, the score interval of Tango (1998) for the number of contexts.
+  // bootstrap); where not one pair differs, the score interval of Tango (1998) for independent answers.
   Interval interval;
   size_t only_a = 0, only_b = 0;  // wholly correct in one and not in the other
   double mcnemar_p = 1;           // exact, two-sided: that only_a and only_b are equally likely

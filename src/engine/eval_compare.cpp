@@ -75,7 +75,7 @@ std::optional<EvalDifference> difference_of(std::span<const Pair> pairs, uint64_
   std::vector<Cluster> clusters;
   for (const auto& [key, context] : contexts) clusters.push_back(context);
   sum.interval = differ ? engine::bootstrap_mean(clusters, seed)
-                        : engine::interval_without_differences(clusters.size());
+                        : engine::interval_without_differences(sum.answers);
   return sum;
 }
 

@@ -178,6 +178,7 @@ TEST(Recall, SaysWhichOptionIsWrong) {
   EXPECT_NE(message([](RecallOptions& o) { o.depths = {1.5}; }).find("1.5"), std::string::npos);
   EXPECT_NE(message([](RecallOptions& o) { o.depths = {NAN}; }), "");
   EXPECT_NE(message([](RecallOptions& o) { o.lengths = {}; }), "");
+  EXPECT_NE(message([](RecallOptions& o) { o.lengths = {9, 5, 9}; }).find("twice"), std::string::npos);
   EXPECT_NE(message([](RecallOptions& o) { o.questions = 0; }), "");
   EXPECT_NE(message([](RecallOptions& o) { o.samples = 0; }), "");
 }

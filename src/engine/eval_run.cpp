@@ -40,6 +40,12 @@ std::vector<EvalCell> all_cells(const EvalGrid& grid, const EvalFamily& family) 
   return cells;
 }
 
+template <class T>
+bool has_twice(std::vector<T> all) {
+  std::sort(all.begin(), all.end());
+  return std::adjacent_find(all.begin(), all.end()) != all.end();
+}
+
 using ContextKey = std::tuple<std::string, std::string, size_t, double, int>;
 
 ContextKey key_of(const EvalAnswer& answer) {
@@ -257,6 +263,9 @@ Result<void> check_grid(const EvalGrid& grid, const EvalFamily& family) {
   }
   if (grid.tasks.empty() || grid.languages.empty() || grid.lengths.empty() || grid.depths.empty())
     return fail("nothing to measure: no task, language, length or depth");
+  // Answers are known by their task, language, length and depth.
+  if (has_twice(grid.tasks) || has_twice(grid.languages) || has_twice(grid.lengths) || has_twice(grid.depths))
+    return fail("a task, language, length or depth is there twice");
   if (grid.questions < 1 || grid.questions > tasks::kQuestionsMax)
     return fail("{} questions of a context: 1 to {}", grid.questions, tasks::kQuestionsMax);
   if (grid.samples < 1) return fail("{} samples: one at least", grid.samples);
