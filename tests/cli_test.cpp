@@ -1,6 +1,7 @@
 // The built binary as scripts see it: exit codes, what goes to stdout and to stderr, JSON shapes.
 #include <cmath>
 #include <cstring>
+#include <regex>
 
 #include "cli_for_test.h"
 
@@ -10,8 +11,9 @@ namespace {
 TEST_F(Cli, HelpAndVersion) {
   EXPECT_EQ(mneme("--version").out.substr(0, 6), "mneme ");
   EXPECT_EQ(mneme("--version").status, 0);
-  for (const char* verb : {"", "run", "chat", "bench", "eval", "eval recall", "eval ppl", "logits",
-                           "tokenize", "inspect", "session", "session list", "session show", "session rm"}) {
+  for (const char* verb :
+       {"", "run", "chat", "bench", "eval", "eval recall", "eval ruler", "eval kl", "eval ppl", "logits",
+        "tokenize", "inspect", "session", "session list", "session show", "session rm"}) {
     const Outcome help = mneme(std::string(verb) + " --help");
     EXPECT_EQ(help.status, 0) << verb;
     EXPECT_NE(help.out, "") << verb;
@@ -62,6 +64,10 @@ TEST_F(Cli, WrongUsageIsTwo) {
         "--questions 0", "--samples 0", "--language fr", "--split test", "--seed -1"}) {
     expect_failure(recall + " " + flag, 2, std::string(flag).substr(0, std::string(flag).find(' ')));
   }
+  expect_failure("eval ruler -m " + kModel + " --tasks passkey", 2, "niah_single_1");
+  expect_failure("eval ruler -m " + kModel + " --prompt magic", 2, "--prompt");
+  expect_failure("eval kl -m " + kModel + " -f x --depths 0", 2, "--depths");
+  expect_failure("eval kl -m " + kModel + " -f x --tokens 0", 2, "--tokens");
   expect_failure("eval ppl -m " + kModel + " --context 1", 2, "--context");
   expect_failure("eval ppl -m " + kModel + " --stride 0", 2, "--stride");
 }
@@ -70,7 +76,7 @@ TEST_F(Cli, FailuresAreOneLine) {
   const std::string bad = write("bad.gguf", "GGUF\x03 and then nonsense");
   const std::string empty = write("empty", "");
   for (const std::string verb : {"run -p x -m ", "bench -m ", "tokenize -m ", "inspect ", "chat -m ",
-                                 "eval recall -m ", "eval ppl -m "}) {
+                                 "eval recall -m ", "eval ruler -m ", "eval ppl -m "}) {
     expect_failure(verb + "/nonexistent.gguf", 1, "/nonexistent.gguf");
     expect_failure(verb + folder_.string(), 1, folder_.string());
     expect_failure(verb + bad, 1, "bad.gguf");
@@ -209,7 +215,7 @@ TEST_F(Cli, EvalRecallJsonIsTheContract) {
   const std::string recall = "eval recall -m " + kModel +
                              " --lengths 1000,2000 --depths 0,1 --tasks passkey,key_value --language both"
                              " --questions 2 --samples 1 --seed 7";
-  const Outcome outcome = mneme(recall + " --json --samples-out " + samples.string());
+  const Outcome outcome = mneme(recall + " --json --out " + samples.string());
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.err, "");
   const Json json = Json::parse(outcome.out);
@@ -228,19 +234,123 @@ TEST_F(Cli, EvalRecallJsonIsTheContract) {
     EXPECT_LE(row["correct"], row["questions"]);
     EXPECT_GT(row["prefill_tokens_per_second"], 0);
     EXPECT_TRUE(row["depth"] == 0 || row["depth"] == 1);
-    EXPECT_EQ(row.size(), 12u);
+    EXPECT_EQ(row.size(), 15u);
+    EXPECT_LE(row["score_low"], row["score"]);
   }
   EXPECT_EQ(contexts, 2 * 2 * 2 * 2);
   const std::string lines = read_file(samples);
-  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), questions);
-  const Json first = Json::parse(lines.substr(0, lines.find('\n')));
-  for (const char* key : {"task", "question", "expected", "given", "stop", "correct", "evidence_depth"}) {
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), questions + 1);
+  const size_t second = lines.find('\n') + 1;
+  const Json first = Json::parse(lines.substr(second, lines.find('\n', second) - second));
+  for (const char* key : {"task", "length", "depth", "seed", "question", "expected", "given", "stop",
+                          "correct", "score", "seconds", "evidence_depth"}) {
     EXPECT_TRUE(first.contains(key)) << key;
   }
-  EXPECT_EQ(mneme(recall + " --samples-out " + samples.string()).status, 0);
-  EXPECT_EQ(read_file(samples), lines) << "the same seed, the same questions and answers";
-  expect_failure(recall + " --samples-out " + samples.string() + " --text /nonexistent", 1, "/nonexistent");
+  EXPECT_EQ(mneme(recall + " --out " + samples.string()).status, 0);
+  EXPECT_EQ(read_file(samples), lines) << "everything is there already";
+  expect_failure(recall + " --out " + samples.string() + " --text /nonexistent", 1, "/nonexistent");
   EXPECT_EQ(read_file(samples), lines) << "kept where nothing was measured";
+  EXPECT_EQ(Json::parse(mneme(recall + " --json --out " + samples.string()).out), json)
+      << "a table of what was kept is the same table";
+}
+
+// Times differ from run to run.
+std::string without_seconds(const std::string& lines) {
+  return std::regex_replace(lines, std::regex("seconds\":[^,}]*"), "seconds\":0");
+}
+
+TEST_F(Cli, EvalGoesOnWhereItWasKilled) {
+  const std::string ruler = "eval ruler -m " + kModel +
+                            " --lengths 500,700 --tasks niah_single_1,vt --samples 1"
+                            " --questions 2 --against-threads 1 --out ";
+  const fs::path whole = folder_ / "whole.jsonl", cut = folder_ / "cut.jsonl";
+  const Outcome outcome = mneme(ruler + whole.string());
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("B - A"), std::string::npos) << outcome.out;
+  const std::string lines = read_file(whole);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 1 + 2 * 2 * 2 * 2);
+  // Cut anywhere: in the first line, in the middle of an answer, behind one, in B's part.
+  for (const size_t size : {size_t{9}, lines.find('\n') + 1, lines.size() / 3,
+                            lines.rfind('\n', lines.size() / 2) + 1, lines.size() - 5}) {
+    write("cut.jsonl", lines.substr(0, size));
+    const Outcome rest = mneme(ruler + cut.string());
+    ASSERT_EQ(rest.status, 0) << size << ": " << rest.err;
+    EXPECT_EQ(without_seconds(read_file(cut)), without_seconds(lines)) << size;
+  }
+  // A real one.
+  const std::string killed = "timeout -s KILL 0.4 " + std::string(MNEME_BINARY) + " " + ruler + cut.string();
+  fs::remove(cut);
+  shell(killed);
+  shell(killed);
+  ASSERT_EQ(mneme(ruler + cut.string()).status, 0);
+  EXPECT_EQ(without_seconds(read_file(cut)), without_seconds(lines));
+
+  expect_failure(ruler + whole.string() + " --seed 3", 1, "seed: 0 there, 3 here");
+  expect_failure(ruler + whole.string() + " --tasks vt", 1, "other options");
+  EXPECT_EQ(read_file(whole), lines);
+  write("notes.txt", "my notes\n");
+  expect_failure(ruler + (folder_ / "notes.txt").string(), 1, "no file of answers");
+  write("notes.txt", "my notes");
+  expect_failure(ruler + (folder_ / "notes.txt").string(), 1, "no file of answers");
+  EXPECT_EQ(read_file(folder_ / "notes.txt"), "my notes");
+  write("broken.jsonl", lines.substr(0, lines.find('\n') + 1) + "{\"side\":\"a\"}\n");
+  expect_failure(ruler + (folder_ / "broken.jsonl").string(), 1, "line 2");
+  expect_failure(ruler + "/nonexistent/x", 1, "/nonexistent/x");
+}
+
+TEST_F(Cli, EvalRulerComparesPairsAndDraws) {
+  const fs::path plot = folder_ / "plot.svg";
+  const std::string ruler = "eval ruler -m " + kModel +
+                            " --lengths 600 --samples 2 --depths 0,1 --language zh";
+  const std::string tasks = " --tasks niah_single_1,niah_multikey_3,vt";
+  const Outcome outcome = mneme(ruler + tasks + " --json --against-threads 1 --plot " + plot.string());
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json json = Json::parse(outcome.out);
+  EXPECT_EQ(json["kind"], "ruler");
+  EXPECT_EQ(json["a"]["rows"].size(), json["b"]["rows"].size());
+  const Json& all = json["comparison"].back();
+  EXPECT_EQ(all["task"], nullptr);
+  EXPECT_EQ(all["difference"], 0);
+  EXPECT_EQ(all["mcnemar_p"], 1);
+  EXPECT_EQ(all["answers"], 3 * 2 * 2);
+  EXPECT_GT(all["high"], 0);
+  const std::string svg = read_file(plot);
+  EXPECT_NE(svg.find("B niah_single_1"), std::string::npos);
+  EXPECT_NE(svg.find("</svg>"), std::string::npos);
+  for (const char* more : {"--prompt plain --no-answer-prefix", "--prompt chat"}) {
+    EXPECT_EQ(mneme(ruler + " --tasks vt " + more).status, 0) << more;
+  }
+  // B finds on the disk what A read.
+  const Outcome stored = mneme(ruler + " --tasks vt --against-threads 1 --json --cold-dir " +
+                               (folder_ / "cold").string());
+  ASSERT_EQ(stored.status, 0) << stored.err;
+  EXPECT_EQ(Json::parse(stored.out)["comparison"].back()["difference"], 0);
+  EXPECT_TRUE(fs::exists(folder_ / "cold"));
+  expect_failure(ruler + " --hot 1GiB", 2, "--cold-dir");
+  expect_failure(ruler + " --tasks vt --plot /nonexistent/x.svg", 1, "/nonexistent/x.svg");
+  expect_failure(ruler + " --tasks vt --against /nonexistent", 1, "/nonexistent");
+}
+
+TEST_F(Cli, EvalKlOfAModelWithItselfIsNothing) {
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += "Line " + std::to_string(i * i) + " of the text.\n";
+  const std::string kl = "eval kl -m " + kModel + " -f " + write("text", text) +
+                         " --tokens 8 --depths 200,32 ";
+  const Outcome outcome = mneme(kl + "--against-threads 1 --json");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json json = Json::parse(outcome.out);
+  ASSERT_EQ(json["rows"].size(), 3u);
+  EXPECT_EQ(json["rows"][0]["depth"], 32);
+  EXPECT_EQ(json["rows"][2]["depth"], nullptr);
+  EXPECT_EQ(json["rows"][2]["tokens"], 16);
+  EXPECT_EQ(json["rows"][2]["kl_max"], 0);
+  EXPECT_EQ(json["rows"][2]["top1_agreement"], 1);
+  EXPECT_NE(mneme(kl + "--against " + kModel).out.find("top-1 %"), std::string::npos);
+  expect_failure(kl, 2, "--against");
+  expect_failure("eval kl -m " + kModel + " --against-threads 1 -f /nonexistent", 1, "/nonexistent");
+  expect_failure(
+      "eval kl -m " + kModel + " --against-threads 1 --depths 100000 -f " + folder_.string() + "/text", 1,
+      "tokens");
 }
 
 TEST_F(Cli, EvalRecallShowsTablesAndWhatItLeftOut) {

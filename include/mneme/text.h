@@ -36,6 +36,8 @@ class Text {
   virtual std::string decode(std::span<const TokenId> tokens, bool show_specials) const = 0;
   virtual bool is_end_of_generation(TokenId token) const = 0;
   virtual int vocab_size() const = 0;
+  // Whether the file has a chat template, right or wrong.
+  virtual bool has_chat_template() const = 0;
   // The conversation in the model's own format (ChatML where the file has no template), ready to encode with
   // parse_specials and without BOS. Fails when the template refuses the conversation.
   virtual Result<std::string> render_chat(std::span<const ChatMessage> messages,

@@ -10,7 +10,7 @@
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/report.h"
-#include "mneme/eval.h"
+#include "mneme/likelihood.h"
 
 namespace mneme::cli {
 
@@ -115,6 +115,30 @@ int eval_perplexity(PerplexityArguments& arguments) {
 
 }  // namespace
 
+ModelArguments AgainstArguments::other(ModelArguments a) const {
+  if (!model.empty()) a.path = model;
+  if (threads > 0) a.threads = threads;
+  return a;
+}
+
+nlohmann::ordered_json AgainstArguments::changes() const {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  if (threads > 0) json["threads"] = threads;
+  return json;
+}
+
+std::string AgainstArguments::text() const {
+  std::string text = model.empty() ? "the same model" : model;
+  if (threads > 0) text += format(", %d threads", threads);
+  return text;
+}
+
+void add_against_options(CLI::App& kind, AgainstArguments& arguments, const std::string& what) {
+  kind.add_option("--against", arguments.model, "model file of " + what);
+  kind.add_option("--against-threads", arguments.threads, "threads of the second configuration")
+      ->check(CLI::Range(1, 1024));
+}
+
 LongProgress::LongProgress() : on_terminal_(is_terminal(STDERR_FILENO)), next_s_(now_s() + kLineInterval_s) {}
 
 bool LongProgress::due() const { return on_terminal_ ? progress_.due() : now_s() >= next_s_; }
@@ -151,10 +175,13 @@ void add_eval_perplexity(CLI::App& verb, int& status) {
 }
 
 void add_eval(CLI::App& app, int& status) {
-  CLI::App& verb = *app.add_subcommand("eval", "what a model finds in long contexts, and its perplexity");
+  CLI::App& verb = *app.add_subcommand(
+      "eval", "what a model finds in long contexts, its perplexity, and two configurations compared");
   verb.require_subcommand(1);
   add_eval_recall(verb, status);
+  add_eval_ruler(verb, status);
   add_eval_perplexity(verb, status);
+  add_eval_divergence(verb, status);
 }
 
 }  // namespace mneme::cli

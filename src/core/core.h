@@ -8,6 +8,7 @@
 //   rng.h          a small seeded generator that gives the same stream on every machine
 //   hash.h         XXH3 over bytes
 //   clock.h        monotonic seconds
+//   plot.h         lines and heat maps as SVG
 //   utf8.h         characters in bytes: read, checked, cut between, written
 //
 // Includes: nothing but the standard library and the packages fmt, tl::expected and xxHash, which no other
@@ -20,6 +21,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/pending_file.h"
+#include "core/plot.h"
 #include "core/rng.h"
 #include "core/thread_pool.h"
 #include "core/utf8.h"

@@ -35,6 +35,7 @@ class ByteText final : public Text {
   }
   bool is_end_of_generation(TokenId token) const override { return token == 257; }
   int vocab_size() const override { return 256 + specials_; }
+  bool has_chat_template() const override { return true; }
   Result<std::string> render_chat(std::span<const ChatMessage> messages,
                                   bool add_generation_prompt) const override {
     std::string text;

@@ -14,8 +14,6 @@ namespace {
 
 constexpr std::string_view kPrefixMark = "<|fim_prefix|>", kSuffixMark = "<|fim_suffix|>",
                            kMiddleMark = "<|fim_middle|>";
-constexpr int kTriesMax = 32;
-constexpr double kBytesMax = 1e18;
 
 Result<std::vector<TokenId>> make_chat(const Text& text, const Sample& sample,
                                        std::span<const std::string> answers) {
@@ -46,6 +44,8 @@ Result<std::vector<TokenId>> make_fill_in_middle(const Text& text, const Sample&
   return prompt;
 }
 
+}  // namespace
+
 double bytes_per_token(const Text& text, const tasks::TextSource& source, tasks::Language language) {
   constexpr size_t kBytes = 20'000;
   core::Rng rng(1);
@@ -53,8 +53,6 @@ double bytes_per_token(const Text& text, const tasks::TextSource& source, tasks:
   const size_t count = text.encode(part, {.add_bos_eos = false, .parse_specials = false}).size();
   return count > 0 ? static_cast<double>(part.size()) / static_cast<double>(count) : 1.0;
 }
-
-}  // namespace
 
 size_t question_count(const Sample& sample) {
   return sample.layout == Layout::kChat ? sample.turns.size() / 2 : sample.turns.size();
@@ -71,46 +69,21 @@ Result<std::vector<TokenId>> make_prompt(const Text& text, const Sample& sample,
   return text.encode(sample.context, {.add_bos_eos = true, .parse_specials = false});
 }
 
-// Bytes are found by what the sample before took: a line through the origin, since all but a few tokens grow
-// with the context. The same seed at another size is nearly the same sample, so this settles quickly. Where
-// records are large beside the context it goes in steps: then halving between too few and too many bytes
-// finds the last step that fits, and another draw's steps lie elsewhere.
-Result<FittedSample> fit_sample(const Text& text, tasks::TaskKind task, tasks::Request request, size_t tokens,
-                                const tasks::TextSource& source, uint64_t seed) {
-  const auto most = static_cast<double>(tokens);
-  const double least = 0.97 * most, aim = 0.987 * most;
-  double bytes = 0.9 * aim * bytes_per_token(text, source, request.language);
-  double fewest = 0, too_many = kBytesMax;
-  std::optional<FittedSample> best;
-  uint64_t draw = 0;
-  const auto draw_again = [&] {
-    draw += 0x9E3779B97F4A7C15ull;
-    fewest = 0;
-    too_many = kBytesMax;
-  };
-  for (int tries = 0; tries < kTriesMax; ++tries) {
-    request.context_bytes = static_cast<size_t>(std::max(bytes, 16.0));
+Result<Fitted<Sample>> fit_sample(const Text& text, tasks::TaskKind task, tasks::Request request,
+                                  size_t tokens, const tasks::TextSource& source, uint64_t seed) {
+  const auto make = [&](size_t bytes, uint64_t draw) -> Result<std::optional<Fitted<Sample>>> {
+    request.context_bytes = bytes;
     core::Rng rng(seed + draw);
     Sample sample = tasks::generate(task, request, source, rng);
-    if (sample.turns.empty()) {
-      draw_again();
-      continue;
-    }
+    if (sample.turns.empty()) return std::nullopt;
     auto prompt = make_prompt(text, sample, {});
     if (!prompt) return pass(prompt);
-    const auto count = static_cast<double>(prompt->size());
-    const bool fits = prompt->size() <= tokens;
-    if (fits && (!best || prompt->size() > best->prompt.size())) {
-      best = FittedSample{std::move(sample), std::move(*prompt)};
-    }
-    if (fits && count >= least) break;
-    (fits ? fewest : too_many) = bytes;
-    bytes *= std::clamp(aim / count, 0.1, 4.0);
-    if (bytes <= fewest || bytes >= too_many) bytes = (fewest + too_many) / 2;
-    if (too_many - fewest < 0.01 * too_many) draw_again();
-  }
-  if (!best) return fail("no sample of {} fits {} tokens", tasks::name(task), tokens);
-  return std::move(*best);
+    return Fitted<Sample>{std::move(sample), std::move(*prompt)};
+  };
+  auto best = fit<Sample>(tokens, bytes_per_token(text, source, request.language), make);
+  if (!best) return pass(best);
+  if (!best->has_value()) return fail("no sample of {} fits {} tokens", tasks::name(task), tokens);
+  return std::move(**best);
 }
 
 }  // namespace mneme::engine

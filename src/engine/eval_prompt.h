@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "engine/eval_fit.h"
 #include "mneme/text.h"
 #include "tasks/tasks.h"
 
@@ -21,14 +22,9 @@ size_t answer_turn(const tasks::Sample& sample, size_t question);
 Result<std::vector<TokenId>> make_prompt(const Text& text, const tasks::Sample& sample,
                                          std::span<const std::string> answers);
 
-struct FittedSample {
-  tasks::Sample sample;
-  std::vector<TokenId> prompt;  // with the first question
-};
-
 // A sample whose first prompt has `tokens` tokens: never more, and 3 % less at most where the task can.
 // `request`'s context_bytes is of no matter. The same for the same arguments. Fails where none fits.
-Result<FittedSample> fit_sample(const Text& text, tasks::TaskKind task, tasks::Request request, size_t tokens,
-                                const tasks::TextSource& source, uint64_t seed);
+Result<Fitted<tasks::Sample>> fit_sample(const Text& text, tasks::TaskKind task, tasks::Request request,
+                                         size_t tokens, const tasks::TextSource& source, uint64_t seed);
 
 }  // namespace mneme::engine

@@ -1,5 +1,4 @@
 // Cells, prompts, judging and sums of recall(), with answerers that know everything, nothing, or no end.
-#include "engine/eval_recall.h"
 
 #include <gtest/gtest.h>
 
@@ -7,43 +6,12 @@
 #include <cmath>
 #include <utility>
 
-#include "engine/byte_text_for_test.h"
+#include "engine/eval_answerer_for_test.h"
 #include "engine/eval_prompt.h"
+#include "engine/eval_run.h"
 
 namespace mneme::engine {
 namespace {
-
-// Says the true answer, unless told otherwise; keeps what it was asked.
-class FakeAnswerer final : public Answerer {
- public:
-  Result<void> check_fits(size_t tokens) const override {
-    if (tokens <= fits_max) return {};
-    return core::fail("too long");
-  }
-  void begin_context() override { prompts.clear(); }
-  Result<GenerateReport> answer(const Question& question, const GenerateEvents& events) override {
-    ++asked;
-    if (events.on_prefill) events.on_prefill(question.prompt.size(), question.prompt.size());
-    const bool cancelled = events.cancelled();
-    GenerateReport report;
-    report.reason = cancelled ? StopReason::kCancelled : reason;
-    report.message = "the budget is used up";
-    report.text = wrong ? "I do not know" : question.sample.turns[question.turn].text;
-    report.prompt_tokens = question.prompt.size();
-    report.generated_tokens = 3;
-    report.prefill_s = 0.5;
-    report.decode_s = 0.25;
-    prompts.push_back(ByteText().decode(question.prompt, true));
-    EXPECT_GE(question.tokens_max, static_cast<int>(question.sample.turns[question.turn].text.size()));
-    return report;
-  }
-
-  size_t fits_max = SIZE_MAX;
-  bool wrong = false;
-  StopReason reason = StopReason::kEnd;
-  int asked = 0;
-  std::vector<std::string> prompts;  // of the context
-};
 
 const ByteText& text() {
   static const ByteText one;
@@ -72,9 +40,10 @@ TEST(Recall, TrueAnswersAreAllCorrectAndOthersAreNot) {
     FakeAnswerer knows;
     const auto report = recall_over(knows, text(), source(), options, {});
     ASSERT_TRUE(report) << report.error().message;
+    EXPECT_EQ(knows.cut_short, 0);
     EXPECT_TRUE(report->gaps.empty()) << report->gaps[0].task << ": " << report->gaps[0].reason;
     size_t contexts = 0;
-    for (const RecallRow& row : report->rows) {
+    for (const EvalRow& row : report->rows) {
       EXPECT_EQ(row.correct, row.questions) << row.task << " " << row.language << " " << row.form;
       EXPECT_GT(row.questions, 0);
       EXPECT_DOUBLE_EQ(row.prefill_s, 0.5 * row.contexts);
@@ -88,7 +57,7 @@ TEST(Recall, TrueAnswersAreAllCorrectAndOthersAreNot) {
     const auto other = recall_over(ignorant, text(), source(), options, {});
     ASSERT_TRUE(other);
     ASSERT_EQ(other->rows.size(), report->rows.size());
-    for (const RecallRow& row : other->rows) EXPECT_EQ(row.correct, 0) << row.task;
+    for (const EvalRow& row : other->rows) EXPECT_EQ(row.correct, 0) << row.task;
   }
 }
 
@@ -98,9 +67,9 @@ TEST(Recall, PromptsAreAsLongAsAsked) {
   options.samples = 1;
   options.lengths = {3000, 20'000};
   FakeAnswerer knows;
-  RecallEvents events;
+  EvalEvents events;
   int answers = 0;
-  events.on_answer = [&](const RecallAnswer& answer) {
+  events.on_answer = [&](const EvalAnswer& answer) {
     EXPECT_LE(answer.context_tokens, answer.length) << answer.task << " " << answer.language;
     EXPECT_GE(answer.context_tokens, 0.97 * static_cast<double>(answer.length))
         << answer.task << " " << answer.language << " " << answer.form << " at " << answer.depth;
@@ -123,9 +92,9 @@ TEST(Recall, QuestionsAreTurnsOfOneConversation) {
   options.lengths = {2000};
   options.questions = 5;
   FakeAnswerer knows;
-  std::vector<RecallAnswer> answers;
-  RecallEvents events;
-  events.on_answer = [&](const RecallAnswer& answer) { answers.push_back(answer); };
+  std::vector<EvalAnswer> answers;
+  EvalEvents events;
+  events.on_answer = [&](const EvalAnswer& answer) { answers.push_back(answer); };
   ASSERT_TRUE(recall_over(knows, text(), source(), options, events));
   ASSERT_EQ(answers.size(), 5u);
   for (size_t i = 1; i < answers.size(); ++i) {
@@ -145,8 +114,8 @@ TEST(Recall, TheSeedSaysEverything) {
     options.seed = seed;
     std::string all;
     FakeAnswerer knows;
-    RecallEvents events;
-    events.on_answer = [&](const RecallAnswer& answer) { all += answer.question + answer.expected + "\n"; };
+    EvalEvents events;
+    events.on_answer = [&](const EvalAnswer& answer) { all += answer.question + answer.expected[0] + "\n"; };
     EXPECT_TRUE(recall_over(knows, text(), source(), options, events));
     return all;
   };
@@ -170,7 +139,7 @@ TEST(Recall, WhatDoesNotFitIsAGapAndTheRestGoesOn) {
   EXPECT_EQ(report->gaps[0].reason, "too long");
   EXPECT_EQ(report->gaps[4].task, "grounded");
   EXPECT_EQ(report->gaps[4].length, 17u);
-  for (const RecallRow& row : report->rows) EXPECT_EQ(row.length, 1000u);
+  for (const EvalRow& row : report->rows) EXPECT_EQ(row.length, 1000u);
   EXPECT_FALSE(report->rows.empty());
 
   knows.reason = StopReason::kFull;
@@ -186,13 +155,13 @@ TEST(Recall, CancelledKeepsWhatWasMeasured) {
   options.samples = 50;
   options.lengths = {1000};
   FakeAnswerer knows;
-  RecallEvents events;
+  EvalEvents events;
   events.cancelled = [&] { return knows.asked > 5; };
   const auto report = recall_over(knows, text(), source(), options, events);
   ASSERT_TRUE(report);
   EXPECT_TRUE(report->cancelled);
   int questions = 0;
-  for (const RecallRow& row : report->rows) questions += row.questions;
+  for (const EvalRow& row : report->rows) questions += row.questions;
   EXPECT_EQ(questions, 5);
 }
 
@@ -209,6 +178,7 @@ TEST(Recall, SaysWhichOptionIsWrong) {
   EXPECT_NE(message([](RecallOptions& o) { o.depths = {1.5}; }).find("1.5"), std::string::npos);
   EXPECT_NE(message([](RecallOptions& o) { o.depths = {NAN}; }), "");
   EXPECT_NE(message([](RecallOptions& o) { o.lengths = {}; }), "");
+  EXPECT_NE(message([](RecallOptions& o) { o.lengths = {9, 5, 9}; }).find("twice"), std::string::npos);
   EXPECT_NE(message([](RecallOptions& o) { o.questions = 0; }), "");
   EXPECT_NE(message([](RecallOptions& o) { o.samples = 0; }), "");
 }
@@ -242,13 +212,13 @@ TEST(Recall, AModelReadsAContextOnce) {
   options.questions = 4;
   size_t most = 0;  // tokens read for a question after the first
   std::string said;
-  RecallEvents events;
+  EvalEvents events;
   int answers = 0;
-  events.on_answer = [&](const RecallAnswer& answer) {
+  events.on_answer = [&](const EvalAnswer& answer) {
     ++answers;
     said += answer.given;
   };
-  events.on_work = [&](const RecallWork& work) {
+  events.on_work = [&](const EvalWork& work) {
     EXPECT_LE(work.tokens, work.tokens_all);
     if (answers == 0 && work.tokens > 0) {
       EXPECT_GE(work.tokens_all, 1455u);

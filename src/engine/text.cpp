@@ -43,6 +43,7 @@ class FileText final : public Text {
   }
   bool is_end_of_generation(TokenId token) const override { return tokenizer_.is_end_of_generation(token); }
   int vocab_size() const override { return tokenizer_.vocab_size(); }
+  bool has_chat_template() const override { return !chat_template || chat_template->has_value(); }
   std::unique_ptr<Stream> stream(bool show_specials) const override {
     return std::make_unique<TokenStream>(tokenizer_, show_specials);
   }

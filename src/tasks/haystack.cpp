@@ -123,7 +123,7 @@ void bury(Draft& draft, std::vector<Record>& records, const Burial& burial) {
     places.emplace_back(static_cast<size_t>(depth * static_cast<double>(room)), i);
   }
   std::stable_sort(places.begin(), places.end(), [](auto a, auto b) { return a.first < b.first; });
-  Noise noise = any_noise(draft);
+  Noise noise = burial.prose ? Noise(draft, TextKind::kProse, draft.request.language) : any_noise(draft);
   const size_t start = context.size();
   size_t laid = 0;  // bytes of records and separators since start
   const auto noise_bytes = [&] { return context.size() - start - laid; };

@@ -49,6 +49,7 @@ struct Burial {
   std::string before;     // in front of everything: a preamble, or nothing
   bool own_lines = true;  // each record on a line of its own; else between sentences
   size_t reserve = 0;     // bytes at the end to leave free
+  bool prose = false;     // the noise is prose of the sample's language; else of any_noise()
 };
 
 // Fills the sample's context to context_bytes: noise with the records in it. In the given order, a record is

@@ -7,6 +7,7 @@
 //   values.h      random keys and values, and neighbours that differ by a character
 //   haystack.h    records laid into noise, to a number of bytes and at a depth
 //   draft.h       what every task's generator is given; the table of generators is in tasks.cpp
+//   ruler.h       a family of its own, measured only: tasks in the style of RULER
 //   json.h        just enough strict JSON to judge an answer
 //   judge.cpp     correct(): each task's own judge
 //

@@ -9,10 +9,10 @@
 #include <sstream>
 
 #include "core/pending_file.h"
+#include "core/plot.h"
 #include "train/commands.h"
 #include "train/comparison.h"
 #include "train/comparison_tables.h"
-#include "train/plot.h"
 
 namespace mneme::train {
 
@@ -61,11 +61,11 @@ Result<void> write_plots(const Experiment& experiment, const std::string& folder
   std::error_code code;
   std::filesystem::create_directories(folder, code);
   for (const int layers : layers_of(experiment)) {
-    Plot curves{fmt::format("Held-out loss, {} layers", layers), "step", "nats a token", {}};
-    Plot ends{fmt::format("Final loss of shortened schedules, {} layers", layers),
-              "% of the full schedule",
-              "nats a token, held out",
-              {}};
+    core::Plot curves{fmt::format("Held-out loss, {} layers", layers), "step", "nats a token", {}};
+    core::Plot ends{fmt::format("Final loss of shortened schedules, {} layers", layers),
+                    "% of the full schedule",
+                    "nats a token, held out",
+                    {}};
     double low = 0, high = 0;
     for (const char* kind : kPlotted) {
       const RunRecord* full = full_run(experiment, kind, layers);
@@ -75,7 +75,7 @@ Result<void> write_plots(const Experiment& experiment, const std::string& folder
         low = low == 0 ? full->final_loss : std::min(low, full->final_loss);
         high = std::max(high, full->final_loss);
       }
-      Series shares{kind, {}, {}};
+      core::Series shares{kind, {}, {}};
       std::vector<Point> points = schedules_of(experiment, *full);
       std::sort(points.begin(), points.end(), [](auto& a, auto& b) { return a.steps < b.steps; });
       for (const Point& p : points) {
@@ -87,9 +87,10 @@ Result<void> write_plots(const Experiment& experiment, const std::string& folder
     if (curves.series.empty()) continue;
     // The end is what differs: the fall from the first loss would flatten it.
     curves.y_min = 0.98 * low, curves.y_max = 1.6 * high;
-    if (auto ok = write_svg(fmt::format("{}/residuals-loss-{}.svg", folder, layers), curves); !ok) return ok;
+    if (auto ok = core::write_svg(fmt::format("{}/residuals-loss-{}.svg", folder, layers), curves); !ok)
+      return ok;
     if (ends.series.empty()) continue;
-    if (auto ok = write_svg(fmt::format("{}/residuals-schedules-{}.svg", folder, layers), ends); !ok)
+    if (auto ok = core::write_svg(fmt::format("{}/residuals-schedules-{}.svg", folder, layers), ends); !ok)
       return ok;
   }
   return {};

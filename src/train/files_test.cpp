@@ -11,7 +11,6 @@
 #include "train/batches.h"
 #include "train/checkpoint.h"
 #include "train/csv.h"
-#include "train/plot.h"
 
 namespace mneme::train {
 namespace {
@@ -63,17 +62,6 @@ TEST_F(Files, AFullDiskLeavesTheOldCheckpoint) {
   EXPECT_EQ(progress->step, 7);
   EXPECT_EQ(progress->tokens, 77);
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
-}
-
-TEST_F(Files, PlotsHoldTheirSeries) {
-  Plot plot{"A < B", "x", "y", {{"one", {1, 2, 3}, {1, 4, 9}}, {"two", {1, 2, 3}, {2, 0.0 / 0.0, 3}, true}}};
-  const std::string svg = to_svg(plot);
-  EXPECT_NE(svg.find("A &lt; B"), std::string::npos);
-  EXPECT_NE(svg.find(">one<"), std::string::npos);
-  EXPECT_EQ(svg.find("nan"), std::string::npos);
-  plot.series.clear();
-  EXPECT_NE(to_svg(plot).find("</svg>"), std::string::npos);
-  EXPECT_FALSE(write_svg((folder_ / "none" / "x.svg").string(), plot));
 }
 
 TEST_F(Files, RowsDependOnSeedAndNumberAlone) {

@@ -7,7 +7,7 @@
 #include "core/clock.h"
 #include "train/csv.h"
 #include "train/hyper_connection.h"
-#include "train/plot.h"
+#include "train/run_plot.h"
 
 namespace mneme::train {
 

@@ -12,7 +12,7 @@
 //   optimizer.h                  Muon for matrices, AdamW for the rest, clipping, averaged weights
 //     lazy_adam.h                Adam of the rows of a table that a step touched
 //   workers.h                    several processes that train as one (c10d)
-//   checkpoint.h, csv.h, plot.h  what a run leaves on disk
+//   checkpoint.h, csv.h, run_plot.h  what a run leaves on disk
 //   run.h                        a run: train, validate, log, save; killed and gone on with
 //   export.h                     a network as a model file
 //

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "mneme/eval.h"
+#include "mneme/likelihood.h"
 
 namespace mneme {
 namespace {

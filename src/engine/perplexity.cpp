@@ -6,7 +6,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "engine/ngram.h"
-#include "mneme/eval.h"
+#include "mneme/likelihood.h"
 
 namespace mneme {
 

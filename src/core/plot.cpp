@@ -1,17 +1,17 @@
-#include "train/plot.h"
+#include "core/plot.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "core/pending_file.h"
-#include "train/csv.h"
 
-namespace mneme::train {
+namespace mneme::core {
 
 namespace {
 
 constexpr double kWidth = 720, kHeight = 420, kLeft = 70, kRight = 20, kTop = 40, kBottom = 55;
+constexpr double kLegendWidth = 200;
 constexpr const char* kColours[] = {"#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e",
                                     "#17becf", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22"};
 
@@ -78,25 +78,47 @@ std::string text(double x, double y, const char* anchor, const std::string& what
                      escaped(what));
 }
 
+std::string titles(const std::string& title, const std::string& x_label, const std::string& y_label) {
+  const double middle = (kTop + kHeight - kBottom) / 2;
+  return text(kWidth / 2, 22, "middle", title, " font-size=\"15\" font-weight=\"bold\"") +
+         text((kLeft + kWidth - kRight) / 2, kHeight - 12, "middle", x_label) +
+         text(18, middle, "middle", y_label, fmt::format(" transform=\"rotate(-90 18 {})\"", middle).c_str());
+}
+
+std::string beginning(double height) {
+  return fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" "
+      "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
+      kWidth, height);
+}
+
 std::string frame(const Plot& plot, const Axis& x, const Axis& y) {
   std::string svg;
-  for (const double v : x.ticks()) {
+  for (const double v : plot.x_ticks.empty() ? x.ticks() : plot.x_ticks) {
     const double p = x.pixel(v);
     svg += fmt::format("<path d=\"M{0:.1f} {1}V{2}\" stroke=\"#e6e6e6\"/>\n", p, kTop, kHeight - kBottom);
     svg += text(p, kHeight - kBottom + 16, "middle", number(v));
   }
   for (const double v : y.ticks()) {
     const double p = y.pixel(v);
-    svg += fmt::format("<path d=\"M{1} {0:.1f}H{2}\" stroke=\"#e6e6e6\"/>\n", p, kLeft, kWidth - kRight);
+    svg += fmt::format("<path d=\"M{1} {0:.1f}H{2}\" stroke=\"#e6e6e6\"/>\n", p, kLeft, x.to);
     svg += text(kLeft - 6, p + 4, "end", number(v));
   }
   svg += fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"#444\"/>\n",
-                     kLeft, kTop, kWidth - kLeft - kRight, kHeight - kTop - kBottom);
-  svg += text(kWidth / 2, 22, "middle", plot.title, " font-size=\"15\" font-weight=\"bold\"");
-  svg += text((kLeft + kWidth - kRight) / 2, kHeight - 12, "middle", plot.x_label);
-  const double middle = (kTop + kHeight - kBottom) / 2;
-  return svg + text(18, middle, "middle", plot.y_label,
-                    fmt::format(" transform=\"rotate(-90 18 {})\"", middle).c_str());
+                     kLeft, kTop, x.to - kLeft, kHeight - kTop - kBottom);
+  return svg + titles(plot.title, plot.x_label, plot.y_label);
+}
+
+std::string bars(const Series& series, const char* colour, const Axis& x, const Axis& y) {
+  std::string path;
+  for (size_t i = 0; i < std::min({series.x.size(), series.low.size(), series.high.size()}); ++i) {
+    if (!x.shows(series.x[i]) || !y.shows(series.low[i]) || !y.shows(series.high[i])) continue;
+    const auto at = [&](double v) { return std::clamp(y.pixel(v), kTop, kHeight - kBottom); };
+    path += fmt::format("M{0:.1f} {1:.1f}h6m-3 0V{2:.1f}m-3 0h6", x.pixel(series.x[i]) - 3, at(series.low[i]),
+                        at(series.high[i]));
+  }
+  if (path.empty()) return path;
+  return fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"{}\" opacity=\"0.6\"/>\n", path, colour);
 }
 
 std::string drawn(const Series& series, const char* colour, const Axis& x, const Axis& y) {
@@ -121,57 +143,64 @@ std::string drawn(const Series& series, const char* colour, const Axis& x, const
 std::string to_svg(const Plot& plot) {
   Axis x, y;
   x.log = plot.x_log, y.log = plot.y_log;
-  x.from = kLeft, x.to = kWidth - kRight, y.from = kHeight - kBottom, y.to = kTop;
+  x.from = kLeft, x.to = kWidth - (plot.legend_outside ? kLegendWidth : kRight), y.from = kHeight - kBottom,
+  y.to = kTop;
   for (const Series& s : plot.series) {
     for (const double v : s.x) x.cover(v);
     for (const double v : s.y) y.cover(v);
+    for (const double v : s.low) y.cover(v);
+    for (const double v : s.high) y.cover(v);
   }
   if (plot.y_min != 0 || plot.y_max != 0) y.min = y.scale(plot.y_min), y.max = y.scale(plot.y_max);
   x.settle(), y.settle();
-  std::string svg = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" "
-      "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
-      kWidth, kHeight);
+  std::string svg = beginning(kHeight);
   svg += frame(plot, x, y);
   for (size_t i = 0; i < plot.series.size(); ++i) {
     const char* colour = kColours[i % std::size(kColours)];
-    svg += drawn(plot.series[i], colour, x, y);
+    svg += drawn(plot.series[i], colour, x, y) + bars(plot.series[i], colour, x, y);
     const double at = kTop + 18 + 17 * static_cast<double>(i);
-    svg += fmt::format("<path d=\"M{} {}h22\" stroke=\"{}\" stroke-width=\"3\"/>\n", kWidth - kRight - 200,
-                       at - 4, colour);
-    svg += text(kWidth - kRight - 172, at, "start", plot.series[i].name);
+    const double legend = plot.legend_outside ? x.to + 12 : kWidth - kRight - kLegendWidth;
+    svg += fmt::format("<path d=\"M{} {}h22\" stroke=\"{}\" stroke-width=\"3\"/>\n", legend, at - 4, colour);
+    svg += text(legend + 28, at, "start", plot.series[i].name);
   }
   return svg + "</svg>\n";
 }
 
-Result<void> write_svg(const std::string& path, const Plot& plot) {
-  return core::write_file(path, to_svg(plot));
-}
-
-std::vector<double> smoothed(const std::vector<double>& values, size_t window) {
-  std::vector<double> out;
-  double sum = 0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    sum += values[i];
-    if (i >= window) sum -= values[i - window];
-    out.push_back(sum / static_cast<double>(std::min(i + 1, window)));
+std::string to_svg(const HeatMap& map) {
+  std::string svg = beginning(kHeight);
+  const size_t columns = map.x_names.size(), rows = map.y_names.size();
+  const double width = (kWidth - kLeft - kRight) / static_cast<double>(std::max<size_t>(columns, 1));
+  const double height = (kHeight - kTop - kBottom) / static_cast<double>(std::max<size_t>(rows, 1));
+  for (size_t i = 0; i < rows * columns && i < map.shares.size(); ++i) {
+    if (!std::isfinite(map.shares[i])) continue;
+    const double share = std::clamp(map.shares[i], 0.0, 1.0);
+    const double x = kLeft + width * static_cast<double>(i % columns);
+    const double y = kTop + height * static_cast<double>(i / columns);
+    svg += fmt::format(
+        "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"hsl({:.0f} 60% 72%)\" "
+        "stroke=\"white\"/>\n",
+        x, y, width, height, 120 * share);
+    svg += text(x + width / 2, y + height / 2 + 4, "middle", fmt::format("{:.0f}", 100 * share));
   }
-  return out;
-}
-
-Result<void> plot_run(const std::string& folder) {
-  auto log = read_csv(folder + "/log.csv");
-  if (!log) return core::pass(log);
-  const auto *tokens = log->find("tokens"), *loss = log->find("loss");
-  if (tokens == nullptr || loss == nullptr) return core::fail("{}/log.csv: no such columns", folder);
-  Plot plot{"Loss", "tokens", "nats a token", {{"training", *tokens, smoothed(*loss, 20)}}};
-  if (auto held_out = read_csv(folder + "/validation.csv"); held_out) {
-    const auto *at = held_out->find("tokens"), *text = held_out->find("text_loss"),
-               *answers = held_out->find("answer_loss");
-    if (at != nullptr && text != nullptr) plot.series.push_back({"held-out text", *at, *text});
-    if (at != nullptr && answers != nullptr) plot.series.push_back({"held-out answers", *at, *answers});
+  for (size_t i = 0; i < columns; ++i) {
+    svg += text(kLeft + width * (static_cast<double>(i) + 0.5), kHeight - kBottom + 16, "middle",
+                map.x_names[i]);
   }
-  return write_svg(folder + "/loss.svg", plot);
+  for (size_t i = 0; i < rows; ++i) {
+    svg += text(kLeft - 6, kTop + height * (static_cast<double>(i) + 0.5) + 4, "end", map.y_names[i]);
+  }
+  return svg + titles(map.title, map.x_label, map.y_label) + "</svg>\n";
 }
 
-}  // namespace mneme::train
+std::string stacked(std::span<const std::string> svgs) {
+  std::string svg = beginning(kHeight * static_cast<double>(svgs.size()));
+  for (size_t i = 0; i < svgs.size(); ++i) {
+    svg += fmt::format("<g transform=\"translate(0 {})\">\n{}</g>\n", kHeight * static_cast<double>(i),
+                       svgs[i]);
+  }
+  return svg + "</svg>\n";
+}
+
+Result<void> write_svg(const std::string& path, const Plot& plot) { return write_file(path, to_svg(plot)); }
+
+}  // namespace mneme::core

@@ -1,0 +1,28 @@
+// divergence() without the models: over anything that reads tokens and says what comes next.
+#pragma once
+
+#include <span>
+
+#include "core/error.h"
+#include "mneme/likelihood.h"
+
+namespace mneme::engine {
+
+class Predictor {
+ public:
+  virtual ~Predictor() = default;
+  virtual size_t tokens_held() const = 0;
+  // Forgets what is behind the first `count`, reads the rest of `tokens` as a prompt.
+  virtual Result<void> prefill(size_t count, std::span<const TokenId> tokens) = 0;
+  // Reads one token as generation does; the logits of the next, valid until the next call.
+  virtual Result<std::span<const float>> decode(TokenId token) = 0;
+};
+
+// `text` is longer than the deepest depth and its tokens.
+Result<DivergenceReport> divergence_over(Predictor& a, Predictor& b, std::span<const TokenId> text,
+                                         const DivergenceOptions& options, const DivergenceEvents& events);
+
+// In nats; both of the same size. Not negative.
+double kl_of(std::span<const float> logits_a, std::span<const float> logits_b);
+
+}  // namespace mneme::engine
