@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mneme/grammar.h"
 #include "mneme/result.h"
 
 namespace mneme {
@@ -36,6 +37,9 @@ class Text {
   virtual std::string decode(std::span<const TokenId> tokens, bool show_specials) const = 0;
   virtual bool is_end_of_generation(TokenId token) const = 0;
   virtual int vocab_size() const = 0;
+  // The tokens' spellings, for constraints; made when first asked for (some 0.1 s for 150,000 tokens). Null:
+  // a text that has none.
+  virtual std::shared_ptr<const grammar::Vocabulary> vocabulary() const { return nullptr; }
   // The conversation in the model's own format (ChatML where the file has no template), ready to encode with
   // parse_specials and without BOS. Fails when the template refuses the conversation.
   virtual Result<std::string> render_chat(std::span<const ChatMessage> messages,

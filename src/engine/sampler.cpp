@@ -63,6 +63,8 @@ struct Sampler::State {
   explicit State(const SamplingOptions& given) : options(given), rng(given.seed) {}
 
   void adjust(std::span<const float> raw, std::span<const TokenId> history);
+  void keep_allowed(std::span<const uint64_t> allowed);
+  std::optional<TokenId> choose();
   void penalise(std::span<const TokenId> history);
   void keep_top_k(size_t k);
   void keep_likely_of_top_k();
@@ -77,20 +79,46 @@ Sampler::Sampler(Sampler&&) noexcept = default;
 Sampler& Sampler::operator=(Sampler&&) noexcept = default;
 
 TokenId Sampler::next(std::span<const float> logits, std::span<const TokenId> history) {
-  State& state = *state_;
-  const SamplingOptions& options = state.options;
+  state_->adjust(logits, history);
+  return state_->choose().value_or(0);
+}
+
+std::optional<TokenId> Sampler::next_allowed(std::span<const float> logits, std::span<const TokenId> history,
+                                             std::span<const uint64_t> allowed) {
+  state_->adjust(logits, history);
+  state_->keep_allowed(allowed);
+  return state_->choose();
+}
+
+std::optional<TokenId> Sampler::State::choose() {
   const bool greedy = !(options.temperature > 0.0f);
-  state.adjust(logits, history);
   if (greedy) {
-    state.keep_top_k(1);
+    keep_top_k(1);
   } else if (options.top_k > 0) {
-    state.keep_top_k(static_cast<size_t>(options.top_k));
-    state.keep_likely_of_top_k();
+    keep_top_k(static_cast<size_t>(options.top_k));
+    keep_likely_of_top_k();
   } else {
-    state.keep_likely_of_all();
+    keep_likely_of_all();
   }
-  if (state.candidates.empty()) return 0;
-  return greedy ? state.candidates.front().id : state.draw();
+  if (candidates.empty()) return std::nullopt;
+  return greedy ? candidates.front().id : draw();
+}
+
+// After bias and penalties, so that neither brings back what is not allowed. Words without a bit are nearly
+// all, and then cost a fill; words of all bits cost nothing.
+void Sampler::State::keep_allowed(std::span<const uint64_t> allowed) {
+  if (adjusted.data() != logits.data()) adjusted.assign(logits.begin(), logits.end());
+  logits = adjusted;
+  for (size_t start = 0; start < adjusted.size(); start += 64) {
+    const uint64_t bits = start / 64 < allowed.size() ? allowed[start / 64] : 0;
+    const size_t count = std::min<size_t>(64, adjusted.size() - start);
+    float* const row = adjusted.data() + start;
+    if (bits == 0) {
+      std::fill_n(row, count, kNever);
+    } else if (~bits != 0) {
+      for (size_t i = 0; i < count; ++i) row[i] = (bits >> i & 1) != 0 ? row[i] : kNever;
+    }
+  }
 }
 
 // Bias, then penalties. The logits are copied only where there is something to change.
