@@ -55,6 +55,7 @@ struct Sampler::State {
   std::span<const float> logits;  // [vocab_size], after bias and penalties
   // Scratch that lives as long as the sampler, so that nothing is allocated a token.
   std::vector<float> adjusted;  // [vocab_size], where bias or penalties change something
+  std::vector<float> masked;    // [vocab_size], where only some are allowed
   std::vector<int> counts;      // [vocab_size], zero between calls
   std::vector<TokenId> seen;    // distinct tokens of the window
   std::vector<Candidate> candidates;
@@ -104,21 +105,26 @@ std::optional<TokenId> Sampler::State::choose() {
   return greedy ? candidates.front().id : draw();
 }
 
-// After bias and penalties, so that neither brings back what is not allowed. Words without a bit are nearly
-// all, and then cost a fill; words of all bits cost nothing.
+// After bias and penalties, so that neither brings back what is not allowed. Words have nearly no bits, or
+// nearly all: the fewer are set one by one.
 void Sampler::State::keep_allowed(std::span<const uint64_t> allowed) {
-  if (adjusted.data() != logits.data()) adjusted.assign(logits.begin(), logits.end());
-  logits = adjusted;
-  for (size_t start = 0; start < adjusted.size(); start += 64) {
-    const uint64_t bits = start / 64 < allowed.size() ? allowed[start / 64] : 0;
-    const size_t count = std::min<size_t>(64, adjusted.size() - start);
-    float* const row = adjusted.data() + start;
-    if (bits == 0) {
+  masked.resize(logits.size());
+  for (size_t start = 0; start < masked.size(); start += 64) {
+    const size_t count = std::min<size_t>(64, masked.size() - start);
+    const uint64_t all = count == 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
+    const uint64_t bits = (start / 64 < allowed.size() ? allowed[start / 64] : 0) & all;
+    const float* const from = logits.data() + start;
+    float* const row = masked.data() + start;
+    if (std::popcount(bits) > 32) {
+      std::copy_n(from, count, row);
+      for (uint64_t left = ~bits & all; left != 0; left &= left - 1) row[std::countr_zero(left)] = kNever;
+    } else {
       std::fill_n(row, count, kNever);
-    } else if (~bits != 0) {
-      for (size_t i = 0; i < count; ++i) row[i] = (bits >> i & 1) != 0 ? row[i] : kNever;
+      for (uint64_t left = bits; left != 0; left &= left - 1)
+        row[std::countr_zero(left)] = from[std::countr_zero(left)];
     }
   }
+  logits = masked;
 }
 
 // Bias, then penalties. The logits are copied only where there is something to change.

@@ -189,6 +189,30 @@ std::optional<uint8_t> Automaton::forced(ConfigId config) {
   return only;
 }
 
+Automaton::Outline Automaton::outline(ConfigId config) const {
+  const Config& from = configs_[static_cast<size_t>(config)];
+  Outline result;
+  result.ways.push_back(from.may_end ? 1 : 0);
+  for (uint32_t i = 0; i < from.count; ++i) {
+    const Item item = items_[from.first + i];
+    uint64_t hash = joined(0, item.state);
+    for (uint32_t at = item.stack; at != kNoStack; at = frames_[at].below) {
+      const Frame& frame = frames_[at];
+      hash = joined(hash, frame.state);
+      if (machine_->states[frame.state].kind != Kind::kCounted || frame.count == 0) continue;
+      const Machine::Counter& counter = machine_->counters[machine_->states[frame.state].a];
+      const bool enough = frame.count >= counter.min;
+      hash = joined(hash, enough ? 1 : 2);
+      if (!enough) result.margin = std::min(result.margin, counter.min - frame.count);
+      if (counter.max != kUnbounded) result.margin = std::min(result.margin, counter.max - frame.count);
+    }
+    result.ways.push_back(hash);
+  }
+  std::sort(result.ways.begin(), result.ways.end());
+  result.ways.erase(std::unique(result.ways.begin(), result.ways.end()), result.ways.end());
+  return result;
+}
+
 ConfigId Automaton::adopt(const Automaton& other, ConfigId config) {
   if (config == kDead) return kDead;
   const Config& from = other.configs_[static_cast<size_t>(config)];

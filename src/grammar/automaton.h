@@ -37,6 +37,13 @@ class Automaton {
   bool may_end(ConfigId config) const { return configs_[static_cast<size_t>(config)].may_end; }
   // The byte that must follow; nothing where the text may end, or where there is a choice.
   std::optional<uint8_t> forced(ConfigId config);
+  // What a configuration is but for the numbers in its counters: equal outlines take the same bytes for as
+  // long as no counter comes to its minimum or maximum, which is after `margin` bytes at least.
+  struct Outline {
+    std::vector<uint64_t> ways;  // rising; hashes
+    uint32_t margin = UINT32_MAX;
+  };
+  Outline outline(ConfigId config) const;
   // The same ways of reading in this automaton, for a configuration of another one of the same machine.
   ConfigId adopt(const Automaton& other, ConfigId config);
 

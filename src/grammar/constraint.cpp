@@ -68,7 +68,9 @@ Vocabulary::Vocabulary(std::span<const TokenSpelling> tokens) {
   for (size_t i = 0; i < tokens.size(); ++i) {
     const TokenSpelling& token = tokens[i];
     std::string spelling;
-    if (token.kind == Kind::kText) spelling = token.bytes;
+    // The mark is no byte of any UTF-8 text: a token with it can be part of none.
+    const bool text = token.kind == Kind::kText && token.bytes.find(kSpecialMark) == std::string_view::npos;
+    if (text) spelling = token.bytes;
     if (token.kind == Kind::kSpecial) spelling = kSpecialMark + std::string(token.bytes) + kSpecialMark;
     if (token.kind == Kind::kEnd) ends_.push_back(static_cast<TokenId>(i));
     spellings_.push_back(std::move(spelling));

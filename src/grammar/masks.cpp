@@ -81,67 +81,98 @@ std::span<const uint64_t> MaskCache::mask(ConfigId config) {
   const std::scoped_lock lock(mutex_);
   automaton_.allow_work(kWorkMax);
   const auto at = static_cast<size_t>(config);
-  if (masks_.size() <= at) masks_.resize(automaton_.config_count());
-  if (!masks_[at]) {
-    Mask made = make_mask(config);
-    masks_[at] = std::move(made);
+  if (mask_of_.size() <= at) mask_of_.resize(automaton_.config_count());
+  if (mask_of_[at] == nullptr) {
+    const uint64_t* const found = find_mask(config);
+    mask_of_[at] = found;
   }
-  return {masks_[at].get(), (vocabulary_->size() + 63) / 64};
+  return {mask_of_[at], (vocabulary_->size() + 63) / 64};
+}
+
+const uint64_t* MaskCache::find_mask(ConfigId config) {
+  Automaton::Outline outline = automaton_.outline(config);
+  const auto known = masks_by_outline_.find(outline.ways);
+  if (known != masks_by_outline_.end() && masks_[known->second].bytes_seen < outline.margin)
+    return masks_[known->second].bits.get();
+  masks_.push_back(make_mask(config));
+  if (masks_.back().bytes_seen < outline.margin)
+    masks_by_outline_[std::move(outline.ways)] = masks_.size() - 1;
+  return masks_.back().bits.get();
 }
 
 MaskCache::Mask MaskCache::make_mask(ConfigId config) {
   const Trie& trie = vocabulary_->trie();
   const size_t words = (vocabulary_->size() + 63) / 64;
   mask_bytes_ += words * sizeof(uint64_t);
-  auto bits = std::make_unique<uint64_t[]>(words);
-  if (takes_plain_text(config)) {
-    std::copy(trie.plain().begin(), trie.plain().end(), bits.get());
-    walk(config, trie.rest(), bits.get());
+  Mask mask{std::make_unique<uint64_t[]>(std::max<size_t>(words, 1))};
+  uint64_t* const bits = mask.bits.get();
+  if (plain_room(config) >= trie.plain_characters_max()) {
+    std::copy(trie.plain().begin(), trie.plain().end(), bits);
+    mask.bytes_seen = std::max(trie.plain_bytes_max(), walk(config, trie.rest(), bits));
   } else {
-    walk(config, trie.all(), bits.get());
+    mask.bytes_seen = walk(config, trie.all(), bits);
   }
-  trie.add_twins({bits.get(), words});
+  trie.add_twins({bits, words});
   if (automaton_.may_end(config)) {
     for (const TokenId end : vocabulary_->ends())
       bits[static_cast<size_t>(end) / 64] |= uint64_t{1} << (end % 64);
   }
-  return bits;
+  return mask;
 }
 
-void MaskCache::walk(ConfigId config, std::span<const Trie::Node> nodes, uint64_t* bits) {
+size_t MaskCache::walk(ConfigId config, std::span<const Trie::Node> nodes, uint64_t* bits) {
   const auto& class_of = automaton_.machine().class_of;
+  const Trie& trie = vocabulary_->trie();
+  constexpr uint32_t kWorthATest = 32;  // tokens: for fewer, trying each is faster than asking for all
   path_[0] = config;
+  size_t bytes_seen = 0;
   for (size_t i = 0; i < nodes.size();) {
     const Trie::Node& node = nodes[i];
     const ConfigId next = automaton_.next_of_class(path_[node.depth - 1u], class_of[node.byte]);
+    bytes_seen = std::max<size_t>(bytes_seen, node.depth);
     if (next == kDead) {
       i = node.after;
       continue;
     }
     path_[node.depth] = next;
+    if (node.plain_below != Trie::kMixed && node.tokens_after - node.tokens_first >= kWorthATest &&
+        plain_room(next) >= node.plain_below) {
+      for (uint32_t k = node.tokens_first; k < node.tokens_after; ++k)
+        bits[trie.order()[k] / 64] |= uint64_t{1} << (trie.order()[k] % 64);
+      bytes_seen = std::max(bytes_seen, trie.plain_bytes_max());
+      i = node.after;
+      continue;
+    }
     if (node.token >= 0) bits[node.token / 64] |= uint64_t{1} << (node.token % 64);
     ++i;
   }
+  return bytes_seen;
 }
 
-// Whether every plain token may follow: any plain character, as often as the longest of them has some.
-bool MaskCache::takes_plain_text(ConfigId config) {
+// How many plain characters may follow, whichever they are; no more than the longest plain token has.
+int MaskCache::plain_room(ConfigId config) {
+  const auto at = static_cast<size_t>(config);
+  if (at < plain_.size() && plain_[at].room >= 0) return plain_[at].room;
+  const int most = vocabulary_->trie().plain_characters_max();
   std::set<ConfigId> now = {config}, seen;
-  for (int length = 0; length < vocabulary_->trie().plain_characters_max(); ++length) {
+  int room = 0;
+  for (; room < most; ++room) {
     std::set<ConfigId> after;
+    bool all = true;
     for (const ConfigId one : now) {
       if (!seen.insert(one).second) continue;
       const auto& next = after_plain(one);
-      if (next.empty()) return false;
+      all = all && !next.empty();
       after.insert(next.begin(), next.end());
     }
-    if (after.empty()) return true;  // all were seen before: it goes on for ever
-    // A character class may lead to many places, a string to one: what is not simple is tested token by
-    // token.
-    if (after.size() > 8) return false;
+    // A string leads to one place, a pattern may lead to many: what is not simple is tried token by token.
+    if (!all || after.size() > 8) break;
+    if (after.empty()) room = most - 1;  // all were seen before: it goes on for ever
     now = std::move(after);
   }
-  return true;
+  after_plain(config);
+  plain_[at].room = room;
+  return room;
 }
 
 const std::vector<ConfigId>& MaskCache::after_plain(ConfigId config) {

@@ -1,6 +1,7 @@
 // Which tokens may follow, for every configuration of an automaton that was asked about: computed once.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -34,16 +35,21 @@ class MaskCache {
   std::span<const uint64_t> mask(ConfigId config);  // valid as long as the cache
 
  private:
-  using Mask = std::unique_ptr<uint64_t[]>;
+  struct Mask {
+    std::unique_ptr<uint64_t[]> bits;
+    size_t bytes_seen = 0;  // how far its tokens were followed
+  };
 
+  const uint64_t* find_mask(ConfigId config);
   Mask make_mask(ConfigId config);
-  void walk(ConfigId config, std::span<const Trie::Node> nodes, uint64_t* bits);
-  bool takes_plain_text(ConfigId config);
+  size_t walk(ConfigId config, std::span<const Trie::Node> nodes, uint64_t* bits);  // bytes seen
+  int plain_room(ConfigId config);
   const std::vector<ConfigId>& after_plain(ConfigId config);
   void find_plain_classes();
 
   struct PlainAfter {
     bool known = false;
+    int room = -1;                  // plain_room(), -1: not known
     std::vector<ConfigId> configs;  // empty: some plain character may not follow
   };
   // A way to spell plain characters: by classes of bytes, so that each is tried once.
@@ -56,7 +62,11 @@ class MaskCache {
   std::mutex mutex_;
   Automaton automaton_;
   const ConfigId start_;
-  std::vector<Mask> masks_;        // [config]
+  std::vector<const uint64_t*> mask_of_;  // [config], null: not asked for
+  std::vector<Mask> masks_;
+  // Masks by outline, of configurations whose counters are far enough from their ends not to matter: strings
+  // with a maximal length are a new configuration with every character, but nearly always the same mask.
+  std::map<std::vector<uint64_t>, size_t> masks_by_outline_;
   std::vector<PlainAfter> plain_;  // [config]
   std::vector<PlainLead> leads_;
   std::vector<ConfigId> path_;  // [depth], of a walk

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "grammar/masks.h"
 #include "grammar/tokens_for_test.h"
 #include "mneme/grammar.h"
 
@@ -112,25 +113,59 @@ TEST(Masks, AVocabularyThatCannotSpellIt) {
   EXPECT_TRUE(empty.allowed().empty());
 }
 
-// A long text of ever new places: the cache is replaced on the way, and nothing changes.
-TEST(Masks, OutliveTheirCache) {
-  std::vector<std::string> pieces;
-  for (int i = 0; i < 60'000; ++i) pieces.push_back("piece" + std::to_string(i));
-  const Constraint constraint(text_grammar("root ::= \"[\" [a-z]{2,1000000} \"]\""), bytes_and(pieces));
-  Guide guide = constraint.guide(), early = guide;
-  ASSERT_TRUE(guide.accept('['));
-  Guide second = guide;
-  for (int i = 0; i < 16'000; ++i) {
-    ASSERT_TRUE(guide.accept('x'));
-    const auto allowed = guide.allowed();
-    ASSERT_EQ(allowed['y' / 64] >> ('y' % 64) & 1, 1u);
-    ASSERT_EQ(allowed[']' / 64] >> (']' % 64) & 1, i >= 1 ? 1u : 0u);
+// The same place in another cache: what may follow is the same.
+TEST(Masks, GoOverToAFreshCache) {
+  for (const char* text : kGrammars) {
+    core::Rng rng(11);
+    const auto vocabulary = bytes_and(random_pieces(rng, 200));
+    const auto first = std::make_shared<MaskCache>(text_grammar(text)->machine(), vocabulary);
+    ConfigId config = first->start();
+    for (int step = 0; step < 15; ++step) {
+      auto second = first->fresh();
+      const ConfigId moved = second->adopt(*first, config);
+      ASSERT_EQ(tokens_of(first->mask(config)), tokens_of(second->mask(moved))) << text << ", step " << step;
+      const auto allowed = tokens_of(first->mask(config));
+      const TokenId token = allowed[rng.next_below(static_cast<uint32_t>(allowed.size()))];
+      if (token == kEndForTest) break;
+      config = first->next(config, vocabulary->spelling(token));
+      ASSERT_NE(second->next(moved, vocabulary->spelling(token)), kDead);
+    }
   }
-  EXPECT_FALSE(second.accept(']'));
-  EXPECT_TRUE(second.accept_text("xx]"));
-  EXPECT_TRUE(second.finished());
-  EXPECT_TRUE(guide.accept(']'));
-  EXPECT_EQ(tokens_of(early.allowed()), std::vector<TokenId>{'['});
+}
+
+// Every place of a long counted text, its masks shared where they are the same.
+TEST(Masks, CountedTexts) {
+  std::vector<std::string> pieces;
+  for (size_t size = 2; size < 40; ++size) pieces.push_back(std::string(size, 'x'));
+  for (size_t size = 1; size < 40; ++size) pieces.push_back(std::string(size, 'x') + "]");
+  const auto vocabulary = bytes_and(pieces);
+  const Constraint constraint(text_grammar("root ::= \"[\" [a-z]{100,400} \"]\""), vocabulary);
+  const Constraint strings(
+      text_grammar("root ::= %json {\"type\": \"string\", \"minLength\": 100, \"maxLength\": 400}"),
+      vocabulary);
+  Guide guide = constraint.guide(), string = strings.guide();
+  ASSERT_TRUE(guide.accept('['));
+  ASSERT_TRUE(string.accept('"'));
+  for (size_t count = 0; count <= 400; ++count) {
+    const auto inside = tokens_of(guide.allowed()), quoted = tokens_of(string.allowed());
+    for (TokenId token = 0; token < static_cast<TokenId>(vocabulary->size()); ++token) {
+      const std::string_view text = vocabulary->spelling(token);
+      const bool closes = text.ends_with(']');
+      const size_t letters = text.size() - (closes ? 1 : 0);
+      const bool only_letters = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz") >= letters;
+      const bool fits = !text.empty() && only_letters && count + letters <= 400 &&
+                        (!closes || count + letters >= 100);
+      ASSERT_EQ(std::binary_search(inside.begin(), inside.end(), token), fits)
+          << count << " '" << text << "'";
+      if (token <= kSpecialForTest) continue;
+      ASSERT_EQ(std::binary_search(quoted.begin(), quoted.end(), token), count + text.size() <= 400)
+          << count << " " << text;
+    }
+    if (count < 400) {
+      ASSERT_TRUE(guide.accept('x'));
+      ASSERT_TRUE(string.accept('x'));
+    }
+  }
 }
 
 TEST(Masks, ManyThreads) {

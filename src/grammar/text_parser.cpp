@@ -72,18 +72,19 @@ class TextParser {
     at_ = before;
     return is_rule;
   }
-  std::string place(size_t at) const {
-    const std::string_view before = text_.substr(0, at);
-    const auto line = std::count(before.begin(), before.end(), '\n') + 1;
-    const size_t start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
-    const auto column = std::count_if(before.begin() + static_cast<std::ptrdiff_t>(start), before.end(),
+  // Places are asked for in rising order, nearly: each is counted from the one before.
+  std::string place(size_t at) {
+    if (at < counted_) counted_ = line_start_ = 0, line_ = 1;
+    for (; counted_ < at; ++counted_) {
+      if (text_[counted_] == '\n') ++line_, line_start_ = counted_ + 1;
+    }
+    const std::string_view before = text_.substr(line_start_, at - line_start_);
+    const auto column = std::count_if(before.begin(), before.end(),
                                       [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; });
-    return fmt::format("line {}, column {}: ", line, column + 1);
+    return fmt::format("line {}, column {}: ", line_, column + 1);
   }
-  tl::unexpected<Error> wrong(std::string_view what) const { return wrong_at(at_, what); }
-  tl::unexpected<Error> wrong_at(size_t at, std::string_view what) const {
-    return fail("{}{}", place(at), what);
-  }
+  tl::unexpected<Error> wrong(std::string_view what) { return wrong_at(at_, what); }
+  tl::unexpected<Error> wrong_at(size_t at, std::string_view what) { return fail("{}{}", place(at), what); }
   RuleId rule_named(std::string_view name, size_t at) {
     const auto [found, added] = names_.try_emplace(std::string(name), 0);
     if (added) found->second = rules_.add_rule(std::string(name), place(at));
@@ -92,6 +93,7 @@ class TextParser {
 
   std::string_view text_;
   size_t at_ = 0;
+  size_t counted_ = 0, line_start_ = 0, line_ = 1;
   Rules rules_;
   std::map<std::string, RuleId, std::less<>> names_;
   std::vector<std::string> warnings_;

@@ -174,7 +174,9 @@ TEST(TextGrammar, AmbiguityIsBounded) {
   core::Rng rng(3);
   for (int i = 0; i < 10; ++i) {
     const auto text = draw_text(rng, constraint, 40);
-    if (text) EXPECT_TRUE((*deep)->matches(*text)) << *text;
+    if (text) {
+      EXPECT_TRUE((*deep)->matches(*text)) << *text;
+    }
   }
 }
 
