@@ -1,6 +1,6 @@
 # The rooms of src/ and who may include whom. One room = one folder = one namespace = one target.
 # The build links by this table; tests/guards/rooms_test.cpp holds every #include to it.
-set(MNEME_ROOMS core tensor kernels kv attention engram model tasks corpus train engine cli)
+set(MNEME_ROOMS core tensor kernels kv attention engram grammar model tasks corpus train engine cli)
 
 set(MNEME_ROOM_core      )
 set(MNEME_ROOM_tensor    core)
@@ -8,11 +8,12 @@ set(MNEME_ROOM_kernels   tensor core)
 set(MNEME_ROOM_kv        kernels tensor core)
 set(MNEME_ROOM_attention kv kernels tensor core)
 set(MNEME_ROOM_engram    kernels tensor core)
+set(MNEME_ROOM_grammar   core)
 set(MNEME_ROOM_model     attention engram kv kernels tensor core)
 set(MNEME_ROOM_tasks     core)
 set(MNEME_ROOM_corpus    model tasks tensor core)
 set(MNEME_ROOM_train     corpus tasks model engram tensor core)
-set(MNEME_ROOM_engine    model tasks attention kv kernels tensor core)
+set(MNEME_ROOM_engine    grammar model tasks attention kv kernels tensor core)
 set(MNEME_ROOM_cli       engine)
 # Rooms that reach the rest through include/mneme only (they link the room above, they do not include it).
 set(MNEME_PUBLIC_API_ONLY cli)

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mneme/grammar.h"
 #include "mneme/result.h"
 #include "mneme/sampling.h"
 #include "mneme/text.h"
@@ -163,6 +164,9 @@ struct GenerateOptions {
   SamplingOptions sampling = {};
   std::vector<std::string> stop = {};  // generation ends before the first of these texts
   bool ignore_end = false;             // go on past the model's end-of-generation tokens
+  // The generated text stays within this grammar, and ends (StopReason::kEnd) where it must end; made with
+  // the vocabulary of the engine's text. End tokens then end it, whatever ignore_end says.
+  std::shared_ptr<const grammar::Constraint> constraint = {};
 };
 
 enum class StopReason {
@@ -170,12 +174,14 @@ enum class StopReason {
   kLength,  // tokens_max
   kStopText,
   kCancelled,
-  kFull,  // no memory for more keys and values; `message` says which budget. What was generated stands
+  kFull,     // no memory for more keys and values; `message` says which budget. What was generated stands
+  kNoToken,  // a constraint, and no token that it allows may be drawn (`message`); what was generated stands
 };
 
 struct GenerateReport {
   StopReason reason = StopReason::kEnd;
-  std::string message;  // for a person, where the reason is kFull
+  std::string message;   // for a person, where the reason is kFull or kNoToken
+  bool complete = true;  // with a constraint: `text` is one of the grammar's, and not the beginning of one
   std::string text;
   size_t prompt_tokens = 0;  // evaluated before the first new token
   size_t found_tokens = 0;   // of the prompt, found instead of evaluated

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -35,6 +36,10 @@ class Sampler {
   // `logits`: [vocab_size]. NaN counts as -infinity, which is never drawn; +infinity as the largest float.
   // Where nothing may be drawn the result is 0. `history`: the context so far, for the penalties.
   TokenId next(std::span<const float> logits, std::span<const TokenId> history);
+  // The same among the tokens whose bit (id % 64 of word id / 64) is set, whatever bias and penalties say;
+  // ids beyond the last word are not. Nothing where no such token may be drawn.
+  std::optional<TokenId> next_allowed(std::span<const float> logits, std::span<const TokenId> history,
+                                      std::span<const uint64_t> allowed);
 
  private:
   struct State;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mneme/grammar.h"
 #include "mneme/result.h"
 
 namespace mneme {
@@ -38,6 +39,9 @@ class Text {
   virtual int vocab_size() const = 0;
   // Whether the file has a chat template, right or wrong.
   virtual bool has_chat_template() const = 0;
+  // The tokens' spellings, for constraints; made when first asked for (some 0.1 s for 150,000 tokens). Null:
+  // a text that has none.
+  virtual std::shared_ptr<const grammar::Vocabulary> vocabulary() const { return nullptr; }
   // The conversation in the model's own format (ChatML where the file has no template), ready to encode with
   // parse_specials and without BOS. Fails when the template refuses the conversation.
   virtual Result<std::string> render_chat(std::span<const ChatMessage> messages,

@@ -18,6 +18,7 @@ namespace {
 struct ChatArguments {
   ModelArguments model;
   SamplingArguments sampling;
+  ConstraintArguments constraint;
   std::string system;
   GenerateOptions generate;
 };
@@ -176,7 +177,9 @@ int talk(Engine& engine, const ChatArguments& arguments) {
       output.write("\n");
       note_warnings(engine);
       if (interactive) note(summary_text(engine, *report));
-      if (report->reason == StopReason::kFull) note("stopped early: " + report->message);
+      if (!report->message.empty()) note("stopped early: " + report->message);
+      if (!report->complete && report->message.empty())
+        note("the answer is not complete: it is the beginning of what was asked for");
       // Nobody is there to go on: a script's conversation ends with the interrupt, or with its memory.
       if (!interactive && report->reason == StopReason::kFull) return kFailed;
       if (!interactive && report->reason == StopReason::kCancelled) break;
@@ -185,10 +188,13 @@ int talk(Engine& engine, const ChatArguments& arguments) {
   return output.ok() ? kDone : fail(output.error());
 }
 
-int chat(const ChatArguments& arguments) {
+int chat(ChatArguments& arguments) {
   check_storage(arguments.model);
+  auto grammar = read_grammar(arguments.constraint);
+  if (!grammar) return fail(grammar.error());
   auto engine = open_engine(arguments.model);
   if (!engine) return fail(engine.error());
+  arguments.generate.constraint = constraint_on((*engine)->text(), *grammar);
   return talk(**engine, arguments);
 }
 
@@ -206,6 +212,7 @@ void add_chat(CLI::App& app, int& status) {
                   "tokens of an answer at most; -1: until its end")
       ->check(CLI::Range(-1, 1 << 30))
       ->capture_default_str();
+  add_constraint_options(verb, arguments->constraint);
   add_sampling_options(verb, arguments->sampling);
   verb.callback([arguments, &status] { status = chat(*arguments); });
 }

@@ -44,4 +44,15 @@ struct SamplingArguments {
 void add_sampling_options(CLI::App& verb, SamplingArguments& arguments);
 SamplingOptions sampling_options(const SamplingArguments& arguments);
 
+// Flags of every verb whose text may be held to a grammar; one of them at most.
+struct ConstraintArguments {
+  std::string grammar_path, schema, regex;  // empty: not given
+};
+void add_constraint_options(CLI::App& verb, ConstraintArguments& arguments);
+// Null where none was asked for. What a schema says that is not held to is noted on stderr.
+Result<std::shared_ptr<const grammar::Grammar>> read_grammar(const ConstraintArguments& arguments);
+// Null for no grammar.
+std::shared_ptr<const grammar::Constraint> constraint_on(const Text& text,
+                                                         std::shared_ptr<const grammar::Grammar> grammar);
+
 }  // namespace mneme::cli

@@ -88,6 +88,7 @@ std::string stop_name(StopReason reason) {
     case StopReason::kStopText: return "stop";
     case StopReason::kCancelled: return "cancelled";
     case StopReason::kFull: return "full";
+    case StopReason::kNoToken: return "no token";
   }
   return "unknown";
 }

@@ -23,6 +23,7 @@ namespace {
 struct RunArguments {
   ModelArguments model;
   SamplingArguments sampling;
+  ConstraintArguments constraint;
   std::vector<std::string> files;
   std::optional<std::string> prompt;
   GenerateOptions generate;
@@ -80,10 +81,11 @@ void warn_beyond_trained_context(const Engine& engine, const Session& session) {
 }
 
 std::string json_report(const Engine& engine, const Session& session, const GenerateReport& report,
-                        uint64_t seed) {
+                        uint64_t seed, bool constrained) {
   nlohmann::ordered_json json;
   json["text"] = report.text;
   json["stop"] = stop_name(report.reason);
+  if (constrained) json["complete"] = report.complete;
   json["seed"] = seed;
   json["prefill"] = {{"tokens", report.prompt_tokens},
                      {"found", report.found_tokens},
@@ -182,6 +184,8 @@ int run(RunArguments& arguments) {
   auto prompt = read_prompt(arguments);
   if (!prompt) return fail(prompt.error());
   check_storage(arguments.model);
+  auto grammar = read_grammar(arguments.constraint);
+  if (!grammar) return fail(grammar.error());
   auto engine = open_engine(arguments.model);
   if (!engine) return fail(engine.error());
   auto opened = open_session(**engine, arguments.model);
@@ -190,6 +194,7 @@ int run(RunArguments& arguments) {
   auto begun = begin_run((*engine)->text(), session, arguments, *prompt);
   if (!begun) return fail(begun.error());
   arguments.generate.sampling = sampling_options(arguments.sampling);
+  arguments.generate.constraint = constraint_on((*engine)->text(), *grammar);
   const uint64_t seed = arguments.generate.sampling.seed;
   Output output;
   auto report = stream(**engine, session, arguments, output);
@@ -198,7 +203,7 @@ int run(RunArguments& arguments) {
   note_warnings(**engine);
   if (!flushed) return fail(flushed.error());
   if (arguments.json) {
-    output.write(json_report(**engine, session, *report, seed));
+    output.write(json_report(**engine, session, *report, seed, arguments.generate.constraint != nullptr));
   } else {
     if (!report->text.ends_with('\n')) output.write("\n");
     note(summary_text(**engine, *report) + storage_text(**engine, session) +
@@ -206,7 +211,9 @@ int run(RunArguments& arguments) {
   }
   if (!output.ok()) return fail(output.error());
   if (auto shown = show_map(arguments, session); !shown) return fail(shown.error());
-  return report->reason == StopReason::kFull ? fail({"stopped early: " + report->message}) : kDone;
+  if (!report->message.empty()) return fail({"stopped early: " + report->message});
+  if (!report->complete) note("the text is not complete: it is the beginning of what was asked for");
+  return kDone;
 }
 
 }  // namespace
@@ -233,6 +240,7 @@ void add_run(CLI::App& app, int& status) {
   verb.add_flag("--map", arguments->map,
                 "afterwards, on stderr: which of the context's segments are in memory, layer by layer");
   verb.add_option("--map-svg", arguments->map_path, "the same as an SVG file");
+  add_constraint_options(verb, arguments->constraint);
   add_sampling_options(verb, arguments->sampling);
   verb.callback([arguments, &status] { status = run(*arguments); });
 }

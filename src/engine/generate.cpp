@@ -1,5 +1,6 @@
 // generate(): prefill, then sample, show, append, evaluate, until something says stop.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "core/clock.h"
@@ -31,6 +32,14 @@ Result<void> check_prompt_fits(const Engine& engine, const Session& session) {
   if (needed <= left) return {};
   return fail("a prompt of {} tokens needs {} MiB more for keys and values, {} MiB are left (raise --kv)",
               session.pending(), (needed >> 20) + 1, left >> 20);
+}
+
+Result<void> check_constraint(const Engine& engine, const GenerateOptions& options) {
+  if (!options.constraint) return {};
+  const size_t tokens = options.constraint->vocabulary().size();
+  if (tokens == static_cast<size_t>(engine.text().vocab_size())) return {};
+  return fail("the constraint was made for a vocabulary of {} tokens, the model's has {}", tokens,
+              engine.text().vocab_size());
 }
 
 Result<void> check_bias(const Engine& engine, const SamplingOptions& sampling) {
@@ -102,43 +111,82 @@ class Output {
   std::string* text_;
 };
 
+// The tokens of a generation: sampled, and held to the constraint where there is one.
+class Choice {
+ public:
+  explicit Choice(const GenerateOptions& options) : sampler_(options.sampling) {
+    if (options.constraint) guide_ = options.constraint->guide();
+  }
+  bool constrained() const { return guide_.has_value(); }
+  // Nothing: no token may be drawn.
+  std::optional<TokenId> next(const Session& session) {
+    if (!guide_) return sampler_.next(session.logits(), session.tokens());
+    const auto token = sampler_.next_allowed(session.logits(), session.tokens(), guide_->allowed());
+    if (token && !guide_->accept(*token)) return std::nullopt;
+    return token;
+  }
+  bool finished() const { return guide_ && guide_->finished(); }
+  bool complete() const { return !guide_ || guide_->complete(); }
+
+ private:
+  Sampler sampler_;
+  std::optional<grammar::Guide> guide_;
+};
+
+// Evaluates the token before, and draws the next. Nothing: the report says why generation ends here.
+std::optional<TokenId> next_token(Engine& engine, Session& session, Choice& choice, GenerateReport& report) {
+  if (choice.finished()) {
+    report.reason = StopReason::kEnd;
+    return std::nullopt;
+  }
+  if (report.generated_tokens > 0) {
+    Session* const sessions[] = {&session};
+    auto step = engine.step(sessions);
+    if (!step) {
+      report.reason = StopReason::kFull;
+      report.message = step.error().message;
+      return std::nullopt;
+    }
+  }
+  const auto token = choice.next(session);
+  if (!token) {
+    report.reason = StopReason::kNoToken;
+    report.message = "no token that the grammar allows here may be drawn";
+  }
+  return token;
+}
+
 // Fills the report but for its times.
 Result<void> decode(Engine& engine, Session& session, const GenerateOptions& options,
                     const GenerateEvents& events, GenerateReport& report) {
-  Sampler sampler(options.sampling);
+  Choice choice(options);
   Output output(engine, session, options, events, report.text);
   const bool bounded = options.tokens_max >= 0;
   const auto tokens_max = static_cast<size_t>(std::max(options.tokens_max, 0));
-  Session* const sessions[] = {&session};
+  const bool ends = !options.ignore_end || choice.constrained();
   double start_s = 0;
   report.reason = StopReason::kLength;
   while (!bounded || report.generated_tokens < tokens_max) {
-    if (report.generated_tokens > 0) {
-      auto step = engine.step(sessions);
-      if (!step) {
-        report.reason = StopReason::kFull;
-        report.message = step.error().message;
-        break;
-      }
-    }
-    const TokenId token = sampler.next(session.logits(), session.tokens());
-    auto appended = session.append({&token, 1});
+    const auto token = next_token(engine, session, choice, report);
+    if (!token) break;
+    auto appended = session.append({&*token, 1});
     if (!appended) return appended;
     if (report.generated_tokens++ == 0) start_s = core::now_s();
     report.decode_s = core::now_s() - start_s;
-    const bool end = engine.text().is_end_of_generation(token);
-    if (end && !options.ignore_end) {
+    if (ends && engine.text().is_end_of_generation(*token)) {
       report.reason = StopReason::kEnd;
       break;
     }
-    if (!output.push(token)) break;
+    if (!output.push(*token)) break;
     if (is_cancelled(events)) {
       report.reason = StopReason::kCancelled;
       break;
     }
   }
+  if (report.reason == StopReason::kLength && choice.finished()) report.reason = StopReason::kEnd;
   output.finish();
   if (output.stopped()) report.reason = StopReason::kStopText;
+  report.complete = choice.complete() && (!choice.constrained() || !output.stopped());
   return {};
 }
 
@@ -152,6 +200,8 @@ Result<GenerateReport> generate(Engine& engine, Session& session, const Generate
   if (!fits) return pass(fits);
   auto known = check_bias(engine, options.sampling);
   if (!known) return pass(known);
+  auto fitting = check_constraint(engine, options);
+  if (!fitting) return pass(fitting);
 
   GenerateReport report;
   const double start_s = core::now_s();

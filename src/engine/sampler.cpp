@@ -55,6 +55,7 @@ struct Sampler::State {
   std::span<const float> logits;  // [vocab_size], after bias and penalties
   // Scratch that lives as long as the sampler, so that nothing is allocated a token.
   std::vector<float> adjusted;  // [vocab_size], where bias or penalties change something
+  std::vector<float> masked;    // [vocab_size], where only some are allowed
   std::vector<int> counts;      // [vocab_size], zero between calls
   std::vector<TokenId> seen;    // distinct tokens of the window
   std::vector<Candidate> candidates;
@@ -63,6 +64,8 @@ struct Sampler::State {
   explicit State(const SamplingOptions& given) : options(given), rng(given.seed) {}
 
   void adjust(std::span<const float> raw, std::span<const TokenId> history);
+  void keep_allowed(std::span<const uint64_t> allowed);
+  std::optional<TokenId> choose();
   void penalise(std::span<const TokenId> history);
   void keep_top_k(size_t k);
   void keep_likely_of_top_k();
@@ -77,20 +80,51 @@ Sampler::Sampler(Sampler&&) noexcept = default;
 Sampler& Sampler::operator=(Sampler&&) noexcept = default;
 
 TokenId Sampler::next(std::span<const float> logits, std::span<const TokenId> history) {
-  State& state = *state_;
-  const SamplingOptions& options = state.options;
+  state_->adjust(logits, history);
+  return state_->choose().value_or(0);
+}
+
+std::optional<TokenId> Sampler::next_allowed(std::span<const float> logits, std::span<const TokenId> history,
+                                             std::span<const uint64_t> allowed) {
+  state_->adjust(logits, history);
+  state_->keep_allowed(allowed);
+  return state_->choose();
+}
+
+std::optional<TokenId> Sampler::State::choose() {
   const bool greedy = !(options.temperature > 0.0f);
-  state.adjust(logits, history);
   if (greedy) {
-    state.keep_top_k(1);
+    keep_top_k(1);
   } else if (options.top_k > 0) {
-    state.keep_top_k(static_cast<size_t>(options.top_k));
-    state.keep_likely_of_top_k();
+    keep_top_k(static_cast<size_t>(options.top_k));
+    keep_likely_of_top_k();
   } else {
-    state.keep_likely_of_all();
+    keep_likely_of_all();
   }
-  if (state.candidates.empty()) return 0;
-  return greedy ? state.candidates.front().id : state.draw();
+  if (candidates.empty()) return std::nullopt;
+  return greedy ? candidates.front().id : draw();
+}
+
+// After bias and penalties, so that neither brings back what is not allowed. Words have nearly no bits, or
+// nearly all: the fewer are set one by one.
+void Sampler::State::keep_allowed(std::span<const uint64_t> allowed) {
+  masked.resize(logits.size());
+  for (size_t start = 0; start < masked.size(); start += 64) {
+    const size_t count = std::min<size_t>(64, masked.size() - start);
+    const uint64_t all = count == 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
+    const uint64_t bits = (start / 64 < allowed.size() ? allowed[start / 64] : 0) & all;
+    const float* const from = logits.data() + start;
+    float* const row = masked.data() + start;
+    if (std::popcount(bits) > 32) {
+      std::copy_n(from, count, row);
+      for (uint64_t left = ~bits & all; left != 0; left &= left - 1) row[std::countr_zero(left)] = kNever;
+    } else {
+      std::fill_n(row, count, kNever);
+      for (uint64_t left = bits; left != 0; left &= left - 1)
+        row[std::countr_zero(left)] = from[std::countr_zero(left)];
+    }
+  }
+  logits = masked;
 }
 
 // Bias, then penalties. The logits are copied only where there is something to change.

@@ -286,5 +286,49 @@ TEST(Sampler, KeepsWhatTheDefinitionKeeps) {
   }
 }
 
+// What is not allowed is never drawn, whatever else is asked for; what is allowed is drawn as before.
+TEST(Sampler, AllowedTokensOnly) {
+  core::Rng rng(21);
+  for (int round = 0; round < 300; ++round) {
+    const size_t size = 1 + rng.next_below(300);
+    std::vector<float> logits(size);
+    for (float& x : logits) x = 20 * rng.next_unit() - 10;
+    std::vector<uint64_t> allowed((size + 63) / 64);
+    std::vector<float> kept(size, -kInfinity);
+    const uint32_t rarity = 1 + rng.next_below(20);
+    for (size_t i = 0; i < size; ++i) {
+      if (rng.next_below(20) >= rarity) continue;
+      allowed[i / 64] |= uint64_t{1} << (i % 64);
+      kept[i] = logits[i];
+    }
+    SamplingOptions options;
+    options.temperature = round % 3 == 0 ? 0.0f : 1.5f;
+    options.top_k = round % 2 == 0 ? 0 : 5;
+    options.seed = static_cast<uint64_t>(round);
+    Sampler sampler(options), other(options);
+    const auto token = sampler.next_allowed(logits, {}, allowed);
+    const bool none = std::all_of(allowed.begin(), allowed.end(), [](uint64_t x) { return x == 0; });
+    ASSERT_EQ(token.has_value(), !none) << "round " << round;
+    if (token) {
+      ASSERT_EQ(*token, other.next(kept, {})) << "round " << round;
+    }
+    SamplingOptions biased = options;
+    biased.repetition_penalty = 2;
+    const std::vector<TokenId> history = {0};
+    for (size_t i = 0; i < size; i += 3) biased.logit_bias.emplace_back(static_cast<TokenId>(i), 100.0f);
+    const auto second = Sampler(biased).next_allowed(logits, history, allowed);
+    if (second) {
+      ASSERT_TRUE(allowed[static_cast<size_t>(*second) / 64] >> (*second % 64) & 1) << "round " << round;
+    }
+  }
+  // Forbidden by its bias, and nothing else is allowed; a mask that is too short.
+  const std::vector<float> two = {1, 2};
+  const std::vector<uint64_t> first = {1};
+  SamplingOptions forbidden;
+  forbidden.logit_bias = {{0, -kInfinity}};
+  EXPECT_EQ(Sampler(forbidden).next_allowed(two, {}, first), std::nullopt);
+  EXPECT_EQ(Sampler(plain()).next_allowed(two, {}, {}), std::nullopt);
+}
+
 }  // namespace
 }  // namespace mneme

@@ -1,5 +1,6 @@
 #include "engine/text.h"
 
+#include <mutex>
 #include <utility>
 
 #include "model/chat_template.h"
@@ -44,6 +45,10 @@ class FileText final : public Text {
   bool is_end_of_generation(TokenId token) const override { return tokenizer_.is_end_of_generation(token); }
   int vocab_size() const override { return tokenizer_.vocab_size(); }
   bool has_chat_template() const override { return !chat_template || chat_template->has_value(); }
+  std::shared_ptr<const grammar::Vocabulary> vocabulary() const override {
+    std::call_once(vocabulary_once_, [this] { vocabulary_ = make_vocabulary(); });
+    return vocabulary_;
+  }
   std::unique_ptr<Stream> stream(bool show_specials) const override {
     return std::make_unique<TokenStream>(tokenizer_, show_specials);
   }
@@ -59,9 +64,26 @@ class FileText final : public Text {
     return token ? std::string(tokenizer_.token_text(*token)) : std::string();
   }
   std::string render_chatml(std::span<const ChatMessage> messages, bool add_generation_prompt) const;
+  std::shared_ptr<const grammar::Vocabulary> make_vocabulary() const;
 
   model::Tokenizer tokenizer_;
+  mutable std::once_flag vocabulary_once_;
+  mutable std::shared_ptr<const grammar::Vocabulary> vocabulary_;
 };
+
+std::shared_ptr<const grammar::Vocabulary> FileText::make_vocabulary() const {
+  using Kind = grammar::TokenSpelling::Kind;
+  std::vector<grammar::TokenSpelling> spellings;
+  for (TokenId token = 0; token < tokenizer_.vocab_size(); ++token) {
+    const bool text = tokenizer_.is_text(token), special = tokenizer_.is_special(token);
+    const Kind kind = tokenizer_.is_end_of_generation(token) ? Kind::kEnd
+                      : text                                 ? Kind::kText
+                      : special                              ? Kind::kSpecial
+                                                             : Kind::kUnused;
+    spellings.push_back({kind, text ? tokenizer_.piece(token) : tokenizer_.token_text(token)});
+  }
+  return std::make_shared<const grammar::Vocabulary>(spellings);
+}
 
 Result<std::string> FileText::render_chat(std::span<const ChatMessage> messages,
                                           bool add_generation_prompt) const {

@@ -221,6 +221,12 @@ bool Tokenizer::is_special(TokenId token) const {
   return type == TokenType::kControl || type == TokenType::kUserDefined;
 }
 
+bool Tokenizer::is_text(TokenId token) const {
+  MNEME_CHECK(state_->vocabulary.contains(token), "token {} of {}", token, vocab_size());
+  const TokenType type = state_->vocabulary.type(token);
+  return type == TokenType::kNormal || type == TokenType::kByte;
+}
+
 bool Tokenizer::is_end_of_generation(TokenId token) const {
   return std::binary_search(state_->ends.begin(), state_->ends.end(), token);
 }

@@ -42,6 +42,7 @@ class Tokenizer {
 
   int vocab_size() const;
   bool is_special(TokenId token) const;            // control or user-defined
+  bool is_text(TokenId token) const;               // neither special nor unknown nor unused
   bool is_end_of_generation(TokenId token) const;  // EOS, EOT, <|im_end|>, ... as the file and the known
                                                    // names say
   std::optional<TokenId> bos() const;

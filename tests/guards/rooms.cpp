@@ -22,8 +22,8 @@ constexpr ThirdParty kThirdParty[] = {
     {"benchmark/", "bench"}, {"unicode/", "engram"}, {"torch/", "train"},  {"ATen/", "train"},
     {"c10/", "train"},       {"liburing.h", "kv"},
 };
-// The programs' options: rooms that hold a main().
-constexpr ThirdParty kPrograms[] = {{"CLI/", "corpus"}, {"CLI/", "train"}};
+// What other rooms need too: programs their options, grammars JSON schemas.
+constexpr ThirdParty kAlso[] = {{"CLI/", "corpus"}, {"CLI/", "train"}, {"nlohmann/", "grammar"}};
 
 // Headers of the C library, POSIX, Linux and the compiler; the C++ library's have neither dot nor slash.
 bool is_system_header(std::string_view name) {
@@ -97,7 +97,7 @@ std::optional<std::string> why_angled_is_wrong(const SourceFile& file, const std
   const std::string room = room_of(file.path);
   if (known->room == room) return std::nullopt;
   const auto is_this = [&](const ThirdParty& x) { return name.starts_with(x.prefix) && x.room == room; };
-  if (std::ranges::any_of(kPrograms, is_this)) return std::nullopt;
+  if (std::ranges::any_of(kAlso, is_this)) return std::nullopt;
   if (known->room == "test" && is_test(file.path)) return std::nullopt;
   return "<" + name + "> belongs to " + std::string(known->room);
 }

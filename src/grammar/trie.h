@@ -1,0 +1,55 @@
+// A vocabulary as a tree by leading bytes, in the order of a walk, so that testing all of 150,000 tokens
+// against a grammar reads memory in one direction and leaves out whole branches.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace mneme::grammar {
+
+// What begins and ends the spelling of a special token. No UTF-8 text contains the byte, so no characters of
+// a grammar match it.
+inline constexpr char kSpecialMark = '\xFF';
+
+class Trie {
+ public:
+  struct Node {
+    uint32_t after = 0;  // the node after this one and all below it
+    int32_t token = -1;  // that ends here: the lowest of those that are spelt the same
+    uint32_t tokens_first = 0, tokens_after = 0;  // in order(): those of this node and all below it
+    uint16_t depth = 0;                           // bytes, from 1
+    uint8_t byte = 0;
+    // All tokens below are plain, and here a character ends: how many more the longest has. Otherwise kMixed.
+    uint8_t plain_below = kMixed;
+  };
+  static constexpr uint8_t kMixed = 255;
+  using Words = std::vector<uint64_t>;  // a bit a token
+
+  // Spellings that are empty, or longer than 64 KiB, are no tokens.
+  explicit Trie(std::span<const std::string> spellings);
+
+  std::span<const Node> all() const { return all_; }
+  std::span<const int32_t> order() const { return order_; }  // tokens in the order of all()'s nodes
+  // Without the plain tokens: whole characters from U+0020 on, but for " and \ and DEL. Inside of strings
+  // these are all allowed or need no test each.
+  std::span<const Node> rest() const { return rest_; }
+  const Words& plain() const { return plain_; }
+  int plain_characters_max() const { return plain_characters_max_; }  // of any plain token
+  size_t plain_bytes_max() const { return plain_bytes_max_; }
+  size_t depth_max() const { return depth_max_; }
+  // Adds the tokens that are spelt the same as a token of a node whose bit is set.
+  void add_twins(std::span<uint64_t> bits) const;
+
+ private:
+  std::vector<Node> all_, rest_;
+  std::vector<int32_t> order_;
+  Words plain_;
+  std::vector<std::pair<int32_t, int32_t>> twins_;  // token of a node, other token
+  int plain_characters_max_ = 0;
+  size_t plain_bytes_max_ = 0;
+  size_t depth_max_ = 0;
+};
+
+}  // namespace mneme::grammar
