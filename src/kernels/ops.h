@@ -158,7 +158,7 @@ struct Ops {
   uint32_t (*read_work)(const void* data, size_t bytes);
 };
 
-inline constexpr int kAttendRowsMax = 64;  // rows of one AttendTask
+inline constexpr int kAttendRowsMax = 256;  // rows of one AttendTask
 
 size_t matmul_scratch_bytes();
 size_t attend_scratch_bytes(int head_dim);
