@@ -60,6 +60,22 @@ struct Waiting {
   int count = 0;
 };
 
+// A pair of panels on its way through a chunk of blocks.
+struct PairRun {
+  const AttendTask& task;
+  const TileScratch& scratch;
+  const RowPair& pair;
+  float* out[2];  // of each panel, [16][head_dim]
+  Waiting waiting;
+};
+
+// The softmax state of a panel.
+struct PanelState {
+  float* out;  // [16][head_dim]
+  float* max;  // [16]
+  float* sum;  // [16]
+};
+
 template <int kPanels>
 void score_panels(const uint16_t* queries, const uint16_t* keys, int head_dim, float* scores) {
   const std::ptrdiff_t panel = kPanel * head_dim;
@@ -199,21 +215,20 @@ inline __m512 weigh_panel(const float* scores, const uint64_t* seen, const float
 
 // Moves the rows of `grown` to the largest score they see in the block. Rare, and kept out of the way.
 __attribute__((noinline)) void grow_panel(const float* scores, const uint64_t* seen, __mmask16 grown,
-                                          int head_dim, float* out, float* max, float* sum) {
+                                          int head_dim, const PanelState& state) {
   for (int r = 0; r < kPanel; ++r) {
     if ((grown >> r & 1) == 0) continue;
-    const __m512 none = _mm512_set1_ps(-__builtin_inff());
-    __m512 top = none;
+    __m512 top = _mm512_set1_ps(-__builtin_inff());
     for (int v = 0; v < 4; ++v) {
       const auto lanes = static_cast<__mmask16>(seen == nullptr ? 0xFFFF : seen[r] >> (16 * v));
       top = _mm512_mask_max_ps(top, lanes, top, _mm512_loadu_ps(scores + r * kBlock + v * 16));
     }
-    const float now = Simd::largest(top), shrink = __builtin_expf(max[r] - now);
-    float* row = out + static_cast<std::ptrdiff_t>(r) * head_dim;
+    const float now = Simd::largest(top), shrink = __builtin_expf(state.max[r] - now);
+    float* row = state.out + static_cast<std::ptrdiff_t>(r) * head_dim;
     for (int c = 0; c < head_dim; c += Simd::kLanes)
       Simd::store(row + c, Simd::mul(Simd::load(row + c), Simd::set1(shrink)));
-    sum[r] *= shrink;
-    max[r] = now;
+    state.sum[r] *= shrink;
+    state.max[r] = now;
   }
 }
 
@@ -223,50 +238,54 @@ inline uint64_t seen_tokens(int hidden, int visible) {
   return before & ~((uint64_t{1} << hidden) - 1);
 }
 
-// A pair of panels meets a block.
-template <int kPanels, bool kMasked>
-void attend_step(const AttendTask& task, const TileScratch& s, const RowPair& pair, int block,
-                 float* const (&out)[2], const Ahead (&ahead)[2], Waiting& waiting) {
-  score_panels<kPanels>(s.queries + static_cast<std::ptrdiff_t>(pair.row) * task.head_dim, task.keys[block],
-                        task.head_dim, s.scores);
-  uint16_t* weights = s.weights + block % kChunk * 2 * kPanelWeights;
-  for (int p = 0; p < kPanels; ++p) {
-    uint64_t masks[kPanel];
-    const uint64_t* seen = kMasked ? masks : nullptr;
-    const int first = pair.row + p * kPanel;
-    if constexpr (kMasked) {
-      for (int r = 0; r < kPanel; ++r) {
-        const int row = first + r < task.rows ? first + r : task.rows - 1;
-        masks[r] = seen_tokens(hidden_tokens(task, row, block), tokens_before(task.limits[row], block));
-      }
-    }
-    const float* scores = s.scores + p * kPanel * kBlock;
-    uint16_t* to = weights + p * kPanelWeights;
-    float *max = s.max + first, *sum = s.sum + first;
-    __m512 sums = weigh_panel<kMasked>(scores, seen, max, to, ahead[p]);
-    const __mmask16 grown = _mm512_cmp_ps_mask(sums, _mm512_set1_ps(kGrowth), _CMP_GT_OQ);
-    if (grown != 0) {
-      if (waiting.count > 0) value_panels<kPanels>(waiting, task.head_dim, out);
-      grow_panel(scores, seen, grown, task.head_dim, out[p], max, sum);
-      sums = weigh_panel<kMasked>(scores, seen, max, to, Ahead{});
-    }
-    _mm512_storeu_ps(sum, _mm512_add_ps(_mm512_loadu_ps(sum), sums));
+// What each row of the panel that begins at `first` sees of the block.
+void see_panel(const AttendTask& task, int first, int block, uint64_t (&seen)[kPanel]) {
+  for (int r = 0; r < kPanel; ++r) {
+    const int row = first + r < task.rows ? first + r : task.rows - 1;
+    seen[r] = seen_tokens(hidden_tokens(task, row, block), tokens_before(task.limits[row], block));
   }
-  waiting.weights[waiting.count] = weights;
-  waiting.values[waiting.count++] = task.values[block];
 }
 
-// A pair of panels through the blocks [first, first + kChunk) of the run. What each of `slices` pairs asks
-// for of the chunk after this one: its slice of a block's keys and of its values.
+// A pair of panels meets a block.
+template <int kPanels, bool kMasked>
+void attend_step(PairRun& run, int block, const Ahead (&ahead)[2]) {
+  const AttendTask& task = run.task;
+  const TileScratch& s = run.scratch;
+  score_panels<kPanels>(s.queries + static_cast<std::ptrdiff_t>(run.pair.row) * task.head_dim,
+                        task.keys[block], task.head_dim, s.scores);
+  uint16_t* weights = s.weights + block % kChunk * 2 * kPanelWeights;
+  for (int p = 0; p < kPanels; ++p) {
+    const int first = run.pair.row + p * kPanel;
+    const PanelState state{run.out[p], s.max + first, s.sum + first};
+    uint64_t masks[kPanel];
+    const uint64_t* seen = kMasked ? masks : nullptr;
+    if constexpr (kMasked) see_panel(task, first, block, masks);
+    const float* scores = s.scores + p * kPanel * kBlock;
+    uint16_t* to = weights + p * kPanelWeights;
+    __m512 sums = weigh_panel<kMasked>(scores, seen, state.max, to, ahead[p]);
+    const __mmask16 grown = _mm512_cmp_ps_mask(sums, _mm512_set1_ps(kGrowth), _CMP_GT_OQ);
+    if (grown != 0) {
+      if (run.waiting.count > 0) value_panels<kPanels>(run.waiting, task.head_dim, run.out);
+      grow_panel(scores, seen, grown, task.head_dim, state);
+      sums = weigh_panel<kMasked>(scores, seen, state.max, to, Ahead{});
+    }
+    _mm512_storeu_ps(state.sum, _mm512_add_ps(_mm512_loadu_ps(state.sum), sums));
+  }
+  run.waiting.weights[run.waiting.count] = weights;
+  run.waiting.values[run.waiting.count++] = task.values[block];
+}
+
+// A pair of panels through the blocks [first, first + kChunk) of the run. Of the chunk after this one each of
+// `slices` pairs asks for its slice of every block's keys and values.
 template <int kPanels>
 void attend_chunk(const AttendTask& task, const TileScratch& s, const RowPair& pair, int first, int slices) {
-  float* out[2];
+  PairRun run{task, s, pair, {}, {}};
   for (int p = 0; p < 2; ++p) {
     const int row = pair.row + p * kPanel;
-    out[p] = row + kPanel <= task.rows ? task.out + static_cast<std::ptrdiff_t>(row) * task.head_dim : s.tail;
+    run.out[p] = row + kPanel <= task.rows ? task.out + static_cast<std::ptrdiff_t>(row) * task.head_dim
+                                           : s.tail;
   }
-  Waiting waiting;
-  const int lines = task.head_dim * kBlock / 32 / slices;  // a slice; 32 elements each
+  const int lines = task.head_dim * kBlock / 32 / slices;  // of 32 elements, a slice
   const int from = pair.row / kPair * lines * 32;
   const int last = first + kChunk < pair.seen.end ? first + kChunk : pair.seen.end;
   for (int block = first > pair.seen.first ? first : pair.seen.first; block < last; ++block) {
@@ -278,11 +297,11 @@ void attend_chunk(const AttendTask& task, const TileScratch& s, const RowPair& p
     if (kPanels == 1 && ahead[1].p != nullptr)
       for (int line = 0; line < lines; ++line) Simd::prefetch(ahead[1].p + line * 32);
     if (block >= pair.whole.first && block < pair.whole.end)
-      attend_step<kPanels, false>(task, s, pair, block, out, ahead, waiting);
+      attend_step<kPanels, false>(run, block, ahead);
     else
-      attend_step<kPanels, true>(task, s, pair, block, out, ahead, waiting);
+      attend_step<kPanels, true>(run, block, ahead);
   }
-  if (waiting.count > 0) value_panels<kPanels>(waiting, task.head_dim, out);
+  if (run.waiting.count > 0) value_panels<kPanels>(run.waiting, task.head_dim, run.out);
 }
 
 RowPair row_pair(const AttendTask& task, int row) {
