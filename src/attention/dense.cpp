@@ -22,6 +22,12 @@ using kv::kBlockTokens;
 constexpr int kRunBlocks = 32;
 // Up to this many query tokens of a sequence count as decode.
 constexpr int kDecodeTokens = 4;
+// Prefill is cut into tiles of up to kAttendRowsMax rows, so that blocks are read from memory few times, and
+// into smaller ones, of half this many rows at least, where threads would find no work. A kernel may round
+// otherwise for few rows (amx), so no tile is small unless the whole job is: the bits are a property of the
+// job.
+constexpr int kTileRows = 64;
+constexpr int kTilesPerThread = 4;
 
 // Rows of one task: query tokens [token, token + tokens) of a job, all query heads of one KV head, row =
 // token * group + head.
@@ -50,7 +56,7 @@ int first_visible(const DenseJob& job, int i) {
 
 struct DenseAttention::State {
   kv::KvShape shape;
-  int heads, group, tile_tokens;
+  int heads, group;
   float default_scale;
 
   // One thread's working set.
@@ -76,6 +82,7 @@ struct DenseAttention::State {
     return rows_of(tile) * static_cast<size_t>(shape.head_dim + 2);
   }
   void begin_plan();
+  int tiles_of(const DenseJob& job) const;
   void plan(const DenseJob& job, bool in_memory);
   void attend_all(const kernels::Ops& ops, core::ThreadPool& pool, int layer, std::span<const Tile> todo);
   void merge_all(core::ThreadPool& pool);
@@ -95,7 +102,6 @@ DenseAttention::DenseAttention(const kv::KvShape& shape, int heads, int threads)
   s.heads = heads;
   s.group = heads / shape.kv_heads;
   MNEME_CHECK(s.group >= 1 && s.group <= kAttendRowsMax, "{} query heads to a KV head", s.group);
-  s.tile_tokens = kAttendRowsMax / s.group;
   s.default_scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
   const auto values = static_cast<size_t>(kAttendRowsMax) * static_cast<size_t>(shape.head_dim);
   for (int i = 0; i < threads; ++i) {
@@ -172,12 +178,23 @@ void DenseAttention::State::begin_plan() {
   floats_planned = 0;
 }
 
+// How many tiles of nearly equal size a job is cut into for each KV head.
+int DenseAttention::State::tiles_of(const DenseJob& job) const {
+  const int tokens_max = kAttendRowsMax / group, least = (job.count + tokens_max - 1) / tokens_max;
+  if (job.count <= kDecodeTokens) return least;
+  const int wanted = (kTilesPerThread * static_cast<int>(threads.size()) + shape.kv_heads - 1) /
+                     shape.kv_heads;
+  return std::max(least, std::min(wanted, job.count * group / kTileRows));
+}
+
 // Cuts a job into tiles. In memory, only those of contexts that are split keep a state.
 void DenseAttention::State::plan(const DenseJob& job, bool in_memory) {
+  const int count = tiles_of(job);
   for (int head = 0; head < shape.kv_heads; ++head) {
     // The last tiles of a causal prefill see most: they go first, so that no thread ends with a long one.
-    for (int token = (job.count - 1) / tile_tokens * tile_tokens; token >= 0; token -= tile_tokens) {
-      Tile tile{&job, head, token, std::min(tile_tokens, job.count - token), 0, 0, true, true, -1};
+    for (int i = count - 1; i >= 0; --i) {
+      const int token = job.count * i / count, token_end = job.count * (i + 1) / count;
+      Tile tile{&job, head, token, token_end - token, 0, 0, true, true, -1};
       tile.block = first_visible(job, token) / kBlockTokens;
       const int end = kv::blocks_of(job.first + token + tile.tokens), blocks = end - tile.block;
       const int runs = job.count <= kDecodeTokens ? (blocks + kRunBlocks - 1) / kRunBlocks : 1;

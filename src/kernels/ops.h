@@ -67,11 +67,11 @@ struct AttendTask {
   const int* starts = nullptr;  // [rows] or null; negative is the first token
   // Softmax state of each row, read and updated, so that runs can follow each other and be merged:
   // out = sum of exp(logit - max) * value, not yet divided by sum. Start: out = 0, max = -inf, sum = 0; with
-  // a sink max = its logit, sum = 1.
+  // a sink max = its logit, sum = 1. max is the largest logit, or one that it exceeds by 7 at most (amx).
   float* out = nullptr;     // [rows, head_dim] contiguous
   float* max = nullptr;     // [rows]
   float* sum = nullptr;     // [rows]
-  void* scratch = nullptr;  // attend_scratch_bytes(rows, head_dim), 64-byte aligned
+  void* scratch = nullptr;  // attend_scratch_bytes(head_dim), 64-byte aligned
 };
 
 // Dot products of every row of x with every row of a small f32 matrix that is not packed.
@@ -134,8 +134,9 @@ struct Ops {
   void (*combine)(float* out, const float* weights, const float* x, int streams, int n);
   void (*mix_streams)(const StreamMix& mix);
 
-  // Flash attention (Dao et al. 2022) over the run; exact softmax, f32 state. Scores and weights may be
-  // rounded to bf16 as operands.
+  // Flash attention (Dao et al. 2022) over the run; exact softmax, f32 state. Queries and weights may be
+  // rounded to bf16 as operands. A row's bits depend neither on the rows beside it nor on where runs end; on
+  // their number only where another kernel serves few rows (amx: fewer than 6).
   void (*attend)(const AttendTask& task);
 
   // What is made of a full block (or the first `count` tokens of one): statistics, sketch and E4M3 copy, as
@@ -158,7 +159,8 @@ struct Ops {
   uint32_t (*read_work)(const void* data, size_t bytes);
 };
 
-inline constexpr int kAttendRowsMax = 64;  // rows of one AttendTask
+// Rows of one AttendTask. With 256, two threads of prefill at 1 TFLOP/s each read 8 GB/s of keys and values.
+inline constexpr int kAttendRowsMax = 256;
 
 size_t matmul_scratch_bytes();
 size_t attend_scratch_bytes(int head_dim);

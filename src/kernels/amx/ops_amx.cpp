@@ -12,6 +12,8 @@
 //                columns and the next
 #include "kernels/avx512/simd.h"
 
+#include "kernels/amx/attend.inl"
+#include "kernels/amx/tiles.inl"
 #include "kernels/backends.h"
 #include "kernels/shared/attend.inl"
 #include "kernels/shared/matmul.inl"
@@ -28,27 +30,6 @@ namespace {
 constexpr int kTaskTiles = 16;  // at most, 256 weight rows
 constexpr int kStretch = 512;   // columns
 constexpr int kRowsMin = 17;    // below, the vector kernels are faster (measured: equal at about 16 rows)
-
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-static_assert(sizeof(TileConfig) == 64);
-
-// All eight tile registers 16 rows x 64 bytes, for the life of the object.
-class TileState {
- public:
-  TileState() {
-    static const TileConfig kConfig{};
-    _tile_loadconfig(&kConfig);
-  }
-  ~TileState() { _tile_release(); }
-  TileState(const TileState&) = delete;
-  TileState& operator=(const TileState&) = delete;
-};
 
 // ---- weights to bf16
 // ----------------------------------------------------------------------------------------------------
@@ -128,9 +109,6 @@ ToBf16 to_bf16_of(DType type) {
 // ---- products
 // -----------------------------------------------------------------------------------------------------------
 
-// To the compiler a tile load is no read of memory and could move before the stores that made its operand.
-inline void finish_stores() { __asm__ volatile("" ::: "memory"); }
-
 // The intrinsics are statements that want literal register numbers.
 template <int kTile>
 inline void load_tile(const void* p, size_t stride) {
@@ -164,13 +142,6 @@ inline void store_tile(void* p, size_t stride) {
   if constexpr (kTile == 3) {
     _tile_stored(3, p, stride);
   }
-}
-
-inline void zero_tiles() {
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
 }
 
 // Where a 16 x 16 block of sums belongs, and how much of it exists.
@@ -331,98 +302,9 @@ void matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activat
   }
 }
 
-// ---- attention
-// ----------------------------------------------------------------------------------------------------------
-
-// 16 query rows through one block. queries: bf16 [16][head_dim]; a key block and a value block are operands
-// as they lie.
-void score_tile(const uint16_t* queries, const uint16_t* keys, int head_dim, float* scores) {
-  finish_stores();
-  zero_tiles();
-  for (int c = 0; c < head_dim; c += 32) {
-    _tile_loadd(4, queries + c, static_cast<size_t>(head_dim) * 2);
-    const uint16_t* k = keys + c * kBlock;
-    _tile_loadd(5, k, kBlock * 4);
-    _tile_dpbf16ps(0, 4, 5);
-    _tile_loadd(6, k + 32, kBlock * 4);
-    _tile_dpbf16ps(1, 4, 6);
-    _tile_loadd(5, k + 64, kBlock * 4);
-    _tile_dpbf16ps(2, 4, 5);
-    _tile_loadd(6, k + 96, kBlock * 4);
-    _tile_dpbf16ps(3, 4, 6);
-  }
-  _tile_stored(0, scores, kBlock * 4);
-  _tile_stored(1, scores + 16, kBlock * 4);
-  _tile_stored(2, scores + 32, kBlock * 4);
-  _tile_stored(3, scores + 48, kBlock * 4);
-  finish_stores();
-}
-
-void value_tile(const uint16_t* weights, const uint16_t* values, int head_dim, float* out) {
-  const auto out_stride = static_cast<size_t>(head_dim) * 4;
-  finish_stores();
-  _tile_loadd(4, weights, kBlock * 2);
-  _tile_loadd(5, weights + 32, kBlock * 2);
-  for (int c = 0; c < head_dim; c += 32) {
-    _tile_loadd(0, out + c, out_stride);
-    _tile_loadd(1, out + c + 16, out_stride);
-    _tile_loadd(6, values + c * 2, out_stride);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, values + c * 2 + 32, out_stride);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(6, values + 32 * head_dim + c * 2, out_stride);
-    _tile_dpbf16ps(0, 5, 6);
-    _tile_loadd(7, values + 32 * head_dim + c * 2 + 32, out_stride);
-    _tile_dpbf16ps(1, 5, 7);
-    _tile_stored(0, out + c, out_stride);
-    _tile_stored(1, out + c + 16, out_stride);
-  }
-  finish_stores();
-}
-
-inline void row_to_bf16(const float* x, int n, uint16_t* out) {
-  for (int i = 0; i < n; i += 16) Simd::store_bf16(out + i, Simd::load(x + i));
-}
-
-// 16 rows of the task (row .. row + 16, all there) over all blocks they see.
-void attend_tile(const AttendTask& task, int row) {
-  const AttendScratch s = attend_scratch(task);
-  auto* queries = reinterpret_cast<uint16_t*>(s.queries);
-  auto* weights = reinterpret_cast<uint16_t*>(s.weights);
-  for (int r = 0; r < 16; ++r) {
-    row_to_bf16(task.queries + static_cast<size_t>(row + r) * task.query_stride, task.head_dim,
-                queries + r * task.head_dim);
-  }
-  float* out = task.out + row * task.head_dim;
-  const BlockRange seen = blocks_seen(task, row, 16);
-  for (int block = seen.first; block < seen.end; ++block) {
-    score_tile(queries, task.keys[block], task.head_dim, s.scores);
-    for (int r = 0; r < 16; ++r) {
-      float* scores = s.scores + r * kBlock;
-      soften(scores, hidden_tokens(task, row + r, block), tokens_before(task.limits[row + r], block),
-             task.head_dim, out + r * task.head_dim, task.max[row + r], task.sum[row + r]);
-      row_to_bf16(scores, kBlock, weights + r * kBlock);
-    }
-    value_tile(weights, task.values[block], task.head_dim, out);
-  }
-}
-
 void attend(const AttendTask& task) {
-  int row = 0;
-  if (task.head_dim % 32 == 0 && task.rows >= 16) {
-    const TileState tiles_on;
-    for (; row + 16 <= task.rows; row += 16) attend_tile(task, row);
-  }
-  if (row == task.rows) return;
-  AttendTask rest = task;
-  rest.rows -= row;
-  rest.queries += static_cast<size_t>(row) * task.query_stride;
-  rest.limits += row;
-  if (rest.starts != nullptr) rest.starts += row;
-  rest.out += row * task.head_dim;
-  rest.max += row;
-  rest.sum += row;
-  vector_attend(rest);
+  if (task.head_dim % 32 == 0 && task.rows >= kTileRowsMin) return tile_attend(task);
+  vector_attend(task);
 }
 
 double peak(int steps) {

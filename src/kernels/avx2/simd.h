@@ -104,11 +104,13 @@ struct Simd {
     return rounded;
   }
   static void store_bf16(uint16_t*, F) {}  // this back-end reads f32 activations with bf16 weights
-  // acc + the two products of a lane's bf16 pair with the pair at p.
   struct Pair {
     float a, b;
   };
   static Pair make_pair(float a, float b) { return {a, b}; }
+  // kLanes values as pairs of neighbours.
+  static void store_pairs(Pair* p, F x) { store(reinterpret_cast<float*>(p), x); }
+  // acc + the two products of a lane's bf16 pair with the pair at p.
   static F dot2(F acc, I pairs, const Pair* p) {
     const F low = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
     const F high = _mm256_castsi256_ps(

@@ -83,12 +83,14 @@ struct Simd {
   static void store_bf16(uint16_t* p, F x) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
   }
-  // acc + the two products of a lane's bf16 pair with the pair at p (bf16 [2]).
-  using Pair = uint32_t;
+  using Pair = uint32_t;  // bf16 [2]
   static Pair make_pair(float a, float b) {
     const __m128 ab = _mm_setr_ps(a, b, 0, 0);
     return static_cast<uint32_t>(_mm_cvtsi128_si32(reinterpret_cast<__m128i>(_mm_cvtneps_pbh(ab))));
   }
+  // kLanes values as pairs of neighbours.
+  static void store_pairs(Pair* p, F x) { store_bf16(reinterpret_cast<uint16_t*>(p), x); }
+  // acc + the two products of a lane's bf16 pair with the pair at p.
   static F dot2(F acc, I pairs, const Pair* p) {
     return _mm512_dpbf16_ps(acc, reinterpret_cast<__m512bh>(pairs),
                             reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(*p))));

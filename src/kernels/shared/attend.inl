@@ -1,4 +1,4 @@
-// Flash attention over 64-token blocks, for ISA files. One pass over the keys and values of a KV head serves
+// Flash attention over 64-token blocks, for ISA files; on the matrix unit that of few rows alone. One pass over the keys and values of a KV head serves
 // every query row of the task: a vector of keys (16 tokens' channel pair) is loaded once and multiplied with
 // kRows queries before the next is.
 #pragma once
@@ -195,8 +195,8 @@ inline void attend_block(const AttendTask& task, const AttendScratch& s, int blo
     float* row_scores = s.scores + r * kBlock;
     any |= soften(row_scores, hidden_tokens(task, r, block), tokens_before(task.limits[r], block),
                   task.head_dim, task.out + r * task.head_dim, task.max[r], task.sum[r]);
-    for (int t = 0; t < kBlock; t += 2)
-      s.weights[r * (kBlock / 2) + t / 2] = Simd::make_pair(row_scores[t], row_scores[t + 1]);
+    for (int t = 0; t < kBlock; t += Simd::kLanes)
+      Simd::store_pairs(s.weights + (r * kBlock + t) / 2, Simd::load(row_scores + t));
   }
   if (!any) return;
   value_rows<kRows>(task.values[block], keys_ahead, s.weights + row * (kBlock / 2), task.head_dim,
@@ -210,8 +210,8 @@ void vector_attend(const AttendTask& task) {
   const int pairs = task.head_dim / 2;
   for (int r = 0; r < task.rows; ++r) {
     const float* q = task.queries + static_cast<size_t>(r) * task.query_stride;
-    for (int pair = 0; pair < pairs; ++pair)
-      s.queries[r * pairs + pair] = Simd::make_pair(q[2 * pair], q[2 * pair + 1]);
+    for (int c = 0; c < task.head_dim; c += Simd::kLanes)
+      Simd::store_pairs(s.queries + r * pairs + c / 2, Simd::load(q + c));
   }
   const BlockRange seen = blocks_seen(task, 0, task.rows);
   for (int block = seen.first; block < seen.end; ++block) {
