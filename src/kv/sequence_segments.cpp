@@ -172,6 +172,7 @@ Result<void> Sequence::attach(std::span<const SegmentPtr> segments) {
 }
 
 int Sequence::return_to(size_t count) {
+  drop_sealed_forms(0);
   for (Layer& layer : layers_) keep(layer, layer.first_block, layer.first_block);
   leave_segments(count);
   // What windows read there may be lost: then from the beginning.
