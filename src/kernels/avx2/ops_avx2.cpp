@@ -27,6 +27,10 @@ const Ops& avx2_ops() {
                             vector_seal_block,
                             vector_unseal_block,
                             vector_sketch_scores,
+                            [](const SketchMassTask& t) { scalar_ops().sketch_masses(t); },
+                            [](const AttendSealedTask& t) { scalar_ops().attend_sealed(t); },
+                            [](const AddMeansTask& t) { scalar_ops().add_means(t); },
+                            [](const KeyBoundTask& t) { scalar_ops().key_error_bounds(t); },
                             vector_peak,
                             vector_read};
   return kOps;

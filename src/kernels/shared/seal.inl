@@ -221,7 +221,8 @@ void mean_of_values(const SealTask& task) {
 
 // Ops::seal_block. What does not fill whole vectors is rare: the oracle serves it.
 void vector_seal_block(const SealTask& task) {
-  if (task.count != 64 || task.head_dim % 16 != 0 || task.head_dim > kSealHeadDimMax)
+  if (task.count != 64 || task.head_dim % 16 != 0 || task.head_dim > kSealHeadDimMax ||
+      task.fp8.key_scales != nullptr)
     return scalar_ops().seal_block(task);
   BlockStatistics& statistics = *task.summary.statistics;
   statistics = {};
@@ -246,7 +247,7 @@ inline Simd::I bf16_pair(Simd::F even, Simd::F odd) {
 // Ops::unseal_block.
 void vector_unseal_block(const UnsealTask& task) {
   constexpr int L = Simd::kLanes;
-  if (task.head_dim % 16 != 0) return scalar_ops().unseal_block(task);
+  if (task.head_dim % 16 != 0 || task.fp8.key_scales != nullptr) return scalar_ops().unseal_block(task);
   for (int c = 0; c < task.head_dim; c += 2) {
     Simd::F centre[2], scale[2];
     for (int i = 0; i < 2; ++i) {
