@@ -14,7 +14,8 @@ struct Steps {
 };
 
 Steps steps_of(const BlockError& error) {
-  const float whole = std::clamp(error.estimated, 0.0f, FLT_MAX);
+  if (!(error.estimated <= FLT_MAX)) return {FLT_MAX, FLT_MAX};  // NaN too
+  const float whole = std::max(error.estimated, 0.0f);
   const float second = std::min(std::max(error.eight_bit, 0.0f), whole);
   if (2 * second > whole) return {whole / 2, whole / 2};
   return {whole - second, second};

@@ -11,9 +11,9 @@ Result<BlockPool> BlockPool::create(const KvShape& shape, uint64_t bytes_max, Fo
   MNEME_CHECK(shape.windows.empty() || shape.windows.size() == static_cast<size_t>(shape.layers),
               "{} windows of {} layers", shape.windows.size(), shape.layers);
   const auto heads = static_cast<uint64_t>(shape.kv_heads);
-  const uint64_t sealed_bytes = forms == Forms::kBlocks
-                                    ? 0
-                                    : heads * (summary_bytes(shape.head_dim) + fp8_bytes(shape.head_dim));
+  const uint64_t sealed_bytes = forms == Forms::kBlocks ? 0
+                                                        : heads * (summary_bytes(shape.head_dim) +
+                                                                   fp8_bytes(shape.head_dim) + sizeof(float));
   const uint64_t slabs = bytes_max / (shape.slab_bytes() + sealed_bytes);
   if (slabs < static_cast<uint64_t>(shape.layers)) {
     return core::fail("a KV budget of {} bytes is too small: 64 tokens of this model take {}", bytes_max,
@@ -29,11 +29,12 @@ Result<BlockPool> BlockPool::create(const KvShape& shape, uint64_t bytes_max, Fo
   pool.base_ = pool.arena_.take(slabs * shape.slab_bytes()).data();
   pool.slabs_max_ = slabs;
   if (sealed_bytes == 0) return pool;
-  auto sealed = core::Arena::reserve(slabs * sealed_bytes + 2 * core::Arena::kAlign);
+  auto sealed = core::Arena::reserve(slabs * sealed_bytes + 3 * core::Arena::kAlign);
   if (!sealed) return core::pass(sealed);
   pool.sealed_arena_ = std::move(*sealed);
   pool.summaries_ = pool.sealed_arena_.take(slabs * heads * summary_bytes(shape.head_dim)).data();
   pool.fp8s_ = pool.sealed_arena_.take(slabs * heads * fp8_bytes(shape.head_dim)).data();
+  pool.spreads_ = pool.sealed_arena_.take_array<float>(slabs * heads);
   pool.sealed_bytes_ = sealed_bytes;
   pool.sealed_.resize(slabs);
   return pool;
@@ -65,6 +66,10 @@ SealedForm BlockPool::sealed_form(SlabId slab, int kv_head) const {
   return {summaries_ + index * summary_bytes(shape_.head_dim), fp8s_ + index * fp8_bytes(shape_.head_dim)};
 }
 
+float& BlockPool::value_spread(SlabId slab, int kv_head) const {
+  return spreads_[size_t{slab} * static_cast<size_t>(shape_.kv_heads) + static_cast<size_t>(kv_head)];
+}
+
 void BlockPool::set_sealed(SlabId slab, bool sealed) {
   MNEME_CHECK(keeps_sealed() && slab < slabs_touched_, "slab {} of {}", slab, slabs_touched_);
   if (is_sealed(slab) == sealed) return;
@@ -81,6 +86,7 @@ void BlockPool::copy(SlabId from, SlabId into) {
   const auto heads = static_cast<size_t>(shape_.kv_heads);
   std::memcpy(to.summary, of.summary, heads * summary_bytes(shape_.head_dim));
   std::memcpy(to.fp8, of.fp8, heads * fp8_bytes(shape_.head_dim));
+  std::copy_n(&value_spread(from, 0), heads, &value_spread(into, 0));
 }
 
 uint16_t* BlockPool::keys(SlabId slab, int kv_head) const {

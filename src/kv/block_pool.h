@@ -35,6 +35,7 @@ class BlockPool {
   bool keeps_sealed() const { return sealed_bytes_ > 0; }
   // Where those of one head are; what lies there counts once the slab is_sealed().
   SealedForm sealed_form(SlabId slab, int kv_head) const;
+  float& value_spread(SlabId slab, int kv_head) const;  // kept beside them
   bool is_sealed(SlabId slab) const { return keeps_sealed() && sealed_[slab] != 0; }
   void set_sealed(SlabId slab, bool sealed);
   // Contents of a slab, and its sealed forms where it has them.
@@ -57,6 +58,7 @@ class BlockPool {
   core::Arena sealed_arena_;
   std::byte* summaries_ = nullptr;  // [slabs][kv_heads] summary_bytes
   std::byte* fp8s_ = nullptr;       // [slabs][kv_heads] fp8_bytes
+  std::span<float> spreads_;        // [slabs][kv_heads]
   uint64_t sealed_bytes_ = 0;       // of a slab; 0: none are kept
   uint64_t sealed_count_ = 0;
   std::vector<uint8_t> sealed_;  // [slabs]

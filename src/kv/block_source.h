@@ -13,6 +13,7 @@ namespace mneme::kv {
 struct SealedBlock {
   kernels::SealedSummary summary;  // null statistics: the block has no sealed form
   kernels::SealedFp8 fp8;          // null keys: only the summary is in memory
+  float value_spread = 0;          // rms distance of the block's values from their mean
 };
 
 // What attention reads: blocks of one context, of which not all need be in memory. Sequence is one; tests

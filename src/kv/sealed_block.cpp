@@ -1,8 +1,10 @@
 #include "kv/sealed_block.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
+#include "tensor/e4m3.h"
 
 namespace mneme::kv {
 
@@ -75,6 +77,17 @@ void seal(const kernels::Ops& ops, const BlockView& block, int count, int head_d
   std::fill(out.fp8 + fp8_codes_bytes(head_dim), out.fp8 + fp8_bytes(head_dim, out.format), std::byte{0});
   ops.seal_block({block.keys, block.values, count, head_dim, summary_out(out.summary, head_dim),
                   fp8_out(out.fp8, head_dim, out.format)});
+}
+
+float value_spread(const kernels::SealedSummary& summary, int head_dim) {
+  float squares = 0;
+  for (int c = 0; c < head_dim; ++c) {
+    const float mean = tensor::to_f32(tensor::E4M3{summary.value_means[c]}) *
+                       summary.statistics->value_mean_scale;
+    squares += mean * mean;
+  }
+  const float norm = summary.statistics->value_norm_rms;
+  return std::sqrt(std::max(0.0f, norm * norm - squares));
 }
 
 void unseal(const kernels::Ops& ops, const kernels::SealedSummary& summary, const kernels::SealedFp8& fp8,

@@ -57,6 +57,9 @@ struct SealedForm {
 // Infinities and NaN do no harm: values beyond +-2^56 count as +-2^56 and NaN as 0.
 void seal(const kernels::Ops& ops, const BlockView& block, int count, int head_dim, const SealedForm& out);
 
+// The root mean square distance of the sealed values from their mean.
+float value_spread(const kernels::SealedSummary& summary, int head_dim);
+
 // The 8-bit copy as a bf16 block: keys [head_dim / 2, 64, 2], values [32, head_dim, 2]. Tokens beyond the
 // sealed count have the centre as key and zeros as value.
 void unseal(const kernels::Ops& ops, const kernels::SealedSummary& summary, const kernels::SealedFp8& fp8,

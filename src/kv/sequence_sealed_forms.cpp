@@ -13,8 +13,10 @@ void Sequence::make_sealed_forms(const kernels::Ops& ops, core::ThreadPool& thre
     if (!keeps_all(layer)) return;
     const SlabId of = slab(layer, block);
     for (int head = 0; head < heads; ++head) {
-      kv::seal(ops, {pool_->keys(of, head), pool_->values(of, head)}, kBlockTokens, shape().head_dim,
-               pool_->sealed_form(of, head));
+      const SealedForm form = pool_->sealed_form(of, head);
+      kv::seal(ops, {pool_->keys(of, head), pool_->values(of, head)}, kBlockTokens, shape().head_dim, form);
+      pool_->value_spread(of, head) = value_spread(summary_at(form.summary, shape().head_dim),
+                                                   shape().head_dim);
     }
   });
   for (int layer = 0; layer < shape().layers; ++layer) {
@@ -43,8 +45,10 @@ void Sequence::sealed(int layer, int kv_head, int first_block, std::span<SealedB
     const int block = first_block + static_cast<int>(i);
     out[i] = {};
     if (!has_sealed(layer) || block >= formed_blocks_) continue;
-    const SealedForm form = pool_->sealed_form(slab(layer, block), kv_head);
-    out[i] = {summary_at(form.summary, shape().head_dim), fp8_at(form.fp8, shape().head_dim)};
+    const SlabId of = slab(layer, block);
+    const SealedForm form = pool_->sealed_form(of, kv_head);
+    out[i] = {summary_at(form.summary, shape().head_dim), fp8_at(form.fp8, shape().head_dim, form.format),
+              pool_->value_spread(of, kv_head)};
   }
 }
 

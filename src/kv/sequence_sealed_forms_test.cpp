@@ -94,7 +94,7 @@ TEST(SealedForms, AreRepeatedWithTheirBlocks) {
 }
 
 TEST(SealedForms, CountInTheBudget) {
-  const uint64_t slab = kShape.slab_bytes(), sealed = 2 * (summary_bytes(6) + fp8_bytes(6));
+  const uint64_t slab = kShape.slab_bytes(), sealed = 2 * (summary_bytes(6) + fp8_bytes(6) + 4);
   auto pool = BlockPool::create(kShape, 10 * (slab + sealed), BlockPool::Forms::kBlocksAndSealed);
   ASSERT_TRUE(pool);
   EXPECT_EQ(pool->slabs_free(), 10u);
