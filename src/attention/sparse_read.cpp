@@ -1,0 +1,155 @@
+// Reading of a sparse step: every block as selected, and the states of runs merged.
+#include <algorithm>
+#include <cmath>
+
+#include "attention/sparse_step.h"
+#include "kv/sealed_block.h"
+
+namespace mneme::attention {
+
+using kv::kBlockTokens;
+
+namespace {
+
+size_t as_size(int n) { return static_cast<size_t>(n); }
+
+void attend(const SparseStep& step, const float* queries, std::span<const uint16_t* const> keys,
+            std::span<const uint16_t* const> values, std::span<const int> limits, const SoftmaxState& state,
+            void* scratch) {
+  kernels::AttendTask task;
+  task.queries = queries;
+  task.query_stride = as_size(state.head_dim);
+  task.rows = state.rows;
+  task.head_dim = state.head_dim;
+  task.keys = keys.data();
+  task.values = values.data();
+  task.blocks = static_cast<int>(keys.size());
+  task.limits = limits.data();
+  task.out = state.out;
+  task.max = state.max;
+  task.sum = state.sum;
+  task.scratch = scratch;
+  step.ops.attend(task);
+}
+
+}  // namespace
+
+// The first blocks and the last ones as one run; a sink logit counts here.
+void SparseAttention::State::read_fixed(const SparseStep& step, int head, Thread& thread,
+                                        const SoftmaxState& state) {
+  const SparsePlan& plan = step.plan;
+  clear_state(state);
+  for (int row = 0; row < plan.rows && step.job.sinks != nullptr; ++row) {
+    state.max[row] = step.job.sinks[head * group + row % group];
+    state.sum[row] = 1.0f;
+  }
+  const int last = plan.blocks - plan.recent;
+  thread.views.resize(as_size(SparsePlan::kSinkBlocks + last));
+  const auto views = std::span(thread.views);
+  step.job.sequence->view(step.layer, head, 0, views.first(SparsePlan::kSinkBlocks));
+  step.job.sequence->view(step.layer, head, plan.recent, views.subspan(SparsePlan::kSinkBlocks));
+  thread.keys.clear(), thread.values.clear(), thread.limits.clear();
+  for (const kv::BlockView& view : views)
+    thread.keys.push_back(view.keys), thread.values.push_back(view.values);
+  for (int row = 0; row < plan.rows; ++row) thread.limits.push_back(plan.tokens_fixed + row / group);
+  attend(step, queries_of(step, head), thread.keys, thread.values, thread.limits, state, thread.scratch);
+}
+
+int SparseAttention::State::read_blocks(const SparseStep& step, int head, int run, Treatment which,
+                                        Treatment how, const SoftmaxState& state, Thread& thread) {
+  const SparsePlan& plan = step.plan;
+  const int first = plan.run_first(run);
+  const size_t at = candidate_at(step, head, first);
+  thread.chosen.clear();
+  for (int i = 0; i < plan.run_count(run); ++i) {
+    if (threshold.treat(error_of(step.controller, at + as_size(i))) == which) thread.chosen.push_back(i);
+  }
+  const int count = static_cast<int>(thread.chosen.size());
+  if (count == 0) return 0;
+  if (how == Treatment::kFull) {
+    thread.views.resize(as_size(plan.run_count(run)));
+    step.job.sequence->view(step.layer, head, SparsePlan::kSinkBlocks + first, thread.views);
+    thread.keys.clear(), thread.values.clear();
+    for (const int i : thread.chosen) {
+      thread.keys.push_back(thread.views[as_size(i)].keys);
+      thread.values.push_back(thread.views[as_size(i)].values);
+    }
+    thread.limits.assign(as_size(plan.rows), count * kBlockTokens);
+    attend(step, queries_of(step, head), thread.keys, thread.values, thread.limits, state, thread.scratch);
+  } else if (how == Treatment::kEightBit) {
+    thread.summaries.clear(), thread.copies.clear();
+    for (const int i : thread.chosen) {
+      thread.summaries.push_back(summaries[at + as_size(i)]);
+      thread.copies.push_back(copies[at + as_size(i)]);
+    }
+    step.ops.attend_sealed({queries_of(step, head), as_size(shape.head_dim), plan.rows, shape.head_dim,
+                            thread.summaries.data(), thread.copies.data(), count, state.out, state.max,
+                            state.sum, thread.scratch});
+  } else {
+    for (int row = 0; row < plan.rows; ++row) {
+      const size_t masses = mass_at(step, head, row, first);
+      const float highest = top[as_size(head * plan.rows + row)];
+      for (const int i : thread.chosen) {
+        mass_max[masses + as_size(i)] = highest + std::log(mass[masses + as_size(i)]);
+      }
+    }
+    step.ops.add_means({&summaries[at], thread.chosen.data(), count, plan.rows, shape.head_dim,
+                        &mass_max[mass_at(step, head, 0, first)], as_size(plan.candidates), state.out,
+                        state.max, state.sum});
+  }
+  return count;
+}
+
+void SparseAttention::State::read(const SparseStep& step) {
+  const int runs = step.plan.runs;
+  step.pool.run(step.heads * runs, [&](int task, int thread) {
+    const int head = step.first_head + task / runs, run = task % runs;
+    const SoftmaxState state = state_of(step, head, 1 + run);
+    clear_state(state);
+    for (const Treatment how : {Treatment::kFull, Treatment::kEightBit, Treatment::kEstimated}) {
+      counted[as_size((head * runs + run) * 3) + static_cast<size_t>(how)] = read_blocks(
+          step, head, run, how, how, state, threads[as_size(thread)]);
+    }
+  });
+}
+
+void SparseAttention::State::merge(const SparseStep& step) {
+  const size_t dim = as_size(shape.head_dim);
+  step.pool.run(step.heads, [&](int task, int) {
+    const int head = step.first_head + task;
+    const SoftmaxState all = state_of(step, head, 0);
+    for (int run = 0; run < step.plan.runs; ++run) merge_state(all, state_of(step, head, 1 + run));
+    for (int row = 0; row < step.plan.rows; ++row) {
+      const int token = row / group, query_head = head * group + row % group;
+      float* to = step.out + as_size(token * heads + query_head) * dim;
+      const float factor = 1.0f / all.sum[row];
+      for (size_t c = 0; c < dim; ++c) to[c] = all.out[as_size(row) * dim + c] * factor;
+    }
+  });
+}
+
+// Multiply-adds of query heads: a scan takes one a channel and token, reading two, an estimate one a channel.
+void SparseAttention::State::count(const SparseStep& step, SparseCounters& counters) const {
+  const SparsePlan& plan = step.plan;
+  uint64_t blocks[3] = {};
+  for (int i = 0; i < step.heads * plan.runs * 3; ++i)
+    blocks[i % 3] += static_cast<uint64_t>(counted[as_size(i)]);
+  const auto heads_here = static_cast<uint64_t>(step.heads);
+  const auto fixed = static_cast<uint64_t>(plan.blocks - plan.candidates) * heads_here;
+  const uint64_t estimated = blocks[static_cast<size_t>(Treatment::kEstimated)],
+                 eight_bit = blocks[static_cast<size_t>(Treatment::kEightBit)],
+                 full = blocks[static_cast<size_t>(Treatment::kFull)] + fixed;
+  counters.tokens_estimated += estimated * kBlockTokens;
+  counters.tokens_eight_bit += eight_bit * kBlockTokens;
+  counters.tokens_full += full * kBlockTokens;
+  const uint64_t block_bytes = 2 * shape.half_block_bytes();
+  counters.bytes_read += (estimated + eight_bit + full - fixed) * kv::summary_bytes(shape.head_dim) +
+                         eight_bit * kv::fp8_bytes(shape.head_dim) + full * block_bytes;
+  counters.bytes_dense += static_cast<uint64_t>(plan.blocks) * heads_here * block_bytes;
+  const double block_macs = double{kBlockTokens} * shape.head_dim * plan.rows;
+  counters.macs_sketch += block_macs * static_cast<double>(estimated + eight_bit + full - fixed);
+  counters.macs_eight_bit += 2 * block_macs * static_cast<double>(eight_bit);
+  counters.macs_full += 2 * block_macs * static_cast<double>(full);
+}
+
+}  // namespace mneme::attention
