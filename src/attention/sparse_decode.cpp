@@ -32,7 +32,7 @@ bool SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& pool, int l
   const double allowed = own.controller.allowed_error();
   const auto audited = own.controller.draw_audit(static_cast<uint64_t>(job.first), layer);
   const bool dense = allowed == 0 || own.controller.dense();
-  own.counters.steps_dense += dense ? 1 : 0;
+  if (dense) s.count_dense(plan, own.counters);
   if (dense && (!audited || allowed == 0)) return false;
   // A layer that runs dense tries one head.
   SparseStep step{ops, pool, layer, job, own.controller, plan, 0, s.shape.kv_heads, job.out};

@@ -128,6 +128,15 @@ void SparseAttention::State::merge(const SparseStep& step) {
   });
 }
 
+void SparseAttention::State::count_dense(const SparsePlan& plan, SparseCounters& counters) const {
+  const auto blocks = static_cast<uint64_t>(plan.blocks) * static_cast<uint64_t>(shape.kv_heads);
+  ++counters.steps_dense;
+  counters.tokens_full += blocks * kBlockTokens;
+  counters.bytes_read += blocks * 2 * shape.half_block_bytes();
+  counters.bytes_dense += blocks * 2 * shape.half_block_bytes();
+  counters.macs_full += 2.0 * kBlockTokens * shape.head_dim * plan.rows * static_cast<double>(blocks);
+}
+
 // Multiply-adds of query heads: a scan takes one a channel and token, reading two, an estimate one a channel.
 void SparseAttention::State::count(const SparseStep& step, SparseCounters& counters) const {
   const SparsePlan& plan = step.plan;

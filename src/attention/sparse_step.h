@@ -95,6 +95,7 @@ struct SparseAttention::State {
   void read(const SparseStep& step);
   void merge(const SparseStep& step);
   void count(const SparseStep& step, SparseCounters& counters) const;
+  void count_dense(const SparsePlan& plan, SparseCounters& counters) const;
   void read_fixed(const SparseStep& step, int head, Thread& thread, const SoftmaxState& state);
   // Adds what was selected as `which` in a run to a state, read as `how`; returns how many blocks.
   int read_blocks(const SparseStep& step, int head, int run, Treatment which, Treatment how,

@@ -26,7 +26,10 @@ kv::Sequence sequence_of(SessionHome& home) {
 LoadedSession::LoadedSession(SessionHome& home) : LoadedSession(home, sequence_of(home)) {}
 
 LoadedSession::LoadedSession(SessionHome& home, kv::Sequence sequence)
-    : home_(&home), sequence_(std::move(sequence)) {}
+    : home_(&home), sequence_(std::move(sequence)) {
+  const kv::KvShape& shape = sequence_.shape();
+  if (home.sparse) sparse_.emplace(*home.sparse, shape.layers, shape.kv_heads);
+}
 
 LoadedSession::~LoadedSession() {
   if (home_->tiers != nullptr) sequence_.seal(tokens_, 0);
@@ -121,6 +124,7 @@ Result<std::unique_ptr<Session>> LoadedSession::fork() {
   other->tokens_ = tokens_;
   other->logits_ = logits_;
   other->reused_ = evaluated();
+  other->sparse_ = sparse_;
   return other;
 }
 

@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "attention/sparse_context.h"
 #include "kv/kv.h"
 #include "kv/session_log.h"
 #include "kv/store.h"
@@ -24,6 +25,7 @@ struct SessionHome {
   kv::Store* store = nullptr;
   kv::SegmentModel model;
   int vocab_size = 0;
+  std::optional<attention::SparseOptions> sparse = {};  // none: attention is exact
   std::unordered_set<std::string> open_names = {};
   std::vector<std::string> warnings = {};
 };
@@ -50,6 +52,7 @@ class LoadedSession final : public Session {
   Result<void> flush() override;
   Result<std::unique_ptr<Session>> fork() override;
   TierMap map() const override;
+  AttentionReport attention() const override;
   Result<void> set_note(std::string_view key, std::string_view value) override;
   std::string note(std::string_view key) const override;
 
@@ -59,7 +62,8 @@ class LoadedSession final : public Session {
   size_t begin_step();
   // The next `count` pending tokens as a chunk for the model.
   model::Chunk chunk(size_t count, model::LogitsOf logits) {
-    return {&sequence_, std::span(tokens_).subspan(evaluated(), count), logits};
+    return {&sequence_, std::span(tokens_).subspan(evaluated(), count), logits,
+            sparse_ ? &*sparse_ : nullptr};
   }
   void keep_logits(std::span<const float> row) { logits_.assign(row.begin(), row.end()); }
   // Seals what was evaluated.
@@ -82,6 +86,7 @@ class LoadedSession final : public Session {
   std::string name_;
   std::optional<kv::SessionLog> log_;  // of a named one, until it cannot be written
   size_t reused_ = 0;
+  std::optional<attention::SparseContext> sparse_;
 };
 
 }  // namespace mneme::engine
