@@ -168,6 +168,7 @@ int talk(Engine& engine, const ChatArguments& arguments) {
       output.write("\n");
       note_warnings(engine);
       if (interactive) note(summary_text(engine, *report));
+      if (const std::string text = attention_text(session.attention()); interactive && !text.empty()) note(text);
       if (report->reason == StopReason::kFull) note("stopped early: " + report->message);
       // Nobody is there to go on: a script's conversation ends with the interrupt, or with its memory.
       if (!interactive && report->reason == StopReason::kFull) return kFailed;
