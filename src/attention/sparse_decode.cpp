@@ -30,12 +30,23 @@ bool SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& pool, int l
   SparseLayer& own = context.layer(layer);
   ++own.counters.steps;
   const double allowed = own.controller.allowed_error();
+  if (context.options().mode == SparseMode::kCertified) {
+    if (allowed == 0) {
+      s.count_dense(plan, own.counters);
+      return false;
+    }
+    const double target = context.options().target_error;
+    const SparseStep step{ops, pool, layer, job, own.controller, plan, 0, s.shape.kv_heads, job.out, target};
+    s.lay_out(step);
+    s.certify(step, allowed, own.counters);
+    return true;
+  }
   const auto audited = own.controller.draw_audit(static_cast<uint64_t>(job.first), layer);
   const bool dense = allowed == 0 || own.controller.dense();
   if (dense) s.count_dense(plan, own.counters);
   if (dense && (!audited || allowed == 0)) return false;
   // A layer that runs dense tries one head.
-  SparseStep step{ops, pool, layer, job, own.controller, plan, 0, s.shape.kv_heads, job.out};
+  SparseStep step{ops, pool, layer, job, own.controller, plan, 0, s.shape.kv_heads, job.out, 0};
   if (dense) step.first_head = *audited, step.heads = 1;
 
   s.lay_out(step);

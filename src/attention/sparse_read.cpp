@@ -114,18 +114,32 @@ void SparseAttention::State::read(const SparseStep& step) {
 }
 
 void SparseAttention::State::merge(const SparseStep& step) {
-  const size_t dim = as_size(shape.head_dim);
   step.pool.run(step.heads, [&](int task, int) {
     const int head = step.first_head + task;
     const SoftmaxState all = state_of(step, head, 0);
     for (int run = 0; run < step.plan.runs; ++run) merge_state(all, state_of(step, head, 1 + run));
-    for (int row = 0; row < step.plan.rows; ++row) {
-      const int token = row / group, query_head = head * group + row % group;
-      float* to = step.out + as_size(token * heads + query_head) * dim;
-      const float factor = 1.0f / all.sum[row];
-      for (size_t c = 0; c < dim; ++c) to[c] = all.out[as_size(row) * dim + c] * factor;
-    }
+    write_out(step, head);
   });
+}
+
+void SparseAttention::State::write_out(const SparseStep& step, int head) {
+  const size_t dim = as_size(shape.head_dim);
+  const SoftmaxState all = state_of(step, head, 0);
+  for (int row = 0; row < step.plan.rows; ++row) {
+    const int token = row / group, query_head = head * group + row % group;
+    float* to = step.out + as_size(token * heads + query_head) * dim;
+    const float factor = 1.0f / all.sum[row];
+    for (size_t c = 0; c < dim; ++c) to[c] = all.out[as_size(row) * dim + c] * factor;
+  }
+}
+
+void SparseAttention::State::read_one(const SparseStep& step, int head, int block, const SoftmaxState& state,
+                                      Thread& thread) {
+  kv::BlockView view;
+  step.job.sequence->view(step.layer, head, block, {&view, 1});
+  thread.limits.assign(as_size(step.plan.rows), kBlockTokens);
+  attend(step, queries_of(step, head), {&view.keys, 1}, {&view.values, 1}, thread.limits, state,
+         thread.scratch);
 }
 
 void SparseAttention::State::count_dense(const SparsePlan& plan, SparseCounters& counters) const {
@@ -137,28 +151,37 @@ void SparseAttention::State::count_dense(const SparsePlan& plan, SparseCounters&
   counters.macs_full += 2.0 * kBlockTokens * shape.head_dim * plan.rows * static_cast<double>(blocks);
 }
 
-// Multiply-adds of query heads: a scan takes one a channel and token, reading two, an estimate one a channel.
 void SparseAttention::State::count(const SparseStep& step, SparseCounters& counters) const {
-  const SparsePlan& plan = step.plan;
   uint64_t blocks[3] = {};
-  for (int i = 0; i < step.heads * plan.runs * 3; ++i)
-    blocks[i % 3] += static_cast<uint64_t>(counted[as_size(i)]);
+  for (int head = step.first_head; head < step.first_head + step.heads; ++head) {
+    for (int i = head * step.plan.runs * 3; i < (head + 1) * step.plan.runs * 3; ++i)
+      blocks[i % 3] += static_cast<uint64_t>(counted[as_size(i)]);
+  }
+  count_blocks(step,
+               {blocks[size_t(Treatment::kFull)], blocks[size_t(Treatment::kEightBit)],
+                blocks[size_t(Treatment::kEstimated)]},
+               counters);
+  const auto scanned = static_cast<double>(step.plan.candidates) * step.heads;
+  counters.macs_sketch += double{kBlockTokens} * shape.head_dim * step.plan.rows * scanned;
+}
+
+// Candidates as they were read; multiply-adds of query heads are two a channel and token.
+void SparseAttention::State::count_blocks(const SparseStep& step, const BlockCounts& blocks,
+                                          SparseCounters& counters) const {
+  const SparsePlan& plan = step.plan;
   const auto heads_here = static_cast<uint64_t>(step.heads);
-  const auto fixed = static_cast<uint64_t>(plan.blocks - plan.candidates) * heads_here;
-  const uint64_t estimated = blocks[static_cast<size_t>(Treatment::kEstimated)],
-                 eight_bit = blocks[static_cast<size_t>(Treatment::kEightBit)],
-                 full = blocks[static_cast<size_t>(Treatment::kFull)] + fixed;
-  counters.tokens_estimated += estimated * kBlockTokens;
-  counters.tokens_eight_bit += eight_bit * kBlockTokens;
+  const uint64_t full = blocks.full + static_cast<uint64_t>(plan.blocks - plan.candidates) * heads_here;
+  counters.tokens_estimated += blocks.estimated * kBlockTokens;
+  counters.tokens_eight_bit += blocks.eight_bit * kBlockTokens;
   counters.tokens_full += full * kBlockTokens;
   const uint64_t block_bytes = 2 * shape.half_block_bytes();
-  counters.bytes_read += (estimated + eight_bit + full - fixed) * kv::summary_bytes(shape.head_dim) +
-                         eight_bit * kv::fp8_bytes(shape.head_dim) + full * block_bytes;
+  counters.bytes_read += static_cast<uint64_t>(plan.candidates) * heads_here *
+                             kv::summary_bytes(shape.head_dim) +
+                         blocks.eight_bit * kv::fp8_bytes(shape.head_dim) + full * block_bytes;
   counters.bytes_dense += static_cast<uint64_t>(plan.blocks) * heads_here * block_bytes;
-  const double block_macs = double{kBlockTokens} * shape.head_dim * plan.rows;
-  counters.macs_sketch += block_macs * static_cast<double>(estimated + eight_bit + full - fixed);
-  counters.macs_eight_bit += 2 * block_macs * static_cast<double>(eight_bit);
-  counters.macs_full += 2 * block_macs * static_cast<double>(full);
+  const double block_macs = 2.0 * kBlockTokens * shape.head_dim * plan.rows;
+  counters.macs_eight_bit += block_macs * static_cast<double>(blocks.eight_bit);
+  counters.macs_full += block_macs * static_cast<double>(full);
 }
 
 }  // namespace mneme::attention

@@ -44,6 +44,20 @@ void SparseAttention::State::lay_out(const SparseStep& step) {
   }
 }
 
+// Where the sealed forms of a run are.
+void SparseAttention::State::gather(const SparseStep& step, int head, int run, Thread& thread) {
+  const int first = step.plan.run_first(run);
+  thread.sealed.resize(as_size(step.plan.run_count(run)));
+  step.job.sequence->sealed(step.layer, head, SparsePlan::kSinkBlocks + first, thread.sealed);
+  size_t at = candidate_at(step, head, first);
+  for (const kv::SealedBlock& block : thread.sealed) {
+    summaries[at] = block.summary;
+    copies[at] = block.fp8;
+    values[at] = {block.summary.statistics->value_norm_rms, block.value_spread};
+    ++at;
+  }
+}
+
 // Beside it, what is always read.
 void SparseAttention::State::scan(const SparseStep& step) {
   const SparsePlan& plan = step.plan;
@@ -52,15 +66,8 @@ void SparseAttention::State::scan(const SparseStep& step) {
     const int head = step.first_head + task / (plan.runs + 1), run = task % (plan.runs + 1) - 1;
     if (run < 0) return read_fixed(step, head, thread, state_of(step, head, 0));
     const int first = plan.run_first(run), count = plan.run_count(run);
-    thread.sealed.resize(as_size(count));
-    step.job.sequence->sealed(step.layer, head, SparsePlan::kSinkBlocks + first, thread.sealed);
+    gather(step, head, run, thread);
     const size_t at = candidate_at(step, head, first);
-    for (size_t i = 0; i < as_size(count); ++i) {
-      const kv::SealedBlock& block = thread.sealed[i];
-      summaries[at + i] = block.summary;
-      copies[at + i] = block.fp8;
-      values[at + i] = {block.summary.statistics->value_norm_rms, block.value_spread};
-    }
     const size_t masses = mass_at(step, head, 0, first);
     scorer->score({&step.ops, step.layer, head, SparsePlan::kSinkBlocks + first, queries_of(step, head),
                    plan.rows, shape.head_dim, std::span(&summaries[at], as_size(count)), &mass_max[masses],

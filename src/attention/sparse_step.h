@@ -41,7 +41,8 @@ struct SparseStep {
   const LayerController& controller;
   SparsePlan plan;
   int first_head, heads;
-  float* out;  // as DenseJob has it
+  float* out;     // as DenseJob has it
+  double target;  // SparseOptions::target_error
 };
 
 struct SparseAttention::State {
@@ -83,6 +84,10 @@ struct SparseAttention::State {
   std::vector<float> states;  // [kv_head, 1 + runs] softmax states: what is always read, then the runs
   std::vector<float> audit_states;
   std::vector<int> counted;  // [kv_head, runs, 3]: blocks of each Treatment
+  // Of certified steps: states and logit bounds of every candidate, those read in bf16, bounds of heads.
+  std::vector<float> block_states, bounds;
+  std::vector<uint8_t> escalated;
+  std::vector<double> certified_bounds;
 
   // --- sparse_scan.cpp
   void lay_out(const SparseStep& step);
@@ -91,9 +96,17 @@ struct SparseAttention::State {
   void share_out(const SparseStep& step, int head, Thread& thread);
   float weigh_row(const SparseStep& step, int head, int row);
 
+  void gather(const SparseStep& step, int head, int run, Thread& thread);
+
   // --- sparse_read.cpp
   void read(const SparseStep& step);
   void merge(const SparseStep& step);
+  void read_one(const SparseStep& step, int head, int block, const SoftmaxState& state, Thread& thread);
+  void write_out(const SparseStep& step, int head);
+  struct BlockCounts {
+    uint64_t full = 0, eight_bit = 0, estimated = 0;
+  };
+  void count_blocks(const SparseStep& step, const BlockCounts& blocks, SparseCounters& counters) const;
   void count(const SparseStep& step, SparseCounters& counters) const;
   void count_dense(const SparsePlan& plan, SparseCounters& counters) const;
   void read_fixed(const SparseStep& step, int head, Thread& thread, const SoftmaxState& state);
@@ -104,6 +117,20 @@ struct SparseAttention::State {
   // --- sparse_audit.cpp
   // Computes `head` densely too; `out` holds its sparse output.
   PendingAudit audit(const SparseStep& step, int head);
+
+  // --- sparse_certified.cpp
+  void certify(const SparseStep& step, double allowed_error, SparseCounters& counters);
+  void scan_certified(const SparseStep& step);
+  void merge_certified(const SparseStep& step, int head);
+  double bound_head(const SparseStep& step, int head);
+  void escalate(const SparseStep& step, int head, double allowed, Thread& thread);
+  void count_certified(const SparseStep& step, SparseCounters& counters) const;
+  SoftmaxState block_state(const SparseStep& step, int head, int b) {
+    const size_t floats = softmax_state_floats(step.plan.rows, shape.head_dim);
+    return softmax_state_at(&block_states[candidate_at(step, head, b) * floats], step.plan.rows,
+                            shape.head_dim);
+  }
+  SoftmaxState fixed_state(const SparseStep& step, int head) { return state_of(step, head, 1); }
 
   BlockError error_of(const LayerController& controller, size_t candidate) const;
   size_t candidate_at(const SparseStep& step, int head, int b) const {

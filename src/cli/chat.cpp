@@ -38,6 +38,7 @@ class Conversation {
     options_.sampling = std::move(sampling);
   }
 
+  std::string attention() const { return attention_text(session_->attention()); }
   // With the messages of a named session, where it has some.
   Result<void> begin() {
     if (session_->name().empty() || (session_->tokens().empty() && !is_conversation(*session_)))
@@ -168,7 +169,8 @@ int talk(Engine& engine, const ChatArguments& arguments) {
       output.write("\n");
       note_warnings(engine);
       if (interactive) note(summary_text(engine, *report));
-      if (const std::string text = attention_text(session.attention()); interactive && !text.empty()) note(text);
+      const std::string attention = conversation.attention();
+      if (interactive && !attention.empty()) note(attention);
       if (report->reason == StopReason::kFull) note("stopped early: " + report->message);
       // Nobody is there to go on: a script's conversation ends with the interrupt, or with its memory.
       if (!interactive && report->reason == StopReason::kFull) return kFailed;
