@@ -22,8 +22,8 @@ struct SketchTask {
   void* scratch = nullptr;  // sketch_scratch_bytes(head_dim), 64-byte aligned
 };
 
-// 8-bit queries of 4 rows, [rows][head_dim], and the steps of one block, f32 [head_dim].
-constexpr size_t sketch_scratch_bytes(int head_dim) { return static_cast<size_t>(head_dim) * 8 + 64; }
+// 8-bit queries of 4 rows, [rows][head_dim]; steps and centres of one block, f32 [head_dim].
+constexpr size_t sketch_scratch_bytes(int head_dim) { return static_cast<size_t>(head_dim) * 12 + 64; }
 
 // What a block weighs in the softmax of each row, estimated from its sketch: for the tokens t of block b with
 // the estimated scores s[r, t] of Ops::sketch_scores
@@ -42,8 +42,10 @@ struct SketchMassTask {
   void* scratch = nullptr;  // sketch_mass_scratch_bytes(head_dim), 64-byte aligned
 };
 
-// 8-bit queries of 8 rows, steps and centres of one block.
-constexpr size_t sketch_mass_scratch_bytes(int head_dim) { return static_cast<size_t>(head_dim) * 16 + 64; }
+// Of 8 rows: sums [64] and 8-bit queries [head_dim]; steps and centres of one block.
+constexpr size_t sketch_mass_scratch_bytes(int head_dim) {
+  return 8 * 64 * 4 + static_cast<size_t>(head_dim) * (8 + 2 * 4) + 64;
+}
 
 // Attention of query rows over 8-bit copies of one KV head. Every row sees all tokens of each block (its
 // `count`). The state is AttendTask's: tasks over bf16 blocks, over copies and AddMeansTasks may follow each
@@ -62,10 +64,10 @@ struct AttendSealedTask {
   void* scratch = nullptr;  // attend_sealed_scratch_bytes(head_dim), 64-byte aligned
 };
 
-// Of 8 rows: scores f32 [64], weights [32] pairs and queries [head_dim / 2] pairs of up to 8 bytes; scales
-// and centres of one block.
+// Of 8 rows: scores f32 [64], weights [32] and queries [head_dim / 2], pairs of 4 bytes, or of 8 for 4 rows;
+// scales and centres of one block.
 constexpr size_t attend_sealed_scratch_bytes(int head_dim) {
-  return 8 * (64 * sizeof(float) + 32 * 8) + static_cast<size_t>(head_dim) * (8 * 4 + 8) + 64;
+  return 8 * (64 * 4 + 32 * 8) + static_cast<size_t>(head_dim) * (8 * 2 + 2 * 4) + 64;
 }
 
 // Blocks that are not read count as their mean value, once for every exp(log_mass) of a row:
