@@ -16,8 +16,8 @@ constexpr int kSmooth = 8;            // audits that an average looks back on
 constexpr double kScaleLeast = 1.0 / 64, kScaleMost = 4;
 constexpr double kBad = 4;  // times the target
 constexpr int kFineInARow = 2;
-// The first audits of a context come one after the other; then a share of the steps.
-constexpr int kFirstAudits = 4;
+// The first audits of a context come one after the other, once for each KV head; then in a share of the
+// steps.
 constexpr uint32_t kAuditEvery = 16, kAuditEveryDense = 4;
 
 double weight_of(int seen) { return 1.0 / std::min(seen + 1, kSmooth); }
@@ -51,7 +51,8 @@ double LayerController::allowed_error() const {
 
 std::optional<int> LayerController::draw_audit(uint64_t position, int layer) const {
   core::Rng rng(position * 1024 + static_cast<uint64_t>(layer));
-  const uint32_t every = dense_ ? kAuditEveryDense : audits_ < kFirstAudits ? 1 : kAuditEvery;
+  const uint32_t every = dense_ ? kAuditEveryDense : kAuditEvery;
+  if (audits_ < kv_heads_) return (audits_ + layer) % kv_heads_;
   if (rng.next_below(every) != 0) return std::nullopt;
   return static_cast<int>(rng.next_below(static_cast<uint32_t>(kv_heads_)));
 }
@@ -68,7 +69,9 @@ void LayerController::learn(const AuditReport& audit) {
   const double ratio = error / (target_ * scale_);
   if (std::isfinite(ratio)) {
     ratio_ += weight_of(audits_ + 1) * (ratio * ratio - ratio_);
-    scale_ = std::clamp(1 / std::sqrt(std::max(ratio_, 1e-12)), kScaleLeast, kScaleMost);
+    // More than the target is only allowed once every head was seen.
+    const double most = audits_ < kv_heads_ ? 1 : kScaleMost;
+    scale_ = std::clamp(1 / std::sqrt(std::max(ratio_, 1e-12)), kScaleLeast, most);
   }
   ++audits_;
   if (!(error <= kBad * target_)) dense_ = true;

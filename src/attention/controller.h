@@ -64,8 +64,8 @@ class LayerController {
   int kv_heads_;
   double log_gain_ = 0;  // of |W_o o| / (|o| |x|)
   bool observed_ = false;
-  Share estimate_{1.0, 0.02, 4.0};
-  Share eight_bit_{0.03, 0.002, 0.5};
+  Share estimate_{1.0, 0.1, 8.0};
+  Share eight_bit_{0.04, 0.005, 1.0};
   double log_bias_ = 0;
   int biases_ = 0;
   double ratio_ = 1;  // (measured error / what was allowed)^2, smoothed

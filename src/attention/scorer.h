@@ -17,7 +17,8 @@ struct ScoreTask {
   const float* queries = nullptr;  // [rows, head_dim], rotated and scaled
   int rows = 0, head_dim = 0;
   std::span<const kernels::SealedSummary> blocks;
-  // Written: estimated max of the logits in each block, and the sum of exp(logit - max).
+  // Written: an estimate of the largest logit in each block, and of the sum of exp(logit - max): how many
+  // tokens of the block share its mass, if equally.
   float* max = nullptr;  // [rows, blocks], `stride` floats apart
   float* sum = nullptr;  // the same
   size_t stride = 0;

@@ -44,8 +44,8 @@ void SketchScorer::score(const ScoreTask& task) const {
     for (size_t row = 0; row < static_cast<size_t>(task.rows); ++row) {
       const float variance = kCellVariance *
                              deviation2(task.queries + row * dim, task.blocks[first], task.head_dim);
-      const float factor = std::exp(std::min(variance, kVarianceMax) / 2);
-      for (size_t b = first; b < end; ++b) task.sum[row * task.stride + b] *= factor;
+      const float expected = std::min(variance, kVarianceMax) / 2;
+      for (size_t b = first; b < end; ++b) task.max[row * task.stride + b] += expected;
     }
   }
 }

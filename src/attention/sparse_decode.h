@@ -1,10 +1,11 @@
 // Sparse mixed-precision attention of decode steps, over the blocks of one context in one layer:
 //   1. scan    a Scorer's estimate of every block's mass, for each query head
 //   2. select  which blocks are read in bf16, which in 8 bits, which are estimated (selection.h), so that the
-//              error that is expected stays below what the layer's controller allows. With p^2 the sum of
-//              squares of a block's shares of the softmax over the query heads of a KV head, s the spread of
-//              its values, v their norm and rho, kappa what audits taught (controller.h):
-//                estimated (p rho s)^2        8 bits (p kappa v)^2
+//              error that is expected stays below what the layer's controller allows. With p a block's share
+//              of the softmax, n how many of its tokens share it, s the spread of its values, v their norm and
+//              rho, kappa what audits taught (controller.h), summed over the query heads of a KV head:
+//                estimated p^2 / n (rho s)^2        8 bits p^2 / n (kappa v)^2
+//              since n errors of either sign, each of a share p / n, add up to sqrt(n) of them.
 //   3. read    each as selected; what is estimated counts as its mass times its mean value
 //   4. audit   now and then, one KV head densely too
 // The first block and the last ones are always read in bf16. Blocks are read in runs of fixed length whose

@@ -83,7 +83,7 @@ BlockError SparseAttention::State::error_of(const LayerController& controller, s
 }
 
 // A row's masses relative to its largest; returns one over their sum, what is always read included.
-float SparseAttention::State::weigh_row(const SparseStep& step, int head, int row) {
+float SparseAttention::State::weigh_row(const SparseStep& step, int head, int row, Thread& thread) {
   const size_t candidates = as_size(step.plan.candidates);
   const SoftmaxState fixed = state_of(step, head, 0);
   const float unbias = std::exp(-static_cast<float>(step.controller.log_bias()));
@@ -93,24 +93,26 @@ float SparseAttention::State::weigh_row(const SparseStep& step, int head, int ro
   top[as_size(head * step.plan.rows + row)] = highest;
   float total = fixed.sum[row] * std::exp(fixed.max[row] - highest);
   for (size_t b = 0; b < candidates; ++b) {
+    thread.per_token[b] = 1 / std::max(weight[b], 1.0f);
     weight[b] *= unbias * std::exp(max[b] - highest);
     total += weight[b];
   }
   return 1 / total;
 }
 
-// p^2 of every candidate: over the heads of the group a sum, over query tokens the largest.
+// p^2 / n of every candidate: over the heads of the group a sum, over query tokens the largest.
 void SparseAttention::State::share_out(const SparseStep& step, int head, Thread& thread) {
   const size_t candidates = as_size(step.plan.candidates), at = candidate_at(step, head, 0);
   std::fill_n(&share2[at], candidates, 0.0f);
+  thread.per_token.resize(candidates);
   for (int token = 0; token < step.job.count; ++token) {
     thread.share2.assign(candidates, 0.0f);
     for (int row = token * group; row < (token + 1) * group; ++row) {
-      const float inverse = weigh_row(step, head, row);
+      const float inverse = weigh_row(step, head, row, thread);
       const float* weight = &mass[mass_at(step, head, row, 0)];
       for (size_t b = 0; b < candidates; ++b) {
         const float share = weight[b] * inverse;
-        thread.share2[b] += share * share;
+        thread.share2[b] += share * share * thread.per_token[b];
       }
     }
     for (size_t b = 0; b < candidates; ++b) share2[at + b] = std::max(share2[at + b], thread.share2[b]);

@@ -62,7 +62,7 @@ struct SparseAttention::State {
     std::vector<kernels::SealedSummary> summaries;
     std::vector<kernels::SealedFp8> copies;
     std::vector<int> chosen, limits;
-    std::vector<float> share2;
+    std::vector<float> share2, per_token;
   };
   std::vector<Thread> threads;
 
@@ -73,7 +73,7 @@ struct SparseAttention::State {
     float norm, spread;
   };
   std::vector<ValueSize> values;
-  std::vector<float> share2;  // p^2: the largest of the query tokens'
+  std::vector<float> share2;  // p^2 / n: the largest of the query tokens'
   // Of each KV head, row and candidate, estimated: the largest logit, and the mass relative to exp of it;
   // after select() relative to exp(top) of the row. read() leaves logarithms of masses in mass_max.
   std::vector<float> mass_max, mass;
@@ -94,7 +94,7 @@ struct SparseAttention::State {
   void scan(const SparseStep& step);
   void select(const SparseStep& step, double allowed_error);
   void share_out(const SparseStep& step, int head, Thread& thread);
-  float weigh_row(const SparseStep& step, int head, int row);
+  float weigh_row(const SparseStep& step, int head, int row, Thread& thread);
 
   void gather(const SparseStep& step, int head, int run, Thread& thread);
 
