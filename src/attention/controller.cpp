@@ -12,8 +12,8 @@ namespace {
 constexpr double kForget = 0.9;       // of sums over audits, each time
 constexpr double kGainWeight = 0.25;  // of the newest step
 constexpr int kSmooth = 8;            // audits that an average looks back on
-// The allowed error is moved within these, so that no luck of audits gives a layer up.
-constexpr double kScaleLeast = 1.0 / 64, kScaleMost = 4;
+// The allowed error is moved within these: no luck of audits gives a layer up, or makes it careless.
+constexpr double kScaleLeast = 1.0 / 64, kScaleMost = 1.5;
 constexpr double kBad = 4;  // times the target
 constexpr int kFineInARow = 2;
 // The first audits of a context come one after the other, once for each KV head; then in a share of the

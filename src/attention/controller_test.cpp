@@ -40,7 +40,7 @@ TEST(Controller, NothingIsAllowedBeforeAnythingWasSeen) {
 }
 
 TEST(Controller, BringsTheErrorToItsTarget) {
-  for (const double factor : {0.4, 1.0, 3.0, 20.0}) {
+  for (const double factor : {0.8, 1.0, 3.0, 20.0}) {
     core::Rng rng(11);
     LayerController c = observed();
     double squares = 0;
@@ -79,15 +79,29 @@ TEST(Controller, LearnsWhatTheWaysOfReadingCost) {
   for (int i = 0; i < 40; ++i) {
     AuditReport audit;
     audit.expected_estimated = 9 * c.estimate_share() * c.estimate_share();
-    audit.error_estimated = 9 * 0.25 * 0.25;
+    audit.error_estimated = 9 * 2.5 * 2.5;
     audit.expected_eight_bit = 4 * c.eight_bit_share() * c.eight_bit_share();
-    audit.error_eight_bit = 4 * 0.01 * 0.01;
+    audit.error_eight_bit = 4 * 0.1 * 0.1;
     audit.log_bias = -0.2;
     c.learn(audit);
   }
-  EXPECT_NEAR(c.estimate_share(), 0.25, 0.02);
-  EXPECT_NEAR(c.eight_bit_share(), 0.01, 0.002);
+  EXPECT_NEAR(c.estimate_share(), 2.5, 0.2);
+  EXPECT_NEAR(c.eight_bit_share(), 0.1, 0.02);
   EXPECT_NEAR(c.log_bias(), -0.2, 1e-6);
+}
+
+// However many easy steps there were.
+TEST(Controller, DoesNotBecomeCareless) {
+  LayerController c = observed();
+  for (int i = 0; i < 1000; ++i) {
+    AuditReport audit;
+    audit.expected_estimated = c.estimate_share() * c.estimate_share();
+    audit.expected_eight_bit = c.eight_bit_share() * c.eight_bit_share();
+    c.learn(audit);
+  }
+  EXPECT_GE(c.estimate_share(), 0.5);
+  EXPECT_GE(c.eight_bit_share(), 0.02);
+  EXPECT_LE(c.allowed_error(), 1.01 * std::pow(1.5 * kTarget / 0.2, 2));
 }
 
 TEST(Controller, DrawsTheSameAuditsAgainAndAllHeads) {
