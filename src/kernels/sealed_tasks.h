@@ -64,10 +64,10 @@ struct AttendSealedTask {
   void* scratch = nullptr;  // attend_sealed_scratch_bytes(head_dim), 64-byte aligned
 };
 
-// Of 8 rows: scores f32 [64], weights [32] and queries [head_dim / 2], pairs of 4 bytes, or of 8 for 4 rows;
-// scales and centres of one block.
+// Of 8 rows: scores f32 [64] and queries [head_dim / 2], pairs of 4 bytes, or of 8 for 4 rows; scales and
+// centres of one block.
 constexpr size_t attend_sealed_scratch_bytes(int head_dim) {
-  return 8 * (64 * 4 + 32 * 8) + static_cast<size_t>(head_dim) * (8 * 2 + 2 * 4) + 64;
+  return 8 * 64 * 4 + static_cast<size_t>(head_dim) * (8 * 2 + 2 * 4) + 64;
 }
 
 // Blocks that are not read count as their mean value, once for every exp(log_mass) of a row:

@@ -23,16 +23,14 @@ struct SealedRow {
 
 // Operands of one group of rows and block, in the caller's scratch.
 struct SealedScratch {
-  float* scores;           // [rows][64]
-  Simd::Pair* weights;     // [rows][32]
+  float* scores;           // [rows][64], then weights
   float* scales;           // [head_dim]
   float* centres;          // [head_dim]
   unsigned char* queries;  // [rows][head_dim / 2] pairs
 
   SealedScratch(void* memory, int head_dim) {
     scores = static_cast<float*>(memory);
-    weights = reinterpret_cast<Simd::Pair*>(scores + 8 * kBlock);
-    scales = reinterpret_cast<float*>(weights) + 8 * kBlock;
+    scales = scores + 8 * kBlock;
     centres = scales + head_dim;
     queries = reinterpret_cast<unsigned char*>(centres + head_dim);
   }
@@ -89,7 +87,7 @@ struct E4m3Keys {
 };
 
 // Asks for the line of codes `ahead` bytes further, once a line: lines begin at multiples of 64 of `at`.
-inline void ask_ahead(const uint8_t* codes, int at, std::ptrdiff_t ahead) {
+MNEME_ALWAYS_INLINE void ask_ahead(const uint8_t* codes, int at, std::ptrdiff_t ahead) {
   if (at % 64 == 0 && ahead != 0) Simd::prefetch(codes + ahead);
 }
 
@@ -123,10 +121,11 @@ inline void sealed_score_part(const uint8_t* keys, std::ptrdiff_t ahead, const t
   }
 }
 
-// out[r][channel] += weights[r] . values, kRows rows, kVectors lanes of channels.
+// out[r][channel] += weights[r] . values, kRows rows, kVectors lanes of channels. In f32: where bf16 products
+// are no faster than two f32 ones the weights need not be rounded.
 template <int kRows, int kVectors>
-inline void sealed_value_part(const uint8_t* values, std::ptrdiff_t ahead, const Simd::Pair* weights,
-                              int head_dim, int channel, float* out) {
+inline void sealed_value_part(const uint8_t* values, std::ptrdiff_t ahead, const float* weights, int head_dim,
+                              int channel, float* out) {
   constexpr int kBytes = Simd::kLanes * 2;
   Simd::F acc[kRows][kVectors];
   MNEME_UNROLL
@@ -136,14 +135,18 @@ inline void sealed_value_part(const uint8_t* values, std::ptrdiff_t ahead, const
       acc[r][v] = Simd::load(out + r * head_dim + channel + v * Simd::kLanes);
   }
   const uint8_t* p = values + channel * 2;
-  for (int pair = 0; pair < kBlock / 2; ++pair, p += head_dim * 2) {
+  for (int token = 0; token < kBlock; token += 2, p += head_dim * 2) {
     MNEME_UNROLL
     for (int v = 0; v < kVectors; ++v) {
-      const Simd::I value = Simd::widen_e4m3(p + v * kBytes);
+      const Simd::I pair = Simd::widen_e4m3(p + v * kBytes);
+      const Simd::F even = Simd::as_f(Simd::shift_left<16>(pair));
+      const Simd::F odd = Simd::as_f(Simd::and_i32(pair, static_cast<int>(0xFFFF0000u)));
       ask_ahead(p + v * kBytes, channel * 2 + v * kBytes, ahead);
       MNEME_UNROLL
-      for (int r = 0; r < kRows; ++r)
-        acc[r][v] = Simd::dot2(acc[r][v], value, weights + r * (kBlock / 2) + pair);
+      for (int r = 0; r < kRows; ++r) {
+        const float* w = weights + r * kBlock + token;
+        acc[r][v] = Simd::fma(odd, Simd::set1(w[1]), Simd::fma(even, Simd::set1(w[0]), acc[r][v]));
+      }
     }
   }
   MNEME_UNROLL
@@ -155,8 +158,8 @@ inline void sealed_value_part(const uint8_t* values, std::ptrdiff_t ahead, const
 }
 
 template <int kRows>
-inline void sealed_values(const uint8_t* values, std::ptrdiff_t ahead, const Simd::Pair* weights,
-                          int head_dim, float* out) {
+inline void sealed_values(const uint8_t* values, std::ptrdiff_t ahead, const float* weights, int head_dim,
+                          float* out) {
   constexpr int kVectors = Simd::kLanes == 16 && kRows <= 4 ? 4 : 2;
   int channel = 0;
   for (; channel + kVectors * Simd::kLanes <= head_dim; channel += kVectors * Simd::kLanes)
@@ -194,11 +197,11 @@ inline void sealed_scores(const AttendSealedTask& task, const SealedScratch& s, 
                                              s.scores);
 }
 
-// Weights of a row times the scales of their values, as pairs.
-inline void scale_weights(const float* weights, const uint8_t* scales, Simd::Pair* out) {
+// Weights of a row times the scales of their values.
+inline void scale_weights(float* weights, const uint8_t* scales) {
   for (int t = 0; t < kBlock; t += Simd::kLanes) {
     const Simd::F scale = Simd::as_f(Simd::shift_left<23>(Simd::load_u8(scales + t)));
-    Simd::store_pairs(out + t / 2, Simd::mul(Simd::load(weights + t), scale));
+    Simd::store(weights + t, Simd::mul(Simd::load(weights + t), scale));
   }
 }
 
@@ -217,9 +220,9 @@ inline void sealed_rows(const AttendSealedTask& task, const SealedScratch& s, in
   for (int r = 0; r < kRows; ++r) {
     soften(s.scores + r * kBlock, 0, count, task.head_dim, task.out + (row + r) * task.head_dim,
            task.max[row + r], task.sum[row + r]);
-    scale_weights(s.scores + r * kBlock, copy.value_scales, s.weights + r * (kBlock / 2));
+    scale_weights(s.scores + r * kBlock, copy.value_scales);
   }
-  sealed_values<kRows>(copy.values, ahead.values, s.weights, task.head_dim, task.out + row * task.head_dim);
+  sealed_values<kRows>(copy.values, ahead.values, s.scores, task.head_dim, task.out + row * task.head_dim);
 }
 
 // `rows` of at most kRows.

@@ -10,6 +10,8 @@ namespace mneme::kernels {
 namespace {
 
 constexpr int kMassRows = 8;
+// How many blocks ahead lines are asked for: one row takes less time for a block than memory to answer.
+constexpr int kMassAhead = 4;
 
 // 2^x for x <= 0, within 8e-5 of itself (a polynomial of degree 3 with the least largest relative error on
 // |f| <= 1/2); 0 below -120.
@@ -118,7 +120,7 @@ inline void store_mass(const int32_t* sums, const SketchRow& row, float& max, fl
   sum = Simd::sum(total);
 }
 
-// Rows [row, row + count) of whole block b; the first ask for the next block.
+// Rows [row, row + count) of whole block b; the first ask for what comes kMassAhead blocks later.
 inline void block_masses(const SketchMassTask& task, const MassScratch& s, int b, int row, int count) {
   const SealedSummary& block = task.blocks[b];
   SketchRow rows[kMassRows];
@@ -127,7 +129,7 @@ inline void block_masses(const SketchMassTask& task, const MassScratch& s, int b
                                  s.steps, task.head_dim, s.u + r * task.head_dim);
   }
   std::ptrdiff_t ahead = 0;
-  if (row == 0 && b + 1 < task.block_count) ahead = task.blocks[b + 1].sketch - block.sketch;
+  if (row == 0 && b + kMassAhead < task.block_count) ahead = task.blocks[b + kMassAhead].sketch - block.sketch;
   int r = 0;
   for (; r + 4 <= count; r += 4, ahead = 0) mass_rows<4>(task, s, block.sketch, ahead, r);
   if (r + 2 <= count) mass_rows<2>(task, s, block.sketch, ahead, r), r += 2, ahead = 0;
@@ -151,7 +153,7 @@ void vector_sketch_masses(const SketchMassTask& task) {
   if (task.head_dim % 16 != 0) return scalar_ops().sketch_masses(task);
   const MassScratch s(task.scratch, task.head_dim);
   for (int b = 0; b < task.block_count; ++b) {
-    if (b + 1 < task.block_count) ask_for_summary(task.blocks[b + 1], task.head_dim);
+    if (b + kMassAhead < task.block_count) ask_for_summary(task.blocks[b + kMassAhead], task.head_dim);
     if (task.blocks[b].statistics->count != 64) {
       partial_masses(task, b);
       continue;

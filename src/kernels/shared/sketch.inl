@@ -31,7 +31,7 @@ inline void sketch_centres(const SealedSummary& block, int head_dim, float* cent
 }
 
 // What is read of a block beside its sketch.
-inline void ask_for_summary(const SealedSummary& block, int head_dim) {
+MNEME_ALWAYS_INLINE void ask_for_summary(const SealedSummary& block, int head_dim) {
   Simd::prefetch(block.statistics);
   for (int c = 0; c < head_dim; c += 32) Simd::prefetch(block.key_centres + c);
   for (int c = 0; c < head_dim; c += 64) Simd::prefetch(block.key_deviations + c);
