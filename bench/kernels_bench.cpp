@@ -1,6 +1,6 @@
-// Matrix products and attention by element type and number of rows, on one thread. `share` is of the memory's
-// read speed for rows that stream weights or keys and values, of the product instruction's peak for many
-// rows; both measured beside each row.
+// Matrix products, attention and what is computed with sealed blocks, by element type and number of rows, on
+// one thread. `share` is of the memory's read speed for rows that stream weights, keys and values or
+// summaries, of the product instruction's peak for many rows; both measured beside each row.
 #include <benchmark/benchmark.h>
 
 #include <cstring>
@@ -13,6 +13,7 @@
 #include "core/rng.h"
 #include "core/thread_pool.h"
 #include "kernels/kernels.h"
+#include "kv/sealed_block.h"
 #include "tensor/convert.h"
 #include "tensor/tensor.h"
 
@@ -70,13 +71,13 @@ void matmul(benchmark::State& state, const Ops& ops, DType type, int tokens) {
   state.counters["share"] = done * rounds / seconds / (limit / rounds);
 }
 
-// A KV head over a context of 64 MiB keys and values: one decode step with its query group, or a tile of
+// A KV head over a context of 256 MiB keys and values: one decode step with its query group, or a tile of
 // prefill.
 void attend(benchmark::State& state, const Ops& ops, int head_dim, int tile_rows) {
   const bool prefill = tile_rows > 16;
   const size_t block_values = static_cast<size_t>(64 * head_dim),
-               blocks = (size_t{64} << 20) / (4 * block_values);
-  core::Arena arena = *core::Arena::reserve((size_t{64} << 20) + attend_scratch_bytes(head_dim) + 4096);
+               blocks = (size_t{256} << 20) / (4 * block_values);
+  core::Arena arena = *core::Arena::reserve((size_t{256} << 20) + attend_scratch_bytes(head_dim) + 4096);
   std::vector<const uint16_t*> keys, values;
   core::Rng rng(1);
   for (size_t b = 0; b < blocks; ++b) {
@@ -113,8 +114,89 @@ void attend(benchmark::State& state, const Ops& ops, int head_dim, int tile_rows
   const double done = static_cast<double>(blocks * block_values * (prefill ? 4 * rows : 4));
   const double speed = done * rounds / seconds;
   state.counters[prefill ? "GFLOP/s" : "GB/s"] = speed * 1e-9;
+  state.counters["blocks/s"] = static_cast<double>(blocks) * rounds / seconds;
   state.counters["limit"] = limit / rounds * 1e-9;
   state.counters["share"] = speed / (limit / rounds);
+}
+
+// Sealed blocks that stand for `bf16_bytes` of keys and values of one KV head.
+struct SealedBlocks {
+  core::Arena arena;
+  std::vector<SealedSummary> summaries;
+  std::vector<SealedFp8> copies;
+  size_t summary_bytes, copy_bytes;  // of all
+
+  SealedBlocks(const Ops& ops, int head_dim, size_t bf16_bytes)
+      : arena(*core::Arena::reserve(bf16_bytes)),
+        summary_bytes(kv::summary_bytes(head_dim)),
+        copy_bytes(kv::fp8_bytes(head_dim)) {
+    const size_t values = static_cast<size_t>(64 * head_dim), blocks = bf16_bytes / (4 * values);
+    std::vector<uint16_t> block(2 * values);
+    for (size_t i = 0; i < block.size(); ++i) block[i] = static_cast<uint16_t>(0x3C00 + i * 31 % 512);
+    for (size_t b = 0; b < blocks; ++b) {
+      std::byte *summary = arena.take(summary_bytes).data(), *copy = arena.take(copy_bytes).data();
+      kv::seal(ops, {block.data(), block.data() + values}, 64, head_dim, {summary, copy});
+      summaries.push_back(kv::summary_at(summary, head_dim));
+      copies.push_back(kv::fp8_at(copy, head_dim));
+    }
+    summary_bytes *= blocks, copy_bytes *= blocks;
+  }
+  int count() const { return static_cast<int>(summaries.size()); }
+};
+
+enum class SealedWork { kAttend, kMasses, kMeans };
+
+// What a decode step of a query group does with the sealed blocks of a context of 256 MiB keys and values.
+void sealed_work(benchmark::State& state, const Ops& ops, SealedWork work, int head_dim, int group) {
+  const SealedBlocks sealed(ops, head_dim, size_t{256} << 20);
+  const auto rows = static_cast<size_t>(group), dim = static_cast<size_t>(head_dim),
+             blocks = sealed.summaries.size();
+  const std::vector<float> queries(rows * dim, 0.01f);
+  std::vector<float> out(rows * dim), max(rows), sum(rows), masses(rows * blocks), sums(rows * blocks);
+  core::Arena arena = *core::Arena::reserve(size_t{1} << 20);
+  void* scratch = arena.take(size_t{1} << 19).data();
+  double seconds = 0, limit = 0;
+  for (auto _ : state) {
+    std::fill(max.begin(), max.end(), -std::numeric_limits<float>::infinity());
+    const double start = core::now_s();
+    if (work == SealedWork::kAttend)
+      ops.attend_sealed({queries.data(), dim, group, head_dim, sealed.summaries.data(), sealed.copies.data(),
+                         sealed.count(), out.data(), max.data(), sum.data(), scratch});
+    if (work == SealedWork::kMasses)
+      ops.sketch_masses({queries.data(), dim, group, head_dim, sealed.summaries.data(), sealed.count(),
+                         masses.data(), sums.data(), blocks, scratch});
+    if (work == SealedWork::kMeans)
+      ops.add_means({sealed.summaries.data(), nullptr, sealed.count(), group, head_dim, masses.data(), blocks,
+                     out.data(), max.data(), sum.data()});
+    seconds += core::now_s() - start;
+    state.PauseTiming();
+    limit += read_speed(ops);
+    state.ResumeTiming();
+  }
+  const auto rounds = static_cast<double>(state.iterations());
+  // Means read a few lines of each summary: their share says little.
+  const size_t bytes = work == SealedWork::kAttend ? sealed.copy_bytes : sealed.summary_bytes;
+  const double speed = static_cast<double>(bytes) * rounds / seconds;
+  state.counters["blocks/s"] = static_cast<double>(blocks) * rounds / seconds;
+  state.counters["GB/s"] = speed * 1e-9;
+  state.counters["share"] = speed / (limit / rounds);
+}
+
+void add_sealed_rows(const Ops& ops) {
+  constexpr std::pair<SealedWork, const char*> kWorks[] = {{SealedWork::kAttend, "attend_sealed/"},
+                                                           {SealedWork::kMasses, "sketch_masses/"},
+                                                           {SealedWork::kMeans, "add_means/"}};
+  for (const auto& [work, title] : kWorks) {
+    for (const int dim : {64, 128}) {
+      for (const int group : {1, 2, 4, 8}) {
+        const std::string name = title + std::string(ops.name) + "/dim" + std::to_string(dim) + "/group" +
+                                 std::to_string(group);
+        benchmark::RegisterBenchmark(name.c_str(), [&ops, w = work, dim, group](benchmark::State& s) {
+          sealed_work(s, ops, w, dim, group);
+        })->Unit(benchmark::kMillisecond);
+      }
+    }
+  }
 }
 
 void add_rows(const Ops& ops) {
@@ -145,7 +227,9 @@ void add_rows(const Ops& ops) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   for (const auto* ops : mneme::kernels::available_ops()) {
-    if (std::string(ops->name) != "scalar") mneme::kernels::add_rows(*ops);
+    if (std::string(ops->name) == "scalar") continue;
+    mneme::kernels::add_rows(*ops);
+    mneme::kernels::add_sealed_rows(*ops);
   }
   benchmark::RunSpecifiedBenchmarks();
 }

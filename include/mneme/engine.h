@@ -30,11 +30,22 @@ enum class EngramPlacement {
   kDisk,    // read row by row from the model file, which must stay as it is; the page cache keeps what it can
 };
 
+// How decode steps of long contexts (past about 2,000 tokens) read keys and values. Prefill is exact.
+enum class AttentionMode {
+  kExact,      // all of them, in bf16
+  kCertified,  // all keys in 8 bits or more, with a proven bound on the error of every step
+  kAdaptive,   // what matters in bf16 or 8 bits, the rest estimated; audited, held at a target error
+};
+
 struct EngineOptions {
   // What it does
   std::string model_path = {};  // GGUF; the first part of a split model
   uint64_t kv_bytes_max = 0;    // memory for keys and values of all sessions; 0: half of what is free after
                                 // loading
+  // Contexts in a cold tier are exact for now.
+  AttentionMode attention = AttentionMode::kExact;
+  // Of what a layer's attention adds to the residual stream, relative to the stream. Smaller is slower.
+  double target_error = 0.005;
   // How fast
   int threads = 0;         // 0: one a core that this process may use
   int prefill_rows = 512;  // tokens in one pass, 1..512; more is faster and takes more memory
@@ -87,6 +98,31 @@ struct TierMap {
   std::vector<float> heat;      // the same: how often held lately
 };
 
+// How the decode steps of a context read keys and values so far, in one layer or in all. Shares are of 1.
+struct AttentionShares {
+  uint64_t steps = 0, steps_dense = 0;  // of long contexts; those that were exact all the same
+  double tokens_bf16 = 0, tokens_8bit = 0, tokens_estimated = 0;  // of the tokens attended to
+  double work_bf16 = 0, work_8bit = 0, work_2bit = 0;             // of multiply-adds; 2 bits: the scan
+  double bytes_a_step = 0, bytes_a_step_exact = 0;                // of keys and values, in all forms
+  // Audits compare with exact attention: |error| / |residual stream| of a layer, and the share of the softmax
+  // that was estimated.
+  uint64_t audits = 0;
+  double error_mean = 0, error_max = 0, missed_mass = 0;
+  // Certified: proven bounds of the same error.
+  double bound_mean = 0, bound_max = 0;
+};
+struct AttentionReport {
+  AttentionMode mode = AttentionMode::kExact;
+  double target_error = 0;
+  AttentionShares all;
+  struct Layer {
+    int layer = 0;
+    AttentionShares shares;
+    bool dense = false;  // an audit failed: exact until audits are fine again
+  };
+  std::vector<Layer> layers;  // that keep every token
+};
+
 class Session {
  public:
   // A named session is flushed.
@@ -105,6 +141,7 @@ class Session {
   // The same context once more, unnamed; what is sealed is shared. Needs a cold tier and nothing pending.
   virtual Result<std::unique_ptr<Session>> fork() = 0;
   virtual TierMap map() const = 0;
+  virtual AttentionReport attention() const = 0;
   // Adds tokens to the context; they are evaluated by Engine::step. Ids outside the vocabulary: an error,
   // nothing added.
   virtual Result<void> append(std::span<const TokenId> tokens) = 0;

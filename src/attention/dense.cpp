@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
+#include "attention/softmax_state.h"
 #include "core/arena.h"
 #include "core/error.h"
 
@@ -79,7 +79,7 @@ struct DenseAttention::State {
 
   size_t rows_of(const Tile& tile) const { return static_cast<size_t>(tile.tokens * group); }
   size_t state_floats(const Tile& tile) const {
-    return rows_of(tile) * static_cast<size_t>(shape.head_dim + 2);
+    return softmax_state_floats(static_cast<int>(rows_of(tile)), shape.head_dim);
   }
   void begin_plan();
   int tiles_of(const DenseJob& job) const;
@@ -248,9 +248,7 @@ void DenseAttention::State::place_rows(const Tile& tile, Thread& thread) const {
 // A sink is a token seen before all others, of value zero.
 void DenseAttention::State::start_softmax(const Tile& tile, const kernels::AttendTask& task) const {
   const auto rows = static_cast<size_t>(task.rows);
-  std::fill_n(task.out, rows * static_cast<size_t>(task.head_dim), 0.0f);
-  std::fill_n(task.max, rows, -std::numeric_limits<float>::infinity());
-  std::fill_n(task.sum, rows, 0.0f);
+  clear_state({task.out, task.max, task.sum, task.rows, task.head_dim});
   if (tile.job->sinks == nullptr || !tile.first_run) return;
   for (size_t r = 0; r < rows; ++r) {
     task.max[r] = tile.job->sinks[tile.kv_head * group + static_cast<int>(r) % group];
@@ -306,25 +304,15 @@ void DenseAttention::State::write_out(const Tile& tile, const float* out, const 
   }
 }
 
-// Adds the runs' states by log-sum-exp into the first, in order.
+// Adds the runs' states into the first, in order.
 void DenseAttention::State::merge(const Merge& merge) {
-  const auto dim = static_cast<size_t>(shape.head_dim), rows = rows_of(merge.first);
-  float* out = states.data() + merge.first.state;
-  float* max = out + rows * dim;
-  float* sum = max + rows;
-  for (int run = 1; run < merge.runs; ++run) {
-    const float* other = out + static_cast<size_t>(run) * state_floats(merge.first);
-    for (size_t r = 0; r < rows; ++r) {
-      const float other_max = other[rows * dim + r], other_sum = other[rows * (dim + 1) + r];
-      if (other_sum == 0.0f) continue;  // a row that sees nothing of this run
-      const float top = std::max(max[r], other_max);
-      const float keep = std::exp(max[r] - top), take = std::exp(other_max - top);
-      for (size_t c = 0; c < dim; ++c) out[r * dim + c] = out[r * dim + c] * keep + other[r * dim + c] * take;
-      sum[r] = sum[r] * keep + other_sum * take;
-      max[r] = top;
-    }
-  }
-  write_out(merge.first, out, sum);
+  const int rows = static_cast<int>(rows_of(merge.first));
+  float* memory = states.data() + merge.first.state;
+  const SoftmaxState state = softmax_state_at(memory, rows, shape.head_dim);
+  for (int run = 1; run < merge.runs; ++run)
+    merge_state(state, softmax_state_at(memory + static_cast<size_t>(run) * state_floats(merge.first), rows,
+                                        shape.head_dim));
+  write_out(merge.first, state.out, state.sum);
 }
 
 }  // namespace mneme::attention

@@ -35,6 +35,7 @@ nlohmann::ordered_json row_json(const BenchRow& row) {
   if (row.share_of_limit >= 0) json["share_of_limit"] = row.share_of_limit;
   json["rss_bytes"] = row.rss_bytes;
   json["fill"] = fill_name(row);
+  if (!row.prefill) json["attention"] = attention_json(row.attention);
   return json;
 }
 
@@ -70,7 +71,8 @@ std::string row_text(const BenchRow& row) {
   const std::string share = row.share_of_limit >= 0 ? format("%.1f %%", row.share_of_limit * 100) : "-";
   return format("%-9s %8zu %10.2f %10.2f %10.2f %14s %9s %10s %8s\n", row.test.c_str(), row.depth,
                 row.tokens_per_s_median, row.tokens_per_s_min, row.tokens_per_s_max, rate.c_str(),
-                share.c_str(), bytes_text(row.rss_bytes).c_str(), fill_name(row));
+                share.c_str(), bytes_text(row.rss_bytes).c_str(), fill_name(row)) +
+         (row.attention.all.steps > 0 ? "  " + attention_text(row.attention) + "\n" : "");
 }
 
 Result<MachineLimits> measure_limits(int threads) {

@@ -39,6 +39,7 @@ class Conversation {
     options_.sampling = std::move(sampling);
   }
 
+  std::string attention() const { return attention_text(session_->attention()); }
   // With the messages of a named session, where it has some.
   Result<void> begin() {
     if (session_->name().empty() || (session_->tokens().empty() && !is_conversation(*session_)))
@@ -177,6 +178,8 @@ int talk(Engine& engine, const ChatArguments& arguments) {
       output.write("\n");
       note_warnings(engine);
       if (interactive) note(summary_text(engine, *report));
+      const std::string attention = conversation.attention();
+      if (interactive && !attention.empty()) note(attention);
       if (!report->message.empty()) note("stopped early: " + report->message);
       if (!report->complete && report->message.empty())
         note("the answer is not complete: it is the beginning of what was asked for");

@@ -1,4 +1,5 @@
 // mneme logits: the logits after each of some tokens, as raw little-endian f32 rows.
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/input.h"
 #include "cli/options.h"
+#include "cli/report.h"
 #include "cli/terminal.h"
 
 namespace mneme::cli {
@@ -21,6 +23,7 @@ struct LogitsArguments {
   std::string tokens_path;
   std::string out_path;
   bool decode = false;
+  size_t skip = 0;  // tokens whose logits are not written
 };
 
 struct CloseFile {
@@ -28,6 +31,16 @@ struct CloseFile {
     if (file != stdout) std::fclose(file);
   }
 };
+
+// In passes as large as they may be.
+Result<void> read_first(Engine& engine, Session& session, std::span<const TokenId> tokens) {
+  if (auto appended = session.append(tokens); !appended) return appended;
+  Session* const sessions[] = {&session};
+  while (session.pending() > 0) {
+    if (auto step = engine.step(sessions); !step) return tl::unexpected(step.error());
+  }
+  return {};
+}
 
 int logits(const LogitsArguments& arguments) {
   auto text = read_input(arguments.tokens_path);
@@ -52,14 +65,19 @@ int logits(const LogitsArguments& arguments) {
   if (!file) return cannot_write();
   auto session = (*engine)->new_session();
   Progress progress;
+  const auto rest = std::span(*tokens).subspan(std::min(arguments.skip, tokens->size()));
+  if (auto read = read_first(**engine, *session, std::span(*tokens).first(tokens->size() - rest.size()));
+      !read)
+    return fail(read.error());
   size_t rows = 0;
   bool written = true;
-  auto done = (*engine)->logits_of(*session, *tokens, arguments.decode, [&](std::span<const float> row) {
+  auto done = (*engine)->logits_of(*session, rest, arguments.decode, [&](std::span<const float> row) {
     written = written && std::fwrite(row.data(), sizeof(float), row.size(), file.get()) == row.size();
-    if (++rows; progress.due()) progress.show(format("%zu of %zu tokens", rows, tokens->size()));
+    if (++rows; progress.due()) progress.show(format("%zu of %zu tokens", rows, rest.size()));
   });
   progress.clear();
   if (!done) return fail(done.error());
+  if (arguments.model.attention != "exact") note(attention_text(session->attention()));
   if (!written || std::fflush(file.get()) != 0) return cannot_write();
   return kDone;
 }
@@ -77,6 +95,12 @@ void add_logits(CLI::App& app, int& status) {
                   "raw little-endian f32, one row of the vocabulary's size a token; -: standard output")
       ->required();
   verb.add_flag("--decode", arguments->decode, "evaluate one token at a time");
+  verb.add_option(
+          "--skip", arguments->skip,
+          "read the first N tokens in large passes, and write no rows of them: --decode and --attention "
+          "then are about the rest")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   verb.callback([arguments, &status] { status = logits(*arguments); });
 }
 

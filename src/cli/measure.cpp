@@ -160,6 +160,7 @@ Result<BenchRow> Measurement::measure(const std::string& name, size_t tokens, bo
   row.tokens_per_s_median = (speeds[speeds.size() / 2] + speeds[(speeds.size() - 1) / 2]) / 2;
   row.filled_by_repeat = repeated_;
   row.rss_bytes = rss_bytes();
+  if (one_by_one) row.attention = session_->attention();
   set_rates(row, tokens);
   return row;
 }
@@ -170,7 +171,9 @@ void Measurement::set_rates(BenchRow& row, size_t tokens) const {
   const ModelInfo& info = engine_->info();
   const auto weights = static_cast<double>(info.decode_bytes);
   const double middle = static_cast<double>(depth_) + static_cast<double>(tokens) / 2;
-  const double context = static_cast<double>(info.kv_token_bytes) * middle;
+  const bool sparse = row.attention.mode != AttentionMode::kExact && row.attention.all.steps > 0;
+  const double context = sparse ? row.attention.all.bytes_a_step
+                                : static_cast<double>(info.kv_token_bytes) * middle;
   if (row.prefill) {
     const double passes = static_cast<double>((tokens + info.prefill_rows - 1) / info.prefill_rows);
     row.bytes_per_s = (weights + context) * passes / static_cast<double>(tokens) * row.tokens_per_s_median;

@@ -62,6 +62,17 @@ void add_model_options(CLI::App& verb, ModelArguments& arguments) {
           "where a model's n-gram tables lie: memory, or disk, from which each pass reads the rows it needs")
       ->check(CLI::IsMember({"memory", "disk"}))
       ->capture_default_str();
+  verb.add_option(
+          "--attention", arguments.attention,
+          "how decoding reads a long context: exact; certified (8 bits and more, with a proven bound); "
+          "adaptive (what matters, the rest estimated, at a target error)")
+      ->check(CLI::IsMember({"exact", "certified", "adaptive"}))
+      ->capture_default_str();
+  verb.add_option("--target-error", arguments.target_error,
+                  "of certified and adaptive attention: error of a layer's output relative to the residual "
+                  "stream; smaller is slower")
+      ->check(CLI::Range(1e-6, 1.0))
+      ->capture_default_str();
 }
 
 void add_storage_options(CLI::App& verb, ModelArguments& arguments, bool with_session) {
@@ -109,6 +120,9 @@ Result<std::unique_ptr<Engine>> open_engine(const ModelArguments& arguments) {
   options.threads = arguments.threads;
   options.kv_bytes_max = parse_size(arguments.kv_size).value_or(0);
   if (arguments.engram == "disk") options.engram = EngramPlacement::kDisk;
+  if (arguments.attention == "certified") options.attention = AttentionMode::kCertified;
+  if (arguments.attention == "adaptive") options.attention = AttentionMode::kAdaptive;
+  options.target_error = arguments.target_error;
   if (arguments.has_cold_tier()) {
     options.cold_folder = arguments.cold_folder.empty() ? default_cold_folder() : arguments.cold_folder;
     options.cold_bytes_max = parse_size(arguments.cold_max).value_or(0);

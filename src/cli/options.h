@@ -17,6 +17,8 @@ struct ModelArguments {
   int threads = 0;
   std::string kv_size;            // checked when parsed
   std::string engram = "memory";  // or "disk"
+  std::string attention = "exact";
+  double target_error = EngineOptions().target_error;
   // Of verbs with add_storage_options; sizes are checked when parsed.
   std::string session;  // empty: unnamed
   std::string cold_folder, cold_max, hot, warm;

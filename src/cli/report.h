@@ -20,6 +20,9 @@ std::string summary_text(const Engine& engine, const GenerateReport& report);
 std::string storage_text(const Engine& engine, const Session& session);
 nlohmann::ordered_json tiers_json(const Engine& engine);
 nlohmann::ordered_json storage_json(const Engine& engine, const Session& session);
+// "adaptive attention: ..." of the steps so far, or nothing where it is exact; and as JSON.
+std::string attention_text(const AttentionReport& report);
+nlohmann::ordered_json attention_json(const AttentionReport& report);
 std::string stop_name(StopReason reason);
 
 // Never throws: bytes that are no UTF-8 become U+FFFD.

@@ -96,6 +96,7 @@ std::string json_report(const Engine& engine, const Session& session, const Gene
                     {"tokens_per_second", decode_speed(report)}};
   json["rss_peak_bytes"] = rss_peak_bytes();
   json["kv_bytes"] = engine.kv_bytes_used();
+  json["attention"] = attention_json(session.attention());
   if (engine.tiers().on) json["storage"] = storage_json(engine, session);
   return json_text(json);
 }
@@ -208,6 +209,8 @@ int run(RunArguments& arguments) {
     if (!report->text.ends_with('\n')) output.write("\n");
     note(summary_text(**engine, *report) + storage_text(**engine, session) +
          format(" | seed %llu", static_cast<unsigned long long>(seed)));
+    if (const std::string attention = attention_text(session.attention()); !attention.empty())
+      note(attention);
   }
   if (!output.ok()) return fail(output.error());
   if (auto shown = show_map(arguments, session); !shown) return fail(shown.error());

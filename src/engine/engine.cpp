@@ -213,6 +213,8 @@ Result<void> check_options(const EngineOptions& options) {
   if (options.prefill_rows < 1 || options.prefill_rows > model::Model::kRowsMax) {
     return fail("{} rows a pass: 1 to {} are possible", options.prefill_rows, model::Model::kRowsMax);
   }
+  if (!(options.target_error > 0 && options.target_error <= 1))
+    return fail("a target error of {}: above 0, at most 1", options.target_error);
   return {};
 }
 
@@ -227,15 +229,27 @@ engram::Placement placement(EngramPlacement asked) {
   return asked == EngramPlacement::kDisk ? engram::Placement::kDisk : engram::Placement::kMemory;
 }
 
+attention::SparseOptions sparse_options(const EngineOptions& options) {
+  return {options.attention == AttentionMode::kCertified ? attention::SparseMode::kCertified
+                                                         : attention::SparseMode::kAdaptive,
+          options.target_error};
+}
+
 Result<void> LoadedEngine::open_tiers(const EngineOptions& options, const kernels::Ops* ops) {
   const uint64_t bytes = kv_budget(options);
   home_.vocab_size = model_.config().vocab_size;
+  const bool sparse = options.attention != AttentionMode::kExact;
   if (options.cold_folder.empty()) {
-    auto blocks = kv::BlockPool::create(model_.kv_shape(), bytes);
+    using Forms = kv::BlockPool::Forms;
+    auto blocks = kv::BlockPool::create(model_.kv_shape(), bytes,
+                                        sparse ? Forms::kBlocksAndSealed : Forms::kBlocks);
     if (!blocks) return pass(blocks);
     home_.pool = &blocks_.emplace(std::move(*blocks));
+    if (sparse) home_.sparse = sparse_options(options);
     return {};
   }
+  if (sparse)
+    home_.warnings.push_back("contexts in a cold tier are exact for now: --attention has no effect");
   home_.model = engine::segment_model(file_, model_.kv_shape());
   auto store = kv::Store::open({.folder = options.cold_folder, .bytes_max = options.cold_bytes_max});
   if (!store) return pass(store);

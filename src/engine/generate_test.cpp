@@ -62,6 +62,7 @@ class ScriptedSession final : public Session {
   Result<void> demote() override { return {}; }
   Result<std::unique_ptr<Session>> fork() override { return core::fail("no"); }
   TierMap map() const override { return {}; }
+  AttentionReport attention() const override { return {}; }
   Result<void> set_note(std::string_view, std::string_view) override { return {}; }
   std::string note(std::string_view) const override { return {}; }
 

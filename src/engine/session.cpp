@@ -25,7 +25,10 @@ kv::Sequence sequence_of(SessionHome& home) {
 LoadedSession::LoadedSession(SessionHome& home) : LoadedSession(home, sequence_of(home)) {}
 
 LoadedSession::LoadedSession(SessionHome& home, kv::Sequence sequence)
-    : home_(&home), number_(++home.sessions), sequence_(std::move(sequence)) {}
+    : home_(&home), number_(++home.sessions), sequence_(std::move(sequence)) {
+  const kv::KvShape& shape = sequence_->shape();
+  if (home.sparse) sparse_.emplace(*home.sparse, shape.layers, shape.kv_heads);
+}
 
 LoadedSession::~LoadedSession() {
   if (resting_ && name_.empty()) home_->store->disk().unlink(tail_path().c_str());
@@ -127,6 +130,7 @@ Result<std::unique_ptr<Session>> LoadedSession::fork() {
   other->tokens_ = tokens_;
   other->logits_ = logits_;
   other->reused_ = evaluated();
+  other->sparse_ = sparse_;
   return other;
 }
 

@@ -9,6 +9,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "attention/sparse_context.h"
 #include "kv/kv.h"
 #include "kv/session_log.h"
 #include "kv/store.h"
@@ -27,6 +28,7 @@ struct SessionHome {
   int vocab_size = 0;
   double seconds_each = 0;  // what a prefill took a token lately; 0: there was none
   uint64_t sessions = 0;    // so far
+  std::optional<attention::SparseOptions> sparse = {};  // none: attention is exact
   std::unordered_set<std::string> open_names = {};
   std::vector<std::string> warnings = {};
 };
@@ -54,6 +56,7 @@ class LoadedSession final : public Session {
   Result<void> demote() override;
   Result<std::unique_ptr<Session>> fork() override;
   TierMap map() const override;
+  AttentionReport attention() const override;
   Result<void> set_note(std::string_view key, std::string_view value) override;
   std::string note(std::string_view key) const override;
 
@@ -64,7 +67,8 @@ class LoadedSession final : public Session {
   size_t begin_step() { return begin_step(tokens_.size() - std::min<size_t>(tokens_.size(), 1)); }
   // The next `count` pending tokens as a chunk for the model.
   model::Chunk chunk(size_t count, model::LogitsOf logits) {
-    return {&*sequence_, std::span(tokens_).subspan(evaluated(), count), logits};
+    return {&*sequence_, std::span(tokens_).subspan(evaluated(), count), logits,
+            sparse_ ? &*sparse_ : nullptr};
   }
   void keep_logits(std::span<const float> row) { logits_.assign(row.begin(), row.end()); }
   // Seals what was evaluated.
@@ -103,6 +107,7 @@ class LoadedSession final : public Session {
   std::optional<kv::SessionLog> log_;  // of a named one, until it cannot be written
   size_t reused_ = 0;
   size_t text_end_ = 0;  // of what was appended last, but for single tokens
+  std::optional<attention::SparseContext> sparse_;
 };
 
 }  // namespace mneme::engine

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "kernels/packed.h"
-#include "kernels/sealed.h"
+#include "kernels/sealed_tasks.h"
 
 namespace mneme::kernels {
 
@@ -139,16 +139,27 @@ struct Ops {
   // their number only where another kernel serves few rows (amx: fewer than 6).
   void (*attend)(const AttendTask& task);
 
-  // What is made of a full block (or the first `count` tokens of one): statistics, sketch and E4M3 copy, as
+  // What is made of a full block (or the first `count` tokens of one): statistics, sketch and 8-bit copy, as
   // sealed.h defines them. Every back-end writes the same bits.
   void (*seal_block)(const SealTask& task);
-  // The E4M3 copy back into a bf16 block, rounding to bf16. Reads only what seal_block wrote; the same bits
+  // The 8-bit copy back into a bf16 block, rounding to bf16. Reads only what seal_block wrote; the same bits
   // everywhere.
   void (*unseal_block)(const UnsealTask& task);
   // scores[r, t] = query r . (centre + sketch) of key t. Scalar: sums in double. Others: a row's query times
   // the block's steps in 8 bits (max / 127), so that a score is off by up to 1.5 * head_dim * max / 254 (on
   // real keys the mean error beside q . k is 0.4017 for 0.4016 nats).
   void (*sketch_scores)(const SketchTask& task);
+  // Largest score and sum of exp of every block, from the scores of sketch_scores (never stored). Scalar: in
+  // double. Others: exp within 2e-4 of itself.
+  void (*sketch_masses)(const SketchMassTask& task);
+  // Flash attention over 8-bit copies: exactly the keys and values that the copy stands for, not rounded to
+  // bf16. Scalar: scores in double. Others: queries times scales rounded to 16 bits, integer or bf16 (see
+  // key_error_bounds); weights as attend has them; f32 state.
+  void (*attend_sealed)(const AttendSealedTask& task);
+  // Blocks that are not read, as their mean values. f32 state.
+  void (*add_means)(const AddMeansTask& task);
+  // What 8-bit keys can change in a logit, per row and block. May differ between back-ends in the last bits.
+  void (*key_error_bounds)(const KeyBoundTask& task);
 
   // Runs `steps` rounds of the instruction behind many-row products in registers, on the calling thread;
   // returns the multiplies and adds done. Timed by the caller it gives the peak that benchmarks quote shares

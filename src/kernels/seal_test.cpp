@@ -3,130 +3,24 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
-#include <functional>
-#include <limits>
 #include <string>
 #include <vector>
 
-#include "core/rng.h"
 #include "kernels/backends.h"
+#include "kernels/sealed_for_test.h"
 #include "kernels/select.h"
-#include "tensor/convert.h"
-#include "tensor/e4m3.h"
 
 namespace mneme::kernels {
 namespace {
 
-using tensor::Bf16;
-using tensor::E4M3;
-
-constexpr uint64_t kSeed = 7;
 constexpr int kDims[] = {2, 6, 16, 48, 64, 80, 96, 128, 256};
+constexpr KeyFormat kFormats[] = {KeyFormat::kE4M3, KeyFormat::kInt8};
 
-size_t key_at(int c, int t) { return static_cast<size_t>(c / 2 * 128 + t * 2 + c % 2); }
-size_t value_at(int c, int t, int dim) { return static_cast<size_t>(t / 2 * dim * 2 + c * 2 + t % 2); }
-float wide(uint16_t bits) { return to_f32(Bf16{bits}); }
-
-// The bf16 block and all that is made of it, filled with 0xAA before.
-struct Block {
-  int dim, count = 64;
-  std::vector<uint16_t> keys, values, centres;
-  BlockStatistics statistics;
-  std::vector<uint8_t> deviations, means, sketch, key_codes, value_codes, scales;
-
-  explicit Block(int head_dim)
-      : dim(head_dim),
-        keys(size() * 64),
-        values(size() * 64),
-        centres(size(), 0xAAAA),
-        deviations(size(), 0xAA),
-        means(size(), 0xAA),
-        sketch((size() + 3) / 4 * 64, 0xAA),
-        key_codes(size() * 64, 0xAA),
-        value_codes(size() * 64, 0xAA),
-        scales(64, 0xAA) {
-    std::memset(static_cast<void*>(&statistics), 0xAA, sizeof(statistics));
-  }
-  size_t size() const { return static_cast<size_t>(dim); }
-  SummaryOut summary() {
-    return {&statistics, centres.data(), deviations.data(), means.data(), sketch.data()};
-  }
-  Fp8Out fp8() { return {key_codes.data(), value_codes.data(), scales.data()}; }
-  void seal(const Ops& ops) { ops.seal_block({keys.data(), values.data(), count, dim, summary(), fp8()}); }
-  void unseal(const Ops& ops, Block& out) {
-    ops.unseal_block({summary(), fp8(), dim, out.keys.data(), out.values.data()});
-  }
-
-  float deviation(int c) const {
-    return std::bit_cast<float>(
-        deviation_bits(statistics.deviation_base, deviations[static_cast<size_t>(c)]));
-  }
-  float key_unit(int c) const {
-    const uint32_t level = statistics.deviation_base + deviations[static_cast<size_t>(c)];
-    return std::bit_cast<float>(scale_bits(key_scale(level)));
-  }
-  int code(int c, int t) const {
-    return sketch[static_cast<size_t>(c / 4 * 64 + t % 16 * 4 + c % 4)] >> (t / 16 * 2) & 3;
-  }
-};
-
-using Fill = std::function<float(core::Rng&, int channel, int token)>;
-struct Kind {
-  const char* name;
-  Fill fill;
-};
-
-float noise(core::Rng& rng) { return rng.next_unit() + rng.next_unit() + rng.next_unit() - 1.5f; }
-
-// Channels of different offsets and widths, as keys have them.
-float keylike(core::Rng& rng, int channel, int) {
-  const float width = channel % 7 == 3 ? 20.0f : 1.0f / static_cast<float>(1 + channel % 5);
-  return width * noise(rng) + static_cast<float>(channel % 11 - 5) * (channel % 13 == 5 ? 60.0f : 1.0f);
-}
-
-std::vector<Kind> kinds() {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  return {
-      {"keylike", keylike},
-      {"zeros", [](core::Rng&, int, int) { return 0.0f; }},
-      {"minus zeros", [](core::Rng&, int, int t) { return t % 3 ? -0.0f : 0.0f; }},
-      {"all equal", [](core::Rng&, int c, int) { return static_cast<float>(c) - 3.3f; }},
-      {"one token out", [](core::Rng&, int c, int t) { return t == c % 64 ? 5.0f : 0.25f; }},
-      {"neighbours", [](core::Rng&, int, int t) { return t % 2 ? 100.0f : 100.5f; }},
-      {"huge", [](core::Rng& rng, int, int) { return 1e38f * noise(rng); }},
-      {"at the limit", [](core::Rng& rng, int, int) { return 0x1p56f * noise(rng); }},
-      {"small", [](core::Rng& rng, int, int) { return 1e-36f * noise(rng); }},
-      {"denormal", [](core::Rng& rng, int, int) { return 1e-39f * noise(rng); }},
-      {"many octaves",
-       [](core::Rng& rng, int c, int) { return std::ldexp(noise(rng), c % 2 ? 20 - c : c - 20); }},
-      {"some infinite",
-       [=](core::Rng& rng, int c, int t) {
-         return (c + t) % 31 ? noise(rng) : t % 2 ? kInfinity : -kInfinity;
-       }},
-      {"some NaN", [](core::Rng& rng, int c, int t) { return (c + t) % 31 ? noise(rng) : std::nanf(""); }},
-      {"all NaN", [](core::Rng&, int, int) { return std::nanf(""); }},
-      {"any bits", [](core::Rng& rng, int, int) { return std::bit_cast<float>(rng.next_u32()); }}};
-}
-
-Block make(int dim, const Fill& fill, uint64_t seed = kSeed) {
-  Block block(dim);
-  core::Rng rng(seed);
-  for (int t = 0; t < 64; ++t) {
-    for (int c = 0; c < dim; ++c) {
-      block.keys[key_at(c, t)] = tensor::to_bf16(fill(rng, c, t)).bits;
-      block.values[value_at(c, t, dim)] = tensor::to_bf16(fill(rng, c, t)).bits;
-    }
-  }
-  return block;
-}
-
-// What sealing takes a value for.
-float taken(uint16_t bits) {
-  const float x = wide(bits);
-  return std::isnan(x) ? 0.0f : std::clamp(x, -kSealMax, kSealMax);
+// Half a step of int8 codes, and of bf16 around the result.
+double half_step(double scale, double result) {
+  return scale / 2 * (1 + 1e-4) + std::abs(result) * 0x1p-8 + 1e-38;
 }
 
 // Half a unit of E4M3 around x times the scale, and of bf16 around the result.
@@ -134,44 +28,66 @@ double half_unit(double x, double scale, double result) {
   return std::max(std::abs(x) / 16, scale * 0x1p-10) * (1 + 1e-6) + std::abs(result) * 0x1p-8 + 1e-38;
 }
 
+// Centre, deviation, scale and codes of a channel of keys.
+void expect_channel(const Block& block, const Block& back, int c, double largest_deviation,
+                    const char* name) {
+  double sum = 0, squares = 0, magnitude = 0, reach = 0;
+  for (int t = 0; t < 64; ++t) {
+    const double k = taken(block.keys[key_at(c, t)]);
+    sum += k, magnitude += std::abs(k);
+  }
+  const double centre = wide(block.centres[static_cast<size_t>(c)]);
+  ASSERT_NEAR(centre, sum / 64, std::abs(sum / 64) * 0x1p-8 + magnitude * 1e-7 + 1e-38) << name;
+  for (int t = 0; t < 64; ++t) {
+    const double x = taken(block.keys[key_at(c, t)]) - centre;
+    squares += x * x, reach = std::max(reach, std::abs(x));
+  }
+  const double s = block.deviation(c), real = std::sqrt(squares / 64), unit = block.key_unit(c);
+  ASSERT_GE(s, real * (1 - 1e-6) - 1e-22) << name << " channel " << c;
+  ASSERT_LE(s, std::max(real * 1.126, largest_deviation * 0x1p-31)) << name << " channel " << c;
+  ASSERT_LE(reach, 8 * s * (1 + 1e-6) + 1e-21);
+  const bool is_int8 = block.format == KeyFormat::kInt8;
+  ASSERT_LE(reach, (is_int8 ? 127.001 : 448.001) * unit + 1e-21) << "saturates";
+  if (is_int8) {
+    ASSERT_LE(unit, std::max(reach / 127 * (1 + 0x1p-7), double{kInt8ScaleMin})) << name;
+  }
+  for (int t = 0; t < 64; ++t) {
+    const double k = taken(block.keys[key_at(c, t)]);
+    const double error = is_int8 ? half_step(unit, k) : half_unit(k - centre, unit, k);
+    ASSERT_NEAR(wide(back.keys[key_at(c, t)]), k, error + 1e-21)
+        << name << " channel " << c << " token " << t;
+  }
+}
+
+// Codes, scales and mean of a channel of values.
+void expect_values(const Block& block, const Block& back, int c, const char* name) {
+  double sum = 0, magnitude = 0;
+  for (int t = 0; t < 64; ++t) {
+    const size_t at = value_at(c, t, block.dim);
+    const double v = taken(block.values[at]);
+    sum += v, magnitude += std::abs(v);
+    const double unit = std::bit_cast<float>(scale_bits(block.scales[static_cast<size_t>(t)]));
+    ASSERT_NEAR(wide(back.values[at]), v, half_unit(v, unit, v))
+        << name << " channel " << c << " token " << t;
+  }
+  const double unit = block.statistics.value_mean_scale;
+  const double mean = unit * to_f32(E4M3{block.means[static_cast<size_t>(c)]});
+  ASSERT_NEAR(mean, sum / 64, half_unit(sum / 64, unit, 0) + magnitude * 1e-7) << name;
+}
+
 TEST(SealScalar, KeepsWhatTheDefinitionsSay) {
-  for (const auto& [name, fill] : kinds()) {
-    for (const int dim : {2, 6, 96}) {
-      Block block = make(dim, fill), back(dim);
-      block.seal(scalar_ops());
-      block.unseal(scalar_ops(), back);
-      double largest = 0;
-      for (int c = 0; c < dim; ++c) largest = std::max(largest, double{block.deviation(c)});
-      for (int c = 0; c < dim; ++c) {
-        double sum = 0, squares = 0, magnitude = 0, value_sum = 0;
-        for (int t = 0; t < 64; ++t) {
-          const double k = taken(block.keys[key_at(c, t)]);
-          sum += k, magnitude += std::abs(k);
-          value_sum += taken(block.values[value_at(c, t, dim)]);
+  for (const KeyFormat format : kFormats) {
+    for (const auto& [name, fill] : kinds()) {
+      for (const int dim : {2, 6, 96}) {
+        Block block = make(dim, fill, kSeed, format), back(dim);
+        block.seal(scalar_ops());
+        block.unseal(scalar_ops(), back);
+        double largest = 0;
+        for (int c = 0; c < dim; ++c) largest = std::max(largest, double{block.deviation(c)});
+        for (int c = 0; c < dim; ++c) {
+          expect_channel(block, back, c, largest, name);
+          expect_values(block, back, c, name);
         }
-        const double centre = wide(block.centres[static_cast<size_t>(c)]);
-        ASSERT_NEAR(centre, sum / 64, std::abs(sum / 64) * 0x1p-8 + magnitude * 1e-7 + 1e-38) << name;
-        for (int t = 0; t < 64; ++t) squares += std::pow(taken(block.keys[key_at(c, t)]) - centre, 2);
-        const double s = block.deviation(c), real = std::sqrt(squares / 64);
-        ASSERT_GE(s, real * (1 - 1e-6) - 1e-22) << name << " channel " << c;
-        ASSERT_LE(s, std::max(real * 1.126, largest * 0x1p-31)) << name << " channel " << c;
-        for (int t = 0; t < 64; ++t) {
-          const double k = taken(block.keys[key_at(c, t)]), v = taken(block.values[value_at(c, t, dim)]);
-          ASSERT_LE(std::abs(k - centre), 8 * s * (1 + 1e-6) + 1e-21);
-          ASSERT_LE(std::abs(k - centre), 448.001 * block.key_unit(c) + 1e-21) << "saturates";
-          ASSERT_NEAR(wide(back.keys[key_at(c, t)]), k, half_unit(k - centre, block.key_unit(c), k) + 1e-21)
-              << name << " channel " << c << " token " << t;
-          const double unit = std::bit_cast<float>(scale_bits(block.scales[static_cast<size_t>(t)]));
-          ASSERT_NEAR(wide(back.values[value_at(c, t, dim)]), v, half_unit(v, unit, v))
-              << name << " channel " << c << " token " << t;
-        }
-        const double mean = double{block.statistics.value_mean_scale} *
-                            to_f32(E4M3{block.means[static_cast<size_t>(c)]});
-        double magnitudes = 0;
-        for (int t = 0; t < 64; ++t) magnitudes += std::abs(double{taken(block.values[value_at(c, t, dim)])});
-        ASSERT_NEAR(mean, value_sum / 64,
-                    half_unit(value_sum / 64, block.statistics.value_mean_scale, 0) + magnitudes * 1e-7)
-            << name;
       }
     }
   }
@@ -209,35 +125,47 @@ TEST(SealScalar, NormsOfValues) {
 }
 
 TEST(SealScalar, EqualKeysComeBackExactly) {
-  Block block = make(64, [](core::Rng&, int c, int) { return static_cast<float>(c) - 3.3f; }), back(64);
-  block.seal(scalar_ops());
-  block.unseal(scalar_ops(), back);
-  EXPECT_EQ(block.keys, back.keys);
+  for (const KeyFormat format : kFormats) {
+    const auto constant = [](core::Rng&, int c, int) { return static_cast<float>(c) - 3.3f; };
+    Block block = make(64, constant, kSeed, format), back(64);
+    block.seal(scalar_ops());
+    block.unseal(scalar_ops(), back);
+    EXPECT_EQ(block.keys, back.keys);
+  }
 }
 
-class SealEachIsa : public testing::TestWithParam<const Ops*> {};
+void expect_same(const Block& got, const Block& want, const std::string& what) {
+  ASSERT_EQ(std::memcmp(&got.statistics, &want.statistics, sizeof(BlockStatistics)), 0) << what;
+  ASSERT_EQ(got.centres, want.centres) << what;
+  ASSERT_EQ(got.deviations, want.deviations) << what;
+  ASSERT_EQ(got.means, want.means) << what;
+  ASSERT_EQ(got.sketch, want.sketch) << what;
+  ASSERT_EQ(got.key_codes, want.key_codes) << what;
+  ASSERT_EQ(got.key_scales, want.key_scales) << what;
+  ASSERT_EQ(got.value_codes, want.value_codes) << what;
+  ASSERT_EQ(got.scales, want.scales) << what;
+}
 
-TEST_P(SealEachIsa, WritesTheSameBits) {
+class SealEachFormat : public testing::TestWithParam<std::tuple<const Ops*, KeyFormat>> {
+ protected:
+  const Ops& ops() const { return *std::get<0>(GetParam()); }
+  KeyFormat format() const { return std::get<1>(GetParam()); }
+};
+
+TEST_P(SealEachFormat, WritesTheSameBits) {
   for (const auto& [name, fill] : kinds()) {
     for (const int dim : kDims) {
       for (const int count : {64, 1, 17, 63}) {
         if (count < 64 && dim != 6 && dim != 64) continue;
-        Block got = make(dim, fill);
+        Block got = make(dim, fill, kSeed, format());
         got.count = count;
         Block want = got, got_back(dim), want_back(dim);
-        got.seal(*GetParam());
+        got.seal(ops());
         want.seal(scalar_ops());
         const std::string what = std::string(name) + " dim " + std::to_string(dim) + " count " +
                                  std::to_string(count) + " seed " + std::to_string(kSeed);
-        ASSERT_EQ(std::memcmp(&got.statistics, &want.statistics, sizeof(BlockStatistics)), 0) << what;
-        ASSERT_EQ(got.centres, want.centres) << what;
-        ASSERT_EQ(got.deviations, want.deviations) << what;
-        ASSERT_EQ(got.means, want.means) << what;
-        ASSERT_EQ(got.sketch, want.sketch) << what;
-        ASSERT_EQ(got.key_codes, want.key_codes) << what;
-        ASSERT_EQ(got.value_codes, want.value_codes) << what;
-        ASSERT_EQ(got.scales, want.scales) << what;
-        got.unseal(*GetParam(), got_back);
+        expect_same(got, want, what);
+        got.unseal(ops(), got_back);
         want.unseal(scalar_ops(), want_back);
         ASSERT_EQ(got_back.keys, want_back.keys) << what;
         ASSERT_EQ(got_back.values, want_back.values) << what;
@@ -246,25 +174,20 @@ TEST_P(SealEachIsa, WritesTheSameBits) {
   }
 }
 
-TEST_P(SealEachIsa, ManyRandomBlocks) {
+TEST_P(SealEachFormat, ManyRandomBlocks) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
-    Block got = make(64, keylike, seed);
+    Block got = make(64, keylike, seed, format());
     Block want = got;
-    got.seal(*GetParam());
+    got.seal(ops());
     want.seal(scalar_ops());
-    ASSERT_EQ(got.centres, want.centres) << seed;
-    ASSERT_EQ(got.deviations, want.deviations) << seed;
-    ASSERT_EQ(got.sketch, want.sketch) << seed;
-    ASSERT_EQ(got.key_codes, want.key_codes) << seed;
-    ASSERT_EQ(got.value_codes, want.value_codes) << seed;
-    ASSERT_EQ(std::memcmp(&got.statistics, &want.statistics, sizeof(BlockStatistics)), 0) << seed;
+    expect_same(got, want, "seed " + std::to_string(seed));
   }
 }
 
 // What is beyond `count` leaves no trace.
-TEST_P(SealEachIsa, ForgottenTokensAreNotLookedAt) {
+TEST_P(SealEachFormat, ForgottenTokensAreNotLookedAt) {
   for (const int count : {1, 2, 33, 63}) {
-    Block clean = make(64, keylike), dirty = clean;
+    Block clean = make(64, keylike, kSeed, format()), dirty = clean;
     for (int t = count; t < 64; ++t) {
       for (int c = 0; c < 64; ++c) {
         clean.keys[key_at(c, t)] = clean.values[value_at(c, t, 64)] = 0;
@@ -272,15 +195,13 @@ TEST_P(SealEachIsa, ForgottenTokensAreNotLookedAt) {
       }
     }
     clean.count = dirty.count = count;
-    clean.seal(*GetParam());
-    dirty.seal(*GetParam());
-    EXPECT_EQ(clean.key_codes, dirty.key_codes);
-    EXPECT_EQ(clean.value_codes, dirty.value_codes);
-    EXPECT_EQ(clean.sketch, dirty.sketch);
-    EXPECT_EQ(clean.centres, dirty.centres);
-    EXPECT_EQ(std::memcmp(&clean.statistics, &dirty.statistics, sizeof(BlockStatistics)), 0);
+    clean.seal(ops());
+    dirty.seal(ops());
+    expect_same(clean, dirty, std::to_string(count));
   }
 }
+
+class SealEachIsa : public testing::TestWithParam<const Ops*> {};
 
 TEST_P(SealEachIsa, SketchScoresAgree) {
   for (const int dim : kDims) {
@@ -332,6 +253,12 @@ TEST_P(SealEachIsa, SketchScoresOfStrangeBlocksDoNotCrash) {
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(Isa, SealEachFormat,
+                         testing::Combine(testing::ValuesIn(available_ops()), testing::ValuesIn(kFormats)),
+                         [](const auto& info) {
+                           const bool is_int8 = std::get<1>(info.param) == KeyFormat::kInt8;
+                           return std::get<0>(info.param)->name + std::string(is_int8 ? "_int8" : "_e4m3");
+                         });
 INSTANTIATE_TEST_SUITE_P(Isa, SealEachIsa, testing::ValuesIn(available_ops()),
                          [](const auto& info) { return std::string(info.param->name); });
 

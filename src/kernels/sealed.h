@@ -1,19 +1,24 @@
-// What is made of a block of 64 tokens when it is sealed, and the tasks of the operations that make and read
-// it (Ops::seal_block, unseal_block, sketch_scores). All numbers are little endian; a layout never changes
-// without a new version of the segment file.
+// What is made of a block of 64 tokens when it is sealed, and the tasks of the operations that make it and
+// bring it back (Ops::seal_block, unseal_block); those that compute with it: sealed_tasks.h. All numbers are
+// little endian; a layout never changes without a new version of the segment file.
 //
-// Keys are coded per channel c around a centre m[c], values per token around zero:
-//   k[t, c] ~= m[c] + 2^e[c] * E4M3          v[t, c] ~= 2^f[t] * E4M3
+// Keys are coded per channel c around a centre m[c], in one of two formats (KeyFormat), values per token
+// around zero:
+//   k[t, c] ~= m[c] + a[c] * code, code a whole number in [-127, 127]      (kInt8)
+//   k[t, c] ~= m[c] + 2^e[c] * E4M3                                        (kE4M3)
+//   v[t, c] ~= 2^f[t] * E4M3
 //   m[c]    the mean of k[., c], rounded to bf16:  q.k = q.m + q.(k - m) keeps the large part exact
 //   s[c]    the deviation: sqrt(mean((k[t, c] - m[c])^2)), rounded up to 3 bits of mantissa. It is taken
 //           about the rounded centre, so |k - m| <= sqrt(64) s = 8 s always
 //   e[c]    the smallest with 8 s[c] <= 448 * 2^e[c]: nothing saturates, nothing is stored for it, and a
-//           bf16 query times a power of two is not rounded again. Mean error of a logit in nats, keys and
-//           queries of the default model's global layers at 8K tokens: 0.0308; 2^e by the largest |k - m|
-//           0.0308; s times any constant 0.031; a float scale by the largest 0.0291 (2 more bytes a
-//           channel); not centred 0.0363. (INT8 about m with a float scale: 0.0067.)
+//           bf16 query times a power of two is not rounded again
+//   a[c]    max|k[., c] - m[c]| / 127, rounded up to bf16, at least 2^-100
 //   f[t]    the smallest with max|v[t, .]| <= 448 * 2^f[t]
-// The sketch is two bits a key and channel, four equal steps about the centre:
+// Error of a logit in nats, mean / largest, keys and queries of the default model's global layers at 14,300
+// tokens: kInt8 0.0072 / 0.059 (scales in f32 0.0072 / 0.060, 3 bits of mantissa 0.0075 / 0.052, powers of
+// two 0.0102 / 0.076, 8 s / 127 0.0236 / 0.17, not centred 0.0081 / 0.059); kE4M3 0.0327 / 0.25 (about as
+// much with 2^e or a float by the largest |k - m|). The sketch is two bits a key and channel, four equal
+// steps about the centre:
 //   k[t, c] ~= m[c] + kSketchStep * s[c] * (code - 1.5)
 // Mean error of a logit on the same keys: 0.402; steps of 0.8, 0.9, 1.1 s: 0.458, 0.418, 0.404; levels over
 // the range of each channel 0.516; step fitted by least squares after coding 0.403; the centre alone 1.51.
@@ -34,6 +39,14 @@ inline constexpr int kSealHeadDimMax = 4096;
 // Keys and values beyond +-2^56 are sealed as +-2^56 and NaN as 0, so that no sum overflows. (The originals
 // keep what they hold.)
 inline constexpr float kSealMax = 0x1p56f;
+
+// What the 8-bit copy holds of keys: a property of each sealed form, said by its views
+// (SealedFp8::key_scales). Stored; never renumbered.
+enum class KeyFormat : uint8_t { kE4M3 = 0, kInt8 = 1 };
+inline constexpr KeyFormat kDefaultKeyFormat = KeyFormat::kInt8;
+
+// The smallest scale of a channel: no product of it is a denormal.
+inline constexpr float kInt8ScaleMin = 0x1p-100f;
 
 // Numbers of one block.
 struct BlockStatistics {
@@ -61,14 +74,14 @@ struct SealedSummary {
 };
 
 // The 8-bit copy. Elements lie in the order of the bf16 block (kv/kv.h), bytes in place of halfwords, so
-// that the same kernels walk both. Widening 64 codes through a table of 128 entries (two VPERMI2B, one a byte
-// of the result) and VPUNPCKL/HBW gives 16-lane vectors whose groups of four tokens (or channels) are
-// permuted alike; one permutation of a row's 64 scores (of its output, at the end) puts that right.
-// Tokens from `count` on have codes 0 and scale 0.
+// that the same kernels walk both. Tokens from `count` on have codes 0 and scale 0.
 struct SealedFp8 {
-  const uint8_t* keys = nullptr;          // E4M3 [head_dim / 2, 64, 2]
+  const uint8_t* keys = nullptr;          // int8 or E4M3 [head_dim / 2, 64, 2]
   const uint8_t* values = nullptr;        // E4M3 [32, head_dim, 2]
   const uint8_t* value_scales = nullptr;  // [64]: scale_bits() of it is 2^f
+  const uint16_t* key_scales = nullptr;   // a, bf16 [head_dim] of KeyFormat::kInt8; null: the keys are E4M3
+
+  KeyFormat key_format() const { return key_scales == nullptr ? KeyFormat::kE4M3 : KeyFormat::kInt8; }
 };
 
 // The same, as they are written.
@@ -85,8 +98,9 @@ struct Fp8Out {
   uint8_t* keys = nullptr;
   uint8_t* values = nullptr;
   uint8_t* value_scales = nullptr;
+  uint16_t* key_scales = nullptr;  // null: keys are written as E4M3
 
-  operator SealedFp8() const { return {keys, values, value_scales}; }
+  operator SealedFp8() const { return {keys, values, value_scales, key_scales}; }
 };
 
 // A scale as the exponent field of an f32; 0 is 0. (1..254 as E8M0 of the OCP Microscaling formats v1.0.)
@@ -119,22 +133,5 @@ struct UnsealTask {
   uint16_t* keys = nullptr;    // bf16 [head_dim / 2, 64, 2], written; tokens from `count` on hold the centre
   uint16_t* values = nullptr;  // bf16 [32, head_dim, 2], written
 };
-
-// Logits of query rows with every key of some blocks, estimated from centres and sketches.
-struct SketchTask {
-  const float* queries = nullptr;  // [rows, head_dim], rotated and scaled; `query_stride` floats apart
-  size_t query_stride = 0;
-  int rows = 0;      // up to kAttendRowsMax
-  int head_dim = 0;  // even
-  const SealedSummary* blocks = nullptr;
-  int block_count = 0;
-  float* scores = nullptr;  // [rows, block_count * 64], `score_stride` floats apart; tokens from a block's
-                            // count on get some finite number
-  size_t score_stride = 0;
-  void* scratch = nullptr;  // sketch_scratch_bytes(head_dim), 64-byte aligned
-};
-
-// 8-bit queries of 4 rows, [rows][head_dim], and the steps of one block, f32 [head_dim].
-constexpr size_t sketch_scratch_bytes(int head_dim) { return static_cast<size_t>(head_dim) * 8 + 64; }
 
 }  // namespace mneme::kernels

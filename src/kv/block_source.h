@@ -1,11 +1,20 @@
 #pragma once
 
+#include <algorithm>
 #include <span>
 
 #include "core/error.h"
+#include "kernels/sealed.h"
 #include "kv/block.h"
 
 namespace mneme::kv {
+
+// The sealed form of one block (sealed_block.h) as far as it is in memory. Valid as a BlockView is.
+struct SealedBlock {
+  kernels::SealedSummary summary;  // null statistics: the block has no sealed form
+  kernels::SealedFp8 fp8;          // null keys: only the summary is in memory
+  float value_spread = 0;          // rms distance of the block's values from their mean
+};
 
 // What attention reads: blocks of one context, of which not all need be in memory. Sequence is one; tests
 // make others. Blocks that a layer does not hold (windows) must not be asked for.
@@ -16,6 +25,13 @@ class BlockSource {
   // Views of the blocks of one layer and head, out.size() of them from block `first_block`: all in memory, or
   // held. Any thread.
   virtual void view(int layer, int kv_head, int first_block, std::span<BlockView> out) const = 0;
+
+  // The sealed forms of the same blocks. A layer that answers has_sealed() has one for every whole block, at
+  // least the summary; hold() is not needed to read what is given. Any thread.
+  virtual bool has_sealed(int /*layer*/) const { return false; }
+  virtual void sealed(int /*layer*/, int /*kv_head*/, int /*first_block*/, std::span<SealedBlock> out) const {
+    std::fill(out.begin(), out.end(), SealedBlock());
+  }
 
   // Everything of this layer is in memory until the sequence changes: hold() is not needed.
   virtual bool whole(int /*layer*/) const { return true; }

@@ -1,8 +1,10 @@
 #include "kv/sealed_block.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
+#include "tensor/e4m3.h"
 
 namespace mneme::kv {
 
@@ -44,10 +46,12 @@ Summary summary_of(Byte* memory, int head_dim) {
 }
 
 template <class Fp8, class Byte>
-Fp8 fp8_of(Byte* memory, int head_dim) {
+Fp8 fp8_of(Byte* memory, int head_dim, kernels::KeyFormat format) {
   check_aligned(memory);
   const size_t half = size_t{kBlockTokens} * static_cast<size_t>(head_dim);
-  return {place<uint8_t>(memory), place<uint8_t>(memory + half), place<uint8_t>(memory + 2 * half)};
+  const bool is_int8 = format == kernels::KeyFormat::kInt8;
+  return {place<uint8_t>(memory), place<uint8_t>(memory + half), place<uint8_t>(memory + 2 * half),
+          is_int8 ? place<uint16_t>(memory + fp8_codes_bytes(head_dim)) : nullptr};
 }
 
 }  // namespace
@@ -55,12 +59,14 @@ Fp8 fp8_of(Byte* memory, int head_dim) {
 kernels::SummaryOut summary_out(std::byte* memory, int head_dim) {
   return summary_of<kernels::SummaryOut>(memory, head_dim);
 }
-kernels::Fp8Out fp8_out(std::byte* memory, int head_dim) { return fp8_of<kernels::Fp8Out>(memory, head_dim); }
+kernels::Fp8Out fp8_out(std::byte* memory, int head_dim, kernels::KeyFormat format) {
+  return fp8_of<kernels::Fp8Out>(memory, head_dim, format);
+}
 kernels::SealedSummary summary_at(const std::byte* memory, int head_dim) {
   return summary_of<kernels::SealedSummary>(memory, head_dim);
 }
-kernels::SealedFp8 fp8_at(const std::byte* memory, int head_dim) {
-  return fp8_of<kernels::SealedFp8>(memory, head_dim);
+kernels::SealedFp8 fp8_at(const std::byte* memory, int head_dim, kernels::KeyFormat format) {
+  return fp8_of<kernels::SealedFp8>(memory, head_dim, format);
 }
 
 void seal(const kernels::Ops& ops, const BlockView& block, int count, int head_dim, const SealedForm& out) {
@@ -68,8 +74,20 @@ void seal(const kernels::Ops& ops, const BlockView& block, int count, int head_d
   MNEME_CHECK(head_dim >= 2 && head_dim % 2 == 0 && head_dim <= kernels::kSealHeadDimMax, "{} channels",
               head_dim);
   std::fill(out.summary + statistics_bytes(head_dim), out.summary + sketch_offset(head_dim), std::byte{0});
+  std::fill(out.fp8 + fp8_codes_bytes(head_dim), out.fp8 + fp8_bytes(head_dim, out.format), std::byte{0});
   ops.seal_block({block.keys, block.values, count, head_dim, summary_out(out.summary, head_dim),
-                  fp8_out(out.fp8, head_dim)});
+                  fp8_out(out.fp8, head_dim, out.format)});
+}
+
+float value_spread(const kernels::SealedSummary& summary, int head_dim) {
+  float squares = 0;
+  for (int c = 0; c < head_dim; ++c) {
+    const float mean = tensor::to_f32(tensor::E4M3{summary.value_means[c]}) *
+                       summary.statistics->value_mean_scale;
+    squares += mean * mean;
+  }
+  const float norm = summary.statistics->value_norm_rms;
+  return std::sqrt(std::max(0.0f, norm * norm - squares));
 }
 
 void unseal(const kernels::Ops& ops, const kernels::SealedSummary& summary, const kernels::SealedFp8& fp8,

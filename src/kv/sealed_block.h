@@ -3,10 +3,12 @@
 //   summary  always in RAM, 8 % of bf16 KV:
 //              BlockStatistics, key centres bf16 [head_dim], key deviations u8 [head_dim], value means E4M3
 //              [head_dim], zeros up to a multiple of 64 bytes, sketch [ceil(head_dim / 4), 16, 4]
-//   fp8      the copy of the warm tier, 50 % of bf16 KV and 64 bytes:
-//              keys E4M3 [head_dim / 2, 64, 2], values E4M3 [32, head_dim, 2], value scales u8 [64]
-// Formulas and layouts: kernels/sealed.h. Everything depends on the block's bits alone, the same on every
-// machine, so sealing twice gives the same bytes.
+//   fp8      the 8-bit copy, 50 % of bf16 KV and the scales:
+//              keys E4M3 or int8 [head_dim / 2, 64, 2], values E4M3 [32, head_dim, 2], value scales u8 [64]; for
+//              int8 keys also their scales bf16 [head_dim], and zeros up to a multiple of 64 bytes
+// Which keys the copy has is a property of the form (kernels::KeyFormat), said wherever its bytes are laid
+// out. Formulas and layouts: kernels/sealed.h. Everything depends on the block's bits alone, the same on
+// every machine, so sealing twice gives the same bytes.
 #pragma once
 
 #include <cstddef>
@@ -26,28 +28,39 @@ constexpr size_t sketch_bytes(int head_dim) { return (static_cast<size_t>(head_d
 // The sketch begins at a multiple of 64 bytes, so that no vector of it crosses a line.
 constexpr size_t sketch_offset(int head_dim) { return (statistics_bytes(head_dim) + 63) / 64 * 64; }
 constexpr size_t summary_bytes(int head_dim) { return sketch_offset(head_dim) + sketch_bytes(head_dim); }
-constexpr size_t fp8_bytes(int head_dim) {
+// The scales of int8 keys begin after this.
+constexpr size_t fp8_codes_bytes(int head_dim) {
   return 2 * static_cast<size_t>(kBlockTokens) * static_cast<size_t>(head_dim) + kBlockTokens;
+}
+constexpr size_t fp8_bytes(int head_dim, kernels::KeyFormat format = kernels::kDefaultKeyFormat) {
+  const size_t scales = format == kernels::KeyFormat::kInt8 ? 2 * static_cast<size_t>(head_dim) : 0;
+  return fp8_codes_bytes(head_dim) + (scales + 63) / 64 * 64;
 }
 
 // The parts in memory that begins at a multiple of 64 bytes and holds summary_bytes() or fp8_bytes(), to be
 // written or read. Valid as long as the memory.
 kernels::SummaryOut summary_out(std::byte* memory, int head_dim);
-kernels::Fp8Out fp8_out(std::byte* memory, int head_dim);
+kernels::Fp8Out fp8_out(std::byte* memory, int head_dim,
+                        kernels::KeyFormat format = kernels::kDefaultKeyFormat);
 kernels::SealedSummary summary_at(const std::byte* memory, int head_dim);
-kernels::SealedFp8 fp8_at(const std::byte* memory, int head_dim);
+kernels::SealedFp8 fp8_at(const std::byte* memory, int head_dim,
+                          kernels::KeyFormat format = kernels::kDefaultKeyFormat);
 
 // Where a block's two parts are written, each from a multiple of 64 bytes.
 struct SealedForm {
   std::byte* summary = nullptr;  // summary_bytes(head_dim)
-  std::byte* fp8 = nullptr;      // fp8_bytes(head_dim)
+  std::byte* fp8 = nullptr;      // fp8_bytes(head_dim, format)
+  kernels::KeyFormat format = kernels::kDefaultKeyFormat;
 };
 
 // Makes the sealed form of the first `count` tokens (1..64) of a block: every byte of both parts is written.
 // Infinities and NaN do no harm: values beyond +-2^56 count as +-2^56 and NaN as 0.
 void seal(const kernels::Ops& ops, const BlockView& block, int count, int head_dim, const SealedForm& out);
 
-// The E4M3 copy as a bf16 block: keys [head_dim / 2, 64, 2], values [32, head_dim, 2]. Tokens beyond the
+// The root mean square distance of the sealed values from their mean.
+float value_spread(const kernels::SealedSummary& summary, int head_dim);
+
+// The 8-bit copy as a bf16 block: keys [head_dim / 2, 64, 2], values [32, head_dim, 2]. Tokens beyond the
 // sealed count have the centre as key and zeros as value.
 void unseal(const kernels::Ops& ops, const kernels::SealedSummary& summary, const kernels::SealedFp8& fp8,
             std::span<uint16_t> keys, std::span<uint16_t> values);

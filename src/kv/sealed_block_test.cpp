@@ -40,12 +40,13 @@ TEST(SealedBlock, Bytes) {
   for (const int dim : {64, 80, 96, 128, 256}) {
     const double bf16 = 256.0 * dim;
     EXPECT_LT(static_cast<double>(summary_bytes(dim)) / bf16, 0.0825) << dim;
-    EXPECT_LT(static_cast<double>(fp8_bytes(dim)) / bf16, 0.505) << dim;
+    EXPECT_LT(static_cast<double>(fp8_bytes(dim)) / bf16, 0.513) << dim;
   }
   EXPECT_EQ(statistics_bytes(128), 544u);
   EXPECT_EQ(sketch_bytes(128), 2048u);
   EXPECT_EQ(summary_bytes(128), 2624u);
-  EXPECT_EQ(fp8_bytes(128), 16448u);
+  EXPECT_EQ(fp8_bytes(128, kernels::KeyFormat::kE4M3), 16448u);
+  EXPECT_EQ(fp8_bytes(128, kernels::KeyFormat::kInt8), 16704u);
   EXPECT_EQ(sketch_bytes(6), 128u);
 }
 

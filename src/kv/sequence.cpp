@@ -22,6 +22,7 @@ Sequence::Sequence(Sequence&& other) noexcept
       damaged_(other.damaged_),
       repeated_(other.repeated_),
       token_count_(std::exchange(other.token_count_, 0)),
+      formed_blocks_(std::exchange(other.formed_blocks_, 0)),
       floor_(std::exchange(other.floor_, 0)),
       layers_(std::move(other.layers_)),
       recent_(std::move(other.recent_)) {
@@ -117,6 +118,7 @@ int Sequence::truncate(int token_count) {
               token_count_);
   if (token_count < sealed_tokens() || (token_count < floor_ && token_count > 0))
     return return_to(std::min(static_cast<size_t>(token_count / kSegmentTokens), segments_.size()));
+  drop_sealed_forms(token_count);
   set_token_count(token_count);
   for (Layer& layer : layers_) {
     keep(layer, layer.first_block, block_count());
@@ -156,6 +158,8 @@ Result<void> Sequence::repeat_for_bench(int period, int depth, std::span<const i
   MNEME_CHECK(period > 0 && period % kBlockTokens == 0 && period <= token_count_ && period <= depth,
               "period {} of {} to {}", period, token_count_, depth);
   const PartBuffer recent = recent_part(token_count_);
+  drop_sealed_forms(period);
+  const bool formed = formed_blocks_ == period / kBlockTokens;
   const auto blocks_wanted = [&](int layer) {
     return static_cast<size_t>(blocks_of(depth) - shape().first_kept(layer, depth) / kBlockTokens);
   };
@@ -176,14 +180,14 @@ Result<void> Sequence::repeat_for_bench(int period, int depth, std::span<const i
     const size_t good = shape().window(i) > 0 ? held
                                               : std::min(held, static_cast<size_t>(period / kBlockTokens));
     pool_->take(needed - held, layer.slabs);
-    for (size_t block = good; block < needed; ++block) {
-      std::memcpy(pool_->keys(layer.slabs[block], 0), pool_->keys(layer.slabs[block % good], 0),
-                  shape().slab_bytes());
-    }
+    for (size_t block = good; block < needed; ++block)
+      pool_->copy(layer.slabs[block % good], layer.slabs[block]);
     layer.first_block = blocks_of(depth) - static_cast<int>(needed);
   }
   recent_.load_history(depth, recent.span());
   set_token_count(depth);
+  if (formed) formed_blocks_ = depth / kBlockTokens;
+  drop_sealed_forms(depth);
   if (shape().forgets()) floor_ = std::max(0, depth - kRewindTokens);
   return {};
 }

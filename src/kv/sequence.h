@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "core/thread_pool.h"
 #include "kv/block_pool.h"
 #include "kv/block_source.h"
 #include "kv/recent_rows.h"
@@ -74,6 +75,10 @@ class Sequence : public BlockSource {
   // evaluate again.
   int damaged_segment() const { return damaged_; }
 
+  // Makes the sealed forms of whole blocks that have none yet, of layers that keep every token, where the
+  // pool keeps them. After a pass.
+  void make_sealed_forms(const kernels::Ops& ops, core::ThreadPool& threads);
+
   bool whole(int layer) const override;
   Result<void> hold(int layer, int first_block, int count) const override;
   void release(int layer, int first_block, int count) const override;
@@ -87,6 +92,8 @@ class Sequence : public BlockSource {
   // must hold: from the block of the first token that the newest kRewindTokens + 1 may read.
   void view(int layer, int kv_head, int first_block, std::span<BlockView> out) const override;
   int block_count() const { return blocks_of(token_count_); }
+  bool has_sealed(int layer) const override;
+  void sealed(int layer, int kv_head, int first_block, std::span<SealedBlock> out) const override;
 
   RecentRows& recent() { return recent_; }
 
@@ -119,6 +126,7 @@ class Sequence : public BlockSource {
   // The sealed segments that have some of these blocks of a layer; none where it has a window.
   SealedRun sealed_in(int layer, int first_block, int count) const;
   void set_token_count(int token_count);
+  void drop_sealed_forms(int token_count);  // of blocks that are not whole with so many tokens
   void pin_ends();
   void leave_segments(size_t count);  // but the first `count`
   // Leaves the first `count` segments and nothing open; returns how many tokens are left.
@@ -143,7 +151,8 @@ class Sequence : public BlockSource {
   mutable int damaged_ = -1;
   bool repeated_ = false;  // the next segment holds keys and values that are not those of its tokens
   int token_count_ = 0;
-  int floor_ = 0;  // truncate() cannot go below, but to 0
+  int formed_blocks_ = 0;  // of layers that keep every token: the first so many blocks have sealed forms
+  int floor_ = 0;          // truncate() cannot go below, but to 0
   std::vector<Layer> layers_;
   RecentRows recent_;
   std::vector<SlabId> taken_;  // of one extend()

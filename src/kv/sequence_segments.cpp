@@ -165,6 +165,7 @@ Result<void> Sequence::attach(std::span<const SegmentPtr> segments) {
 
 // Where the boundary of one cannot be read, that of one before it will do.
 int Sequence::return_to(size_t count) {
+  drop_sealed_forms(0);
   for (Layer& layer : layers_) keep(layer, layer.first_block, layer.first_block);
   for (;; --count) {
     leave_segments(count);

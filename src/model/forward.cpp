@@ -134,12 +134,38 @@ Result<void> attend(const Pass& pass, const LayerWeights& layer, int index) {
   auto& jobs = pass.scratch.jobs;
   jobs.clear();
   for_chunks(pass, [&](const Chunk& chunk, size_t first) {
-    jobs.push_back({chunk.sequence, first_position(chunk), static_cast<int>(chunk.tokens.size()),
-                    &pass.scratch.query[first * query_dim], &pass.scratch.attended[first * query_dim],
-                    pass.config.architecture == Architecture::kMneme ? 1.0f : 0.0f, pass.config.window(index),
-                    layer.sinks.empty() ? nullptr : layer.sinks.data()});
+    const attention::DenseJob job{chunk.sequence,
+                                  first_position(chunk),
+                                  static_cast<int>(chunk.tokens.size()),
+                                  &pass.scratch.query[first * query_dim],
+                                  &pass.scratch.attended[first * query_dim],
+                                  pass.config.architecture == Architecture::kMneme ? 1.0f : 0.0f,
+                                  pass.config.window(index),
+                                  layer.sinks.empty() ? nullptr : layer.sinks.data()};
+    const bool done = chunk.sparse != nullptr &&
+                      pass.scratch.sparse.run(pass.ops, pass.pool, index, job, *chunk.sparse);
+    if (!done) jobs.push_back(job);
   });
   return pass.scratch.attention.run(pass.ops, pass.pool, index, jobs);
+}
+
+// What sparse attention learns of the layer once its output product is there: how much of the residual stream
+// it is, and of an audited head the difference it made.
+void observe_attention(const Pass& pass, const LayerWeights& layer, int index) {
+  Scratch& s = pass.scratch;
+  const size_t query_dim = as_size(pass.config.heads * pass.config.head_dim), dim = as_size(pass.config.dim);
+  for_chunks(pass, [&](const Chunk& chunk, size_t first) {
+    if (chunk.sparse == nullptr || pass.config.window(index) > 0) return;
+    attention::SparseLayer& sparse = chunk.sparse->layer(index);
+    const size_t row = first + chunk.tokens.size() - 1;
+    const double size = residual_size(pass, layer.attention_residual, row);
+    sparse.controller.observe(size, norm_of(s.attended.subspan(row * query_dim, query_dim)),
+                              norm_of(s.normed.subspan(row * dim, dim)));
+    if (!sparse.audit) return;
+    const kernels::Product output[] = {product(layer.output, s.audited)};
+    s.matmul.multiply(pass.ops, pass.pool, output, sparse.audit->difference.data(), 1, query_dim);
+    sparse.finish_audit(norm_of(s.audited) / size, pass.config.kv_heads);
+  });
 }
 
 // F(x) = W_o attention(rope(W_q n), rope(W_k n), W_v n),  n = norm(x)
@@ -158,6 +184,7 @@ Result<void> attention_layer(const Pass& pass, const LayerWeights& layer, int in
   if (auto attended = attend(pass, layer, index); !attended) return core::pass(attended);
   const kernels::Product output[] = {product(layer.output, s.normed)};
   multiply(pass, output, s.attended);
+  observe_attention(pass, layer, index);
   write_residual(pass, layer.attention_residual, layer.output_bias);
   return {};
 }
@@ -205,7 +232,9 @@ Result<Scratch> Scratch::reserve(const Config& c, const Weights& weights, int ro
       rows_max, std::max({c.dim, c.heads * c.head_dim, c.ffn_dim, c.mneme.engram.width()}), threads);
   if (!matmul) return core::pass(matmul);
   Scratch s(std::move(*matmul),
-            attention::DenseAttention({c.layers, c.kv_heads, c.head_dim}, c.heads, threads));
+            attention::DenseAttention({c.layers, c.kv_heads, c.head_dim}, c.heads, threads),
+            attention::SparseAttention({c.layers, c.kv_heads, c.head_dim}, c.heads, threads));
+  s.audited.resize(dim);
   const auto any_layer = [&](auto member) {
     return std::any_of(weights.layers.begin(), weights.layers.end(),
                        [&](const LayerWeights& layer) { return !(layer.*member).empty(); });

@@ -60,10 +60,12 @@ struct Scratch {
   core::Arena arena;
   kernels::MatmulScratch matmul;
   attention::DenseAttention attention;
+  attention::SparseAttention sparse;
+  std::vector<float> audited;  // [dim]: the output product of an audit
 
  private:
-  Scratch(kernels::MatmulScratch&& m, attention::DenseAttention&& a)
-      : matmul(std::move(m)), attention(std::move(a)) {}
+  Scratch(kernels::MatmulScratch&& m, attention::DenseAttention&& a, attention::SparseAttention&& s)
+      : matmul(std::move(m)), attention(std::move(a)), sparse(std::move(s)) {}
 };
 
 // Everything a pass reads and where it works, passed explicitly.

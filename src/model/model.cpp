@@ -77,7 +77,11 @@ Result<void> Model::forward(std::span<const Chunk> chunks, std::span<float> logi
   auto done = run_forward({state_->config, state_->weights, state_->rope, *state_->ops, pool, state_->scratch,
                            chunks, static_cast<int>(rows)},
                           logits);
-  if (!done) take_back(chunks.size());
+  if (!done) {
+    take_back(chunks.size());
+    return done;
+  }
+  for (const Chunk& chunk : chunks) chunk.sequence->make_sealed_forms(*state_->ops, pool);
   return done;
 }
 

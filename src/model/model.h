@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include "attention/sparse_context.h"
 #include "core/thread_pool.h"
 #include "engram/table.h"
 #include "kernels/ops.h"
@@ -24,6 +25,7 @@ struct Chunk {
   kv::Sequence* sequence = nullptr;
   std::span<const TokenId> tokens;  // at least one, each in [0, vocab_size)
   LogitsOf logits = LogitsOf::kLast;
+  attention::SparseContext* sparse = nullptr;  // of the sequence; null: attention is exact
 };
 
 class Model {

@@ -43,6 +43,9 @@ inline kernels::Product product(const kernels::PackedMatrix& weights, std::span<
   return {&weights, y.data(), as_size(weights.rows)};
 }
 
+// Euclidean.
+double norm_of(std::span<const float> x);
+
 // ---- residual.cpp: how sublayers read and write the residual stream(s)
 
 // normed = RMSNorm(what the sublayer reads; gain). With several streams their coefficients for this sublayer
@@ -50,6 +53,9 @@ inline kernels::Product product(const kernels::PackedMatrix& weights, std::span<
 void read_residual(const Pass& pass, const ResidualWeights& weights, std::span<const float> gain);
 // The streams take the sublayer's output, which `normed` holds by now; `bias` [dim] or empty is added to it.
 void write_residual(const Pass& pass, const ResidualWeights& weights, std::span<const float> bias);
+// The norm of what the sublayer's output is added to, in units of that output: of several streams the root
+// mean square, what the sublayer gives them and scales included. Between read_residual and write_residual.
+double residual_size(const Pass& pass, const ResidualWeights& weights, size_t row);
 // out [dim] = RMSNorm(mean of a row's streams; gain)
 void final_norm(const Pass& pass, size_t row, std::span<const float> gain, float* out);
 // Floats that a row's coefficients take; 0 with one stream.

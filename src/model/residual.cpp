@@ -197,6 +197,23 @@ void write_residual(const Pass& pass, const ResidualWeights& weights, std::span<
   add_plain(pass, bias);
 }
 
+double norm_of(std::span<const float> x) {
+  double squares = 0;
+  for (const float value : x) squares += double{value} * double{value};
+  return std::sqrt(squares);
+}
+
+double residual_size(const Pass& pass, const ResidualWeights& weights, size_t row) {
+  const size_t n = as_size(pass.config.mneme.streams), width = n * as_size(pass.config.dim);
+  const double size = norm_of(pass.scratch.residual.subspan(row * width, width));
+  if (n > 1) {
+    const float* post = &pass.scratch.coefficients[row * residual_coefficient_stride(pass.config)];
+    return size / norm_of({post, n});
+  }
+  if (weights.scale.empty()) return size;
+  return size / (norm_of(weights.scale) / std::sqrt(static_cast<double>(weights.scale.size())));
+}
+
 void final_norm(const Pass& pass, size_t row, std::span<const float> gain, float* out) {
   const Config& c = pass.config;
   const size_t n = as_size(c.mneme.streams), dim = as_size(c.dim);

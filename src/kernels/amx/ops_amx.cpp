@@ -16,7 +16,11 @@
 #include "kernels/amx/tiles.inl"
 #include "kernels/backends.h"
 #include "kernels/shared/attend.inl"
+#include "kernels/shared/attend_sealed.inl"
+#include "kernels/shared/key_bounds.inl"
+#include "kernels/shared/masses.inl"
 #include "kernels/shared/matmul.inl"
+#include "kernels/shared/means.inl"
 #include "kernels/shared/peak.inl"
 #include "kernels/shared/rows.inl"
 #include "kernels/shared/seal.inl"
@@ -342,6 +346,10 @@ const Ops& amx_ops() {
                             vector_seal_block,
                             vector_unseal_block,
                             vector_sketch_scores,
+                            vector_sketch_masses,
+                            vector_attend_sealed,
+                            vector_add_means,
+                            vector_key_error_bounds,
                             peak,
                             vector_read};
   return kOps;

@@ -2,7 +2,11 @@
 
 #include "kernels/backends.h"
 #include "kernels/shared/attend.inl"
+#include "kernels/shared/attend_sealed.inl"
+#include "kernels/shared/key_bounds.inl"
+#include "kernels/shared/masses.inl"
 #include "kernels/shared/matmul.inl"
+#include "kernels/shared/means.inl"
 #include "kernels/shared/peak.inl"
 #include "kernels/shared/rows.inl"
 #include "kernels/shared/seal.inl"
@@ -27,6 +31,10 @@ const Ops& avx2_ops() {
                             vector_seal_block,
                             vector_unseal_block,
                             vector_sketch_scores,
+                            vector_sketch_masses,
+                            vector_attend_sealed,
+                            vector_add_means,
+                            vector_key_error_bounds,
                             vector_peak,
                             vector_read};
   return kOps;

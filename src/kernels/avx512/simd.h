@@ -29,8 +29,11 @@ struct Simd {
   static float sum(F a) { return _mm512_reduce_add_ps(a); }
   static float largest(F a) { return _mm512_reduce_max_ps(a); }
 
-  // Into the second-level cache.
-  static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+  // Into the second-level cache. Inlined at once: gcc takes a function that only prefetches for one without
+  // effect, and drops the calls.
+  __attribute__((always_inline)) static void prefetch(const void* p) {
+    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+  }
 
   static I izero() { return _mm512_setzero_si512(); }
   static I load_i(const void* p) { return _mm512_loadu_si512(p); }
@@ -123,6 +126,41 @@ struct Simd {
     _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(x));
   }
   static void store_u8(void* p, I x) { _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x)); }
+  template <int kBits>
+  static I shift_right_signed(I a) {
+    return _mm512_srai_epi32(a, kBits);
+  }
+  static I sub_i32(I a, I b) { return _mm512_sub_epi32(a, b); }
+  static I max_i32(I a, I b) { return _mm512_max_epi32(a, b); }
+  static int largest_i32(I a) { return _mm512_reduce_max_epi32(a); }
+  static I to_i32(F x) { return _mm512_cvtps_epi32(x); }  // to nearest even
+
+  // 2 kLanes int8 codes as 16-bit numbers.
+  static I widen_i8(const void* p) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  }
+  // acc + the two products of a lane's pair of 16-bit numbers with the pair at p (int16 [2]).
+  static I dot2_i16(I acc, I pairs, const uint32_t* p) {
+    return _mm512_dpwssd_epi32(acc, pairs, _mm512_set1_epi32(static_cast<int>(*p)));
+  }
+  // The lanes, as int16 [kLanes].
+  static void store_i16(int16_t* p, I x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(x));
+  }
+  // kLanes values as kLanes / 2 pairs.
+  static void store_pairs(Pair* p, F x) { store_bf16(reinterpret_cast<uint16_t*>(p), x); }
+  // 2 kLanes E4M3 codes (but NaN) as bf16, exactly: s eeee mmm is s 0 eeee mmm 0000 with 120 added to the
+  // exponent, and one of eight numbers where eeee is 0.
+  static I widen_e4m3(const void* p) {
+    const I codes = widen_i8(p);  // the sign fills the upper half
+    const I small = _mm512_broadcast_i32x4(
+        _mm_setr_epi16(0, 0x3B00, 0x3B80, 0x3BC0, 0x3C00, 0x3C20, 0x3C40, 0x3C60));
+    const I moved = _mm512_and_si512(_mm512_slli_epi16(codes, 4), _mm512_set1_epi16(0x07F0));
+    I wide = _mm512_add_epi16(moved, _mm512_set1_epi16(0x3C00));
+    const __mmask32 is_small = _mm512_testn_epi16_mask(codes, _mm512_set1_epi16(0x78));
+    wide = _mm512_mask_permutexvar_epi16(wide, is_small, codes, small);
+    return _mm512_ternarylogic_epi32(wide, codes, _mm512_set1_epi16(static_cast<short>(0x8000)), 0xF8);
+  }
   static F round(F x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 };
 

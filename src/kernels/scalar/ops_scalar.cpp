@@ -156,6 +156,10 @@ const Ops& scalar_ops() {
                             scalar_seal_block,
                             scalar_unseal_block,
                             scalar_sketch_scores,
+                            scalar_sketch_masses,
+                            scalar_attend_sealed,
+                            scalar_add_means,
+                            scalar_key_error_bounds,
                             [](int) { return 0.0; },
                             read_work};
   return kOps;

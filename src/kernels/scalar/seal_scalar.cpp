@@ -69,17 +69,43 @@ uint32_t measure_channel(const SealTask& task, int channel) {
   return (std::bit_cast<uint32_t>(deviation) + 0xFFFFF) >> 20;
 }
 
-void code_channel(const SealTask& task, int channel) {
+// The smallest bf16 that is no less than max / 127.
+Bf16 int8_scale(float max) {
+  const float scale = std::max(max / 127.0f, kInt8ScaleMin);
+  return {static_cast<uint16_t>((std::bit_cast<uint32_t>(scale) + 0xFFFF) >> 16)};
+}
+
+void code_int8_channel(const SealTask& task, int channel) {
+  const float centre = to_f32(Bf16{task.summary.key_centres[channel]});
+  float max = 0;
+  for (int t = 0; t < task.count; ++t)
+    max = std::max(max, std::abs(tame(task.keys[key_index(channel, t)]) - centre));
+  const Bf16 scale = int8_scale(max);
+  task.fp8.key_scales[channel] = scale.bits;
+  const float factor = 1.0f / to_f32(scale);
+  for (int t = 0; t < 64; ++t) {
+    const float x = t < task.count ? tame(task.keys[key_index(channel, t)]) - centre : 0.0f;
+    task.fp8.keys[key_index(channel, t)] = static_cast<uint8_t>(static_cast<int>(std::nearbyint(x * factor)));
+  }
+}
+
+void code_e4m3_channel(const SealTask& task, int channel) {
+  const float centre = to_f32(Bf16{task.summary.key_centres[channel]});
+  const float factor = inverse(
+      key_scale(task.summary.statistics->deviation_base + task.summary.key_deviations[channel]));
+  for (int t = 0; t < 64; ++t) {
+    const float x = t < task.count ? tame(task.keys[key_index(channel, t)]) - centre : 0.0f;
+    task.fp8.keys[key_index(channel, t)] = t < task.count ? tensor::to_e4m3(x * factor).bits : 0;
+  }
+}
+
+void sketch_channel(const SealTask& task, int channel) {
   const float centre = to_f32(Bf16{task.summary.key_centres[channel]});
   const uint32_t level = task.summary.statistics->deviation_base + task.summary.key_deviations[channel];
-  const float step = kSketchStep * std::bit_cast<float>(level << 20), factor = inverse(key_scale(level));
+  const float step = kSketchStep * std::bit_cast<float>(level << 20);
   uint8_t* sketch = task.summary.sketch + channel / 4 * 64 + channel % 4;
-  for (int t = 0; t < 64; ++t) {
-    uint8_t& key = task.fp8.keys[key_index(channel, t)];
-    key = 0;
-    if (t >= task.count) continue;
+  for (int t = 0; t < task.count; ++t) {
     const float x = tame(task.keys[key_index(channel, t)]) - centre;
-    key = tensor::to_e4m3(x * factor).bits;
     const int code = (x > -step) + (x > 0) + (x > step);
     sketch[t % 16 * 4] = static_cast<uint8_t>(sketch[t % 16 * 4] | code << (t / 16 * 2));
   }
@@ -95,7 +121,8 @@ void seal_keys(const SealTask& task) {
   for (int c = 0; c < task.head_dim; ++c) {
     task.summary.key_deviations[c] = static_cast<uint8_t>(std::max(levels[static_cast<size_t>(c)], base) -
                                                           base);
-    code_channel(task, c);
+    sketch_channel(task, c);
+    task.fp8.key_scales == nullptr ? code_e4m3_channel(task, c) : code_int8_channel(task, c);
   }
 }
 
@@ -145,9 +172,11 @@ void seal_values(const SealTask& task) {
   mean_of_values(task);
 }
 
-float deviation_of(const SealedSummary& summary, int channel) {
-  return std::bit_cast<float>(
-      deviation_bits(summary.statistics->deviation_base, summary.key_deviations[channel]));
+// What one unit of a channel's codes is worth.
+float key_unit(const UnsealTask& task, int channel) {
+  if (task.fp8.key_scales != nullptr) return to_f32(Bf16{task.fp8.key_scales[channel]});
+  return power_of_two(
+      key_scale(task.summary.statistics->deviation_base + task.summary.key_deviations[channel]));
 }
 
 }  // namespace
@@ -165,32 +194,15 @@ void scalar_seal_block(const SealTask& task) {
 void scalar_unseal_block(const UnsealTask& task) {
   for (int c = 0; c < task.head_dim; ++c) {
     const float centre = to_f32(Bf16{task.summary.key_centres[c]});
-    const float scale = power_of_two(
-        key_scale(task.summary.statistics->deviation_base + task.summary.key_deviations[c]));
+    const float unit = key_unit(task, c);
+    const bool is_int8 = task.fp8.key_scales != nullptr;
     for (int t = 0; t < 64; ++t) {
       const size_t key = key_index(c, t), value = value_index(c, t, task.head_dim);
-      task.keys[key] = tensor::to_bf16(std::fma(scale, to_f32(E4M3{task.fp8.keys[key]}), centre)).bits;
+      const uint8_t code = task.fp8.keys[key];
+      const float steps = is_int8 ? static_cast<float>(static_cast<int8_t>(code)) : to_f32(E4M3{code});
+      task.keys[key] = tensor::to_bf16(std::fma(unit, steps, centre)).bits;
       task.values[value] =
           tensor::to_bf16(to_f32(E4M3{task.fp8.values[value]}) * power_of_two(task.fp8.value_scales[t])).bits;
-    }
-  }
-}
-
-void scalar_sketch_scores(const SketchTask& task) {
-  for (int r = 0; r < task.rows; ++r) {
-    const float* q = task.queries + static_cast<size_t>(r) * task.query_stride;
-    float* scores = task.scores + static_cast<size_t>(r) * task.score_stride;
-    for (int i = 0; i < task.block_count * 64; ++i) {
-      const SealedSummary& block = task.blocks[i / 64];
-      const int t = i % 64;
-      double sum = 0;
-      for (int c = 0; c < task.head_dim; ++c) {
-        const int code = block.sketch[c / 4 * 64 + t % 16 * 4 + c % 4] >> (t / 16 * 2) & 3;
-        const double key = to_f32(Bf16{block.key_centres[c]}) +
-                           double{kSketchStep} * deviation_of(block, c) * (code - 1.5);
-        sum += q[c] * key;
-      }
-      scores[i] = static_cast<float>(sum);
     }
   }
 }

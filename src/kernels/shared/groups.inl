@@ -10,6 +10,9 @@
 #define MNEME_UNROLL _Pragma("GCC unroll 32")
 #endif
 
+// For functions that only prefetch (Simd::prefetch).
+#define MNEME_ALWAYS_INLINE __attribute__((always_inline)) inline
+
 namespace mneme::kernels {
 namespace {
 

@@ -104,37 +104,83 @@ inline void measure_pair(const uint16_t* keys, uint16_t* centres, uint16_t* leve
   levels[1] = static_cast<uint16_t>((bits_of(__builtin_sqrtf(squares_odd.total() / 64)) + 0xFFFFF) >> 20);
 }
 
-// What coding one channel needs.
-struct ChannelCode {
-  Simd::F centre, factor, step, minus_step;
+// What the sketch of one channel needs.
+struct ChannelSketch {
+  Simd::F step, minus_step;
 
-  ChannelCode(const SealedSummary& summary, int channel) {
+  ChannelSketch(const SealedSummary& summary, int channel) {
     const uint32_t level = summary.statistics->deviation_base + summary.key_deviations[channel];
     const float width = kSketchStep * float_of(level << 20);
-    centre = Simd::set1(float_of(uint32_t{summary.key_centres[channel]} << 16));
-    factor = Simd::set1(inverse_of(key_scale(level)));
     step = Simd::set1(width), minus_step = Simd::set1(-width);
   }
-  Simd::I sketch(Simd::F x) const {
+  Simd::I code(Simd::F x) const {
     const Simd::I code = Simd::count_greater(Simd::izero(), x, minus_step);
     return Simd::count_greater(Simd::count_greater(code, x, Simd::zero()), x, step);
   }
 };
 
-// E4M3 codes of a channel pair, and its part of the quad's sketch: kHalf says which half of the quad it is.
+// A channel pair of all tokens, about the centres.
+inline void centred_pair(const SealTask& task, int channel, Lanes2 (&x)[kSealVectors]) {
+  const uint16_t* centres = task.summary.key_centres + channel;
+  const Simd::F even = Simd::set1(float_of(uint32_t{centres[0]} << 16));
+  const Simd::F odd = Simd::set1(float_of(uint32_t{centres[1]} << 16));
+  MNEME_UNROLL
+  for (int v = 0; v < kSealVectors; ++v) {
+    const Lanes2 key = load_tame(task.keys + channel * 64 + v * Simd::kLanes * 2);
+    x[v] = {Simd::sub(key.even, even), Simd::sub(key.odd, odd)};
+  }
+}
+
+inline void code_e4m3_pair(const SealTask& task, int channel, const Lanes2 (&x)[kSealVectors]) {
+  Simd::F factors[2];
+  for (int i = 0; i < 2; ++i) {
+    const uint32_t level = task.summary.statistics->deviation_base + task.summary.key_deviations[channel + i];
+    factors[i] = Simd::set1(inverse_of(key_scale(level)));
+  }
+  MNEME_UNROLL
+  for (int v = 0; v < kSealVectors; ++v) {
+    const Simd::I low = e4m3_of(Simd::mul(x[v].even, factors[0]));
+    const Simd::I high = e4m3_of(Simd::mul(x[v].odd, factors[1]));
+    Simd::store_u16(task.fp8.keys + channel * 64 + v * Simd::kLanes * 2,
+                    Simd::or_(low, Simd::shift_left<8>(high)));
+  }
+}
+
+inline void code_int8_pair(const SealTask& task, int channel, const Lanes2 (&x)[kSealVectors]) {
+  Simd::F even = Simd::zero(), odd = Simd::zero();
+  MNEME_UNROLL
+  for (int v = 0; v < kSealVectors; ++v)
+    even = Simd::max(even, Simd::abs(x[v].even)), odd = Simd::max(odd, Simd::abs(x[v].odd));
+  const float largest[2] = {Simd::largest(even), Simd::largest(odd)};
+  Simd::F factors[2];
+  for (int i = 0; i < 2; ++i) {
+    float scale = largest[i] / 127.0f;
+    if (scale < kInt8ScaleMin) scale = kInt8ScaleMin;
+    const uint32_t bits = (bits_of(scale) + 0xFFFF) >> 16;
+    task.fp8.key_scales[channel + i] = static_cast<uint16_t>(bits);
+    factors[i] = Simd::set1(1.0f / float_of(bits << 16));
+  }
+  MNEME_UNROLL
+  for (int v = 0; v < kSealVectors; ++v) {
+    const Simd::I low = Simd::and_i32(Simd::to_i32(Simd::mul(x[v].even, factors[0])), 0xFF);
+    const Simd::I high = Simd::and_i32(Simd::to_i32(Simd::mul(x[v].odd, factors[1])), 0xFF);
+    Simd::store_u16(task.fp8.keys + channel * 64 + v * Simd::kLanes * 2,
+                    Simd::or_(low, Simd::shift_left<8>(high)));
+  }
+}
+
+// Codes of a channel pair, and its part of the quad's sketch: kHalf says which half of the quad it is.
 template <int kHalf>
 inline void code_pair(const SealTask& task, int channel, Simd::I (&sketch)[kSumVectors]) {
-  const ChannelCode even(task.summary, channel), odd(task.summary, channel + 1);
-  const uint16_t* keys = task.keys + channel * 64;
-  uint8_t* codes = task.fp8.keys + channel * 64;
+  Lanes2 x[kSealVectors];
+  centred_pair(task, channel, x);
+  task.fp8.key_scales == nullptr ? code_e4m3_pair(task, channel, x) : code_int8_pair(task, channel, x);
+  const ChannelSketch even(task.summary, channel), odd(task.summary, channel + 1);
   Simd::I planes[4][kSumVectors];
   MNEME_UNROLL
   for (int v = 0; v < kSealVectors; ++v) {
-    const Lanes2 key = load_tame(keys + v * Simd::kLanes * 2);
-    const Simd::F x = Simd::sub(key.even, even.centre), y = Simd::sub(key.odd, odd.centre);
-    const Simd::I low = e4m3_of(Simd::mul(x, even.factor)), high = e4m3_of(Simd::mul(y, odd.factor));
-    Simd::store_u16(codes + v * Simd::kLanes * 2, Simd::or_(low, Simd::shift_left<8>(high)));
-    planes[v / kSumVectors][v % kSumVectors] = Simd::or_(even.sketch(x), Simd::shift_left<8>(odd.sketch(y)));
+    planes[v / kSumVectors][v % kSumVectors] = Simd::or_(even.code(x[v].even),
+                                                         Simd::shift_left<8>(odd.code(x[v].odd)));
   }
   MNEME_UNROLL
   for (int lane = 0; lane < kSumVectors; ++lane) {
@@ -243,24 +289,37 @@ inline Simd::I bf16_pair(Simd::F even, Simd::F odd) {
                    Simd::and_i32(bf16_bits(odd), static_cast<int>(0xFFFF0000u)));
 }
 
+// 8-bit codes of the even (lowest byte) or odd numbers, as f32.
+inline Simd::F key_steps(Simd::I codes, bool is_int8) {
+  return is_int8 ? Simd::to_f32(Simd::shift_right_signed<24>(Simd::shift_left<24>(codes)))
+                 : e4m3_value(codes);
+}
+
+void unseal_keys(const UnsealTask& task) {
+  constexpr int L = Simd::kLanes;
+  const bool is_int8 = task.fp8.key_scales != nullptr;
+  for (int c = 0; c < task.head_dim; c += 2) {
+    Simd::F centre[2], unit[2];
+    for (int i = 0; i < 2; ++i) {
+      const uint32_t level = task.summary.statistics->deviation_base + task.summary.key_deviations[c + i];
+      centre[i] = Simd::set1(float_of(uint32_t{task.summary.key_centres[c + i]} << 16));
+      unit[i] = Simd::set1(is_int8 ? float_of(uint32_t{task.fp8.key_scales[c + i]} << 16)
+                                   : float_of(scale_bits(key_scale(level))));
+    }
+    for (int at = c * 64; at < (c + 2) * 64; at += L * 2) {
+      const Simd::I codes = Simd::load_u16(reinterpret_cast<const uint16_t*>(task.fp8.keys + at));
+      const Simd::F even = key_steps(codes, is_int8), odd = key_steps(Simd::shift_right<8>(codes), is_int8);
+      Simd::store_i(task.keys + at,
+                    bf16_pair(Simd::fma(unit[0], even, centre[0]), Simd::fma(unit[1], odd, centre[1])));
+    }
+  }
+}
+
 // Ops::unseal_block.
 void vector_unseal_block(const UnsealTask& task) {
   constexpr int L = Simd::kLanes;
   if (task.head_dim % 16 != 0) return scalar_ops().unseal_block(task);
-  for (int c = 0; c < task.head_dim; c += 2) {
-    Simd::F centre[2], scale[2];
-    for (int i = 0; i < 2; ++i) {
-      const uint32_t level = task.summary.statistics->deviation_base + task.summary.key_deviations[c + i];
-      centre[i] = Simd::set1(float_of(uint32_t{task.summary.key_centres[c + i]} << 16));
-      scale[i] = Simd::set1(float_of(scale_bits(key_scale(level))));
-    }
-    for (int at = c * 64; at < (c + 2) * 64; at += L * 2) {
-      const Simd::I codes = Simd::load_u16(reinterpret_cast<const uint16_t*>(task.fp8.keys + at));
-      Simd::store_i(task.keys + at,
-                    bf16_pair(Simd::fma(scale[0], e4m3_value(codes), centre[0]),
-                              Simd::fma(scale[1], e4m3_value(Simd::shift_right<8>(codes)), centre[1])));
-    }
-  }
+  unseal_keys(task);
   for (int pair = 0; pair < 32; ++pair) {
     const Simd::F even = Simd::set1(float_of(scale_bits(task.fp8.value_scales[pair * 2])));
     const Simd::F odd = Simd::set1(float_of(scale_bits(task.fp8.value_scales[pair * 2 + 1])));

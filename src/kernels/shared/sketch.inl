@@ -25,13 +25,25 @@ inline void sketch_steps(const SealedSummary& block, int head_dim, float* steps)
   }
 }
 
-inline SketchRow prepare_sketch_row(const float* q, const SealedSummary& block, int head_dim,
-                                    const float* steps, int8_t* u) {
+inline void sketch_centres(const SealedSummary& block, int head_dim, float* centres) {
+  for (int c = 0; c < head_dim; c += Simd::kLanes)
+    Simd::store(centres + c, Simd::load_bf16(block.key_centres + c));
+}
+
+// What is read of a block beside its sketch.
+MNEME_ALWAYS_INLINE void ask_for_summary(const SealedSummary& block, int head_dim) {
+  Simd::prefetch(block.statistics);
+  for (int c = 0; c < head_dim; c += 32) Simd::prefetch(block.key_centres + c);
+  for (int c = 0; c < head_dim; c += 64) Simd::prefetch(block.key_deviations + c);
+}
+
+inline SketchRow prepare_sketch_row(const float* q, const float* centres, const float* steps, int head_dim,
+                                    int8_t* u) {
   constexpr int L = Simd::kLanes;
   Simd::F dot = Simd::zero(), top = Simd::zero();
   for (int c = 0; c < head_dim; c += L) {
     const Simd::F x = Simd::load(q + c);
-    dot = Simd::fma(x, Simd::load_bf16(block.key_centres + c), dot);
+    dot = Simd::fma(x, Simd::load(centres + c), dot);
     top = Simd::max(top, Simd::abs(Simd::mul(x, Simd::load(steps + c))));
   }
   const float scale = Simd::largest(top) / 127.0f;
@@ -41,7 +53,8 @@ inline SketchRow prepare_sketch_row(const float* q, const SealedSummary& block, 
     const Simd::F x = Simd::mul(Simd::mul(Simd::load(q + c), Simd::load(steps + c)), inverse);
     sum = Simd::add_i32(sum, Simd::round_i8(u + c, x));
   }
-  return {Simd::sum(dot) - 1.5f * scale * Simd::sum(Simd::to_f32(sum)), scale};
+  const Simd::F base = Simd::fma(Simd::to_f32(sum), Simd::set1(-1.5f * scale), dot);
+  return {Simd::sum(base), scale};
 }
 
 // kRows rows, the 16 / kLanes-th part of the tokens' lanes from `lane` on. `ahead` bytes further lies the
@@ -80,13 +93,13 @@ inline void sketch_part(const SketchTask& task, const SealedSummary& block, std:
 }
 
 template <int kRows>
-inline void sketch_rows(const SketchTask& task, int b, const float* steps, int8_t* u, int first_row,
-                        float* scores) {
+inline void sketch_rows(const SketchTask& task, int b, const float* steps, const float* centres, int8_t* u,
+                        int first_row, float* scores) {
   const SealedSummary& block = task.blocks[b];
   SketchRow rows[kRows];
   const float* q = task.queries + static_cast<size_t>(first_row) * task.query_stride;
   for (int r = 0; r < kRows; ++r) {
-    rows[r] = prepare_sketch_row(q + static_cast<size_t>(r) * task.query_stride, block, task.head_dim, steps,
+    rows[r] = prepare_sketch_row(q + static_cast<size_t>(r) * task.query_stride, centres, steps, task.head_dim,
                                  u + r * task.head_dim);
   }
   scores += static_cast<size_t>(first_row) * task.score_stride;
@@ -102,20 +115,17 @@ inline void sketch_rows(const SketchTask& task, int b, const float* steps, int8_
 // Ops::sketch_scores. Heads that do not fill whole vectors are rare: the oracle serves them.
 void vector_sketch_scores(const SketchTask& task) {
   if (task.head_dim % 16 != 0) return scalar_ops().sketch_scores(task);
-  auto* steps = static_cast<float*>(task.scratch);
-  auto* u = reinterpret_cast<int8_t*>(steps + task.head_dim);
+  auto *steps = static_cast<float*>(task.scratch), *centres = steps + task.head_dim;
+  auto* u = reinterpret_cast<int8_t*>(centres + task.head_dim);
   for (int b = 0; b < task.block_count; ++b) {
     float* scores = task.scores + b * 64;
-    if (b + 1 < task.block_count) {
-      const SealedSummary& next = task.blocks[b + 1];
-      for (int c = 0; c < task.head_dim; c += 32) Simd::prefetch(next.key_centres + c);
-      for (int c = 0; c < task.head_dim; c += 64) Simd::prefetch(next.key_deviations + c);
-    }
+    if (b + 1 < task.block_count) ask_for_summary(task.blocks[b + 1], task.head_dim);
     sketch_steps(task.blocks[b], task.head_dim, steps);
+    sketch_centres(task.blocks[b], task.head_dim, centres);
     int row = 0;
-    for (; row + 4 <= task.rows; row += 4) sketch_rows<4>(task, b, steps, u, row, scores);
-    if (row + 2 <= task.rows) sketch_rows<2>(task, b, steps, u, row, scores), row += 2;
-    if (row < task.rows) sketch_rows<1>(task, b, steps, u, row, scores);
+    for (; row + 4 <= task.rows; row += 4) sketch_rows<4>(task, b, steps, centres, u, row, scores);
+    if (row + 2 <= task.rows) sketch_rows<2>(task, b, steps, centres, u, row, scores), row += 2;
+    if (row < task.rows) sketch_rows<1>(task, b, steps, centres, u, row, scores);
   }
 }
 

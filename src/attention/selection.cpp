@@ -1,0 +1,52 @@
+#include "attention/selection.h"
+
+#include <algorithm>
+#include <bit>
+#include <cfloat>
+
+namespace mneme::attention {
+
+namespace {
+
+// What the two steps of a block take away, the first no less than the second.
+struct Steps {
+  float to_eight_bit, to_full;
+};
+
+Steps steps_of(const BlockError& error) {
+  if (!(error.estimated <= FLT_MAX)) return {FLT_MAX, FLT_MAX};  // NaN too
+  const float whole = std::max(error.estimated, 0.0f);
+  const float second = std::min(std::max(error.eight_bit, 0.0f), whole);
+  if (2 * second > whole) return {whole / 2, whole / 2};
+  return {whole - second, second};
+}
+
+// (Without the sign: of zeros and NaN.)
+uint32_t bin_of(float step) { return (std::bit_cast<uint32_t>(step) & 0x7FFFFFFF) >> 20; }
+
+}  // namespace
+
+Treatment Threshold::treat(const BlockError& error) const {
+  const Steps steps = steps_of(error);
+  if (bin_of(steps.to_full) >= bin) return Treatment::kFull;
+  return bin_of(steps.to_eight_bit) >= bin ? Treatment::kEightBit : Treatment::kEstimated;
+}
+
+void StepHistogram::add(const BlockError& error) {
+  const Steps steps = steps_of(error);
+  removed_[bin_of(steps.to_eight_bit)] += double{steps.to_eight_bit};
+  removed_[bin_of(steps.to_full)] += double{steps.to_full};
+}
+
+void StepHistogram::add(const StepHistogram& other) {
+  for (size_t i = 0; i < kBins; ++i) removed_[i] += other.removed_[i];
+}
+
+Threshold StepHistogram::threshold(double allowed) const {
+  double left = 0;
+  uint32_t bin = 0;
+  while (bin < kBins && left + removed_[bin] <= allowed) left += removed_[bin++];
+  return {bin};
+}
+
+}  // namespace mneme::attention

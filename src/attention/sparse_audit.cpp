@@ -1,0 +1,103 @@
+// The audit of a sparse step: one KV head with every block in bf16, beside what was done instead.
+#include <array>
+#include <cmath>
+
+#include "attention/sparse_step.h"
+
+namespace mneme::attention {
+
+namespace {
+
+size_t as_size(int n) { return static_cast<size_t>(n); }
+
+// What was selected as one thing, read as another.
+struct Part {
+  Treatment which, how;
+};
+enum PartIndex : size_t { kFullPart, kEightBitExact, kEstimatedExact, kEightBitPart, kEstimatedPart };
+constexpr std::array<Part, 5> kParts{{{Treatment::kFull, Treatment::kFull},
+                                      {Treatment::kEightBit, Treatment::kFull},
+                                      {Treatment::kEstimated, Treatment::kFull},
+                                      {Treatment::kEightBit, Treatment::kEightBit},
+                                      {Treatment::kEstimated, Treatment::kEstimated}}};
+
+// What a part adds to the normalised output of a row: exp(max - top) / total of it.
+double weight_of(const SoftmaxState& part, int row, const SoftmaxState& exact) {
+  if (part.sum[row] == 0) return 0;
+  return std::exp(double{part.max[row]} - double{exact.max[row]}) / double{exact.sum[row]};
+}
+
+// |(a - b) of a row|^2 where each is what its blocks add to the output: their values less `output`, times
+// their share. (To first order in the difference of masses.)
+double difference2(const SoftmaxState& a, const SoftmaxState& b, int row, const SoftmaxState& exact) {
+  const double wa = weight_of(a, row, exact), wb = weight_of(b, row, exact);
+  const double mass = wa * double{a.sum[row]} - wb * double{b.sum[row]};
+  const size_t dim = as_size(exact.head_dim), at = as_size(row) * dim;
+  double squares = 0;
+  for (size_t c = at; c < at + dim; ++c) {
+    const double output = double{exact.out[c]} / double{exact.sum[row]};
+    const double d = wa * double{a.out[c]} - wb * double{b.out[c]} - mass * output;
+    squares += d * d;
+  }
+  return squares;
+}
+
+}  // namespace
+
+PendingAudit SparseAttention::State::audit(const SparseStep& step, int head) {
+  const SparsePlan& plan = step.plan;
+  const size_t floats = softmax_state_floats(plan.rows, shape.head_dim), dim = as_size(shape.head_dim);
+  // Of each part and run, then the blocks that are always read.
+  audit_states.resize((kParts.size() * as_size(plan.runs) + 1) * floats);
+  const auto state = [&](size_t index) {
+    return softmax_state_at(&audit_states[index * floats], plan.rows, shape.head_dim);
+  };
+  const int reads = static_cast<int>(kParts.size()) * plan.runs;
+  step.pool.run(reads + 1, [&](int task, int index) {
+    Thread& thread = threads[as_size(index)];
+    clear_state(state(as_size(task)));
+    if (task == reads) return read_fixed(step, head, thread, state(as_size(task)));
+    const Part part = kParts[as_size(task / plan.runs)];
+    read_blocks(step, head, task % plan.runs, part.which, part.how, state(as_size(task)), thread);
+  });
+  std::array<SoftmaxState, kParts.size()> parts;
+  for (size_t p = 0; p < kParts.size(); ++p) {
+    parts[p] = state(p * as_size(plan.runs));
+    for (int run = 1; run < plan.runs; ++run)
+      merge_state(parts[p], state(p * as_size(plan.runs) + as_size(run)));
+  }
+  const SoftmaxState exact = state(as_size(reads));
+  for (const PartIndex p : {kFullPart, kEightBitExact, kEstimatedExact}) merge_state(exact, parts[p]);
+
+  PendingAudit audit;
+  AuditReport& report = audit.report;
+  audit.difference.assign(as_size(heads) * dim, 0.0f);
+  double bias = 0, missed = 0;
+  for (int row = plan.rows - group; row < plan.rows; ++row) {
+    const size_t query_head = as_size(head * group + row % group);
+    const float* sparse = step.out + (as_size(step.job.count - 1) * as_size(heads) + query_head) * dim;
+    for (size_t c = 0; c < dim; ++c)
+      audit.difference[query_head * dim + c] = sparse[c] - exact.out[as_size(row) * dim + c] / exact.sum[row];
+    report.error_eight_bit += difference2(parts[kEightBitPart], parts[kEightBitExact], row, exact);
+    report.error_estimated += difference2(parts[kEstimatedPart], parts[kEstimatedExact], row, exact);
+    const double truly = weight_of(parts[kEstimatedExact], row, exact) *
+                         double{parts[kEstimatedExact].sum[row]};
+    const double guess = weight_of(parts[kEstimatedPart], row, exact) *
+                         double{parts[kEstimatedPart].sum[row]};
+    missed += truly;
+    if (truly > 0 && guess > 0) bias += truly * std::log(guess / truly);
+  }
+  report.missed_mass = missed / group;
+  // What is left of the bias after the present correction.
+  constexpr double kMassMin = 1e-4;
+  if (report.missed_mass > kMassMin) report.log_bias = step.controller.log_bias() + bias / missed;
+  for (int b = 0; b < plan.candidates; ++b) {
+    const BlockError error = error_of(step.controller, candidate_at(step, head, b));
+    const Treatment how = threshold.treat(error);
+    if (how == Treatment::kEstimated) report.expected_estimated += double{error.estimated};
+    if (how == Treatment::kEightBit) report.expected_eight_bit += double{error.eight_bit};
+  }
+  return audit;
+}
+
+}  // namespace mneme::attention

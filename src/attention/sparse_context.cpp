@@ -1,0 +1,40 @@
+#include "attention/sparse_context.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace mneme::attention {
+
+void SparseCounters::add(const SparseCounters& other) {
+  steps += other.steps;
+  steps_dense += other.steps_dense;
+  tokens_full += other.tokens_full;
+  tokens_eight_bit += other.tokens_eight_bit;
+  tokens_estimated += other.tokens_estimated;
+  bytes_read += other.bytes_read;
+  bytes_dense += other.bytes_dense;
+  macs_sketch += other.macs_sketch;
+  macs_eight_bit += other.macs_eight_bit;
+  macs_full += other.macs_full;
+  audits += other.audits;
+  error_sum += other.error_sum;
+  error_max = std::max(error_max, other.error_max);
+  missed_mass_sum += other.missed_mass_sum;
+  bound_sum += other.bound_sum;
+  bound_max = std::max(bound_max, other.bound_max);
+  bounds += other.bounds;
+}
+
+void SparseLayer::finish_audit(double error, int kv_heads) {
+  if (!audit) return;
+  audit->report.residual_error = error;
+  controller.learn(audit->report);
+  const double layer_error = error * std::sqrt(static_cast<double>(kv_heads));
+  ++counters.audits;
+  counters.error_sum += layer_error;
+  counters.error_max = std::max(counters.error_max, layer_error);
+  counters.missed_mass_sum += audit->report.missed_mass;
+  audit.reset();
+}
+
+}  // namespace mneme::attention

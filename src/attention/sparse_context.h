@@ -1,0 +1,75 @@
+// What sparse attention keeps of one context between steps: a controller and counters for each layer.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "attention/controller.h"
+
+namespace mneme::attention {
+
+enum class SparseMode : uint8_t {
+  kAdaptive,   // estimated errors, audited, held at the target
+  kCertified,  // every key read at 8 bits or more, and a proven bound on the error of each step
+};
+
+struct SparseOptions {
+  SparseMode mode = SparseMode::kAdaptive;
+  // Adaptive: |W_o (o - o_dense)| / |x| of a layer, root mean square over steps (controller.h). Certified:
+  // the proven bound on |o - o_dense|, times the layer's gain |W_o o| / (|o| |x|).
+  double target_error = 0.005;
+};
+
+// Sums over the steps of one layer in one context; tokens count once for each KV head.
+struct SparseCounters {
+  uint64_t steps = 0;        // that could be sparse: long enough a context, few enough query tokens
+  uint64_t steps_dense = 0;  // of them, those that ran dense: nothing known yet, or an audit failed
+  uint64_t tokens_full = 0, tokens_eight_bit = 0, tokens_estimated = 0;
+  uint64_t bytes_read = 0, bytes_dense = 0;  // keys and values, in all forms; and what dense steps would read
+  double macs_sketch = 0, macs_eight_bit = 0, macs_full = 0;  // multiply-adds by what they read
+  uint64_t audits = 0;
+  double error_sum = 0, error_max = 0;  // of audits: of the whole layer, relative to the residual stream
+  double missed_mass_sum = 0;
+  double bound_sum = 0, bound_max = 0;  // certified: relative to the residual stream
+  uint64_t bounds = 0;
+
+  void add(const SparseCounters& other);
+};
+
+// A head that was computed twice, waiting for its output product.
+struct PendingAudit {
+  AuditReport report;
+  std::vector<float> difference;  // o - o_dense of the last query token, [heads * head_dim]; one head's not 0
+};
+
+struct SparseLayer {
+  SparseLayer(double target, int kv_heads) : controller(target, kv_heads) {}
+  LayerController controller;
+  SparseCounters counters;
+  std::optional<PendingAudit> audit;
+
+  // `error`: |W_o difference| / |x| of the pending audit.
+  void finish_audit(double error, int kv_heads);
+};
+
+class SparseContext {
+ public:
+  SparseContext(const SparseOptions& options, int layers, int kv_heads)
+      : options_(options),
+        kv_heads_(kv_heads),
+        layers_(static_cast<size_t>(layers), SparseLayer(options.target_error, kv_heads)) {}
+
+  const SparseOptions& options() const { return options_; }
+  int kv_heads() const { return kv_heads_; }
+  int layers() const { return static_cast<int>(layers_.size()); }
+  SparseLayer& layer(int index) { return layers_[static_cast<size_t>(index)]; }
+  const SparseLayer& layer(int index) const { return layers_[static_cast<size_t>(index)]; }
+
+ private:
+  SparseOptions options_;
+  int kv_heads_;
+  std::vector<SparseLayer> layers_;
+};
+
+}  // namespace mneme::attention

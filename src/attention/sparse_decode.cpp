@@ -1,0 +1,83 @@
+#include "attention/sparse_decode.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "attention/sparse_step.h"
+#include "core/error.h"
+
+namespace mneme::attention {
+
+using kernels::kAttendRowsMax;
+using kv::kBlockTokens;
+
+SparsePlan::SparsePlan(const DenseJob& job, int group)
+    : blocks(kv::blocks_of(job.first + job.count)),
+      recent(std::max(kSinkBlocks, job.first / kBlockTokens - kRecentBlocks)),
+      candidates(recent - kSinkBlocks),
+      runs((candidates + kRunBlocks - 1) / kRunBlocks),
+      rows(job.count * group),
+      tokens_fixed(job.first + 1 - candidates * kBlockTokens) {}
+
+bool SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& pool, int layer, const DenseJob& job,
+                          SparseContext& context) {
+  State& s = *state_;
+  const SparsePlan plan(job, s.group);
+  if (job.count > kSparseTokensMax || job.window > 0 || plan.rows > kAttendRowsMax) return false;
+  if (plan.candidates < SparsePlan::kCandidatesMin) return false;
+  if (!job.sequence->has_sealed(layer) || !job.sequence->whole(layer)) return false;
+
+  SparseLayer& own = context.layer(layer);
+  ++own.counters.steps;
+  const double allowed = own.controller.allowed_error();
+  if (context.options().mode == SparseMode::kCertified) {
+    if (allowed == 0) {
+      s.count_dense(plan, own.counters);
+      return false;
+    }
+    const double target = context.options().target_error;
+    const SparseStep step{ops, pool, layer, job, own.controller, plan, 0, s.shape.kv_heads, job.out, target};
+    s.lay_out(step);
+    s.certify(step, allowed, own.counters);
+    return true;
+  }
+  const auto audited = own.controller.draw_audit(static_cast<uint64_t>(job.first), layer);
+  const bool dense = allowed == 0 || own.controller.dense();
+  if (dense) s.count_dense(plan, own.counters);
+  if (dense && (!audited || allowed == 0)) return false;
+  // A layer that runs dense tries one head.
+  SparseStep step{ops, pool, layer, job, own.controller, plan, 0, s.shape.kv_heads, job.out, 0};
+  if (dense) step.first_head = *audited, step.heads = 1;
+
+  s.lay_out(step);
+  s.scan(step);
+  s.select(step, allowed * step.heads / s.shape.kv_heads);
+  s.read(step);
+  s.merge(step);
+  if (!dense) s.count(step, own.counters);
+  if (audited) own.audit = s.audit(step, *audited);
+  return !dense;
+}
+
+SparseAttention::SparseAttention(const kv::KvShape& shape, int heads, int threads)
+    : state_(std::make_unique<State>()) {
+  State& s = *state_;
+  s.shape = shape;
+  s.heads = heads;
+  s.group = heads / shape.kv_heads;
+  s.default_scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+  const size_t scratch = std::max({kernels::attend_scratch_bytes(shape.head_dim),
+                                   kernels::attend_sealed_scratch_bytes(shape.head_dim),
+                                   score_scratch_bytes(shape.head_dim)});
+  s.threads.resize(static_cast<size_t>(threads));
+  for (State::Thread& t : s.threads) {
+    t.scratch_memory.resize(scratch + core::Arena::kAlign);
+    const auto at = reinterpret_cast<uintptr_t>(t.scratch_memory.data());
+    t.scratch = t.scratch_memory.data() + (core::Arena::kAlign - at % core::Arena::kAlign);
+  }
+}
+
+SparseAttention::~SparseAttention() = default;
+SparseAttention::SparseAttention(SparseAttention&&) noexcept = default;
+
+}  // namespace mneme::attention

@@ -1,0 +1,187 @@
+// Reading of a sparse step: every block as selected, and the states of runs merged.
+#include <algorithm>
+#include <cmath>
+
+#include "attention/sparse_step.h"
+#include "kv/sealed_block.h"
+
+namespace mneme::attention {
+
+using kv::kBlockTokens;
+
+namespace {
+
+size_t as_size(int n) { return static_cast<size_t>(n); }
+
+void attend(const SparseStep& step, const float* queries, std::span<const uint16_t* const> keys,
+            std::span<const uint16_t* const> values, std::span<const int> limits, const SoftmaxState& state,
+            void* scratch) {
+  kernels::AttendTask task;
+  task.queries = queries;
+  task.query_stride = as_size(state.head_dim);
+  task.rows = state.rows;
+  task.head_dim = state.head_dim;
+  task.keys = keys.data();
+  task.values = values.data();
+  task.blocks = static_cast<int>(keys.size());
+  task.limits = limits.data();
+  task.out = state.out;
+  task.max = state.max;
+  task.sum = state.sum;
+  task.scratch = scratch;
+  step.ops.attend(task);
+}
+
+}  // namespace
+
+// The first blocks and the last ones as one run; a sink logit counts here.
+void SparseAttention::State::read_fixed(const SparseStep& step, int head, Thread& thread,
+                                        const SoftmaxState& state) {
+  const SparsePlan& plan = step.plan;
+  clear_state(state);
+  for (int row = 0; row < plan.rows && step.job.sinks != nullptr; ++row) {
+    state.max[row] = step.job.sinks[head * group + row % group];
+    state.sum[row] = 1.0f;
+  }
+  const int last = plan.blocks - plan.recent;
+  thread.views.resize(as_size(SparsePlan::kSinkBlocks + last));
+  const auto views = std::span(thread.views);
+  step.job.sequence->view(step.layer, head, 0, views.first(SparsePlan::kSinkBlocks));
+  step.job.sequence->view(step.layer, head, plan.recent, views.subspan(SparsePlan::kSinkBlocks));
+  thread.keys.clear(), thread.values.clear(), thread.limits.clear();
+  for (const kv::BlockView& view : views)
+    thread.keys.push_back(view.keys), thread.values.push_back(view.values);
+  for (int row = 0; row < plan.rows; ++row) thread.limits.push_back(plan.tokens_fixed + row / group);
+  attend(step, queries_of(step, head), thread.keys, thread.values, thread.limits, state, thread.scratch);
+}
+
+int SparseAttention::State::read_blocks(const SparseStep& step, int head, int run, Treatment which,
+                                        Treatment how, const SoftmaxState& state, Thread& thread) {
+  const SparsePlan& plan = step.plan;
+  const int first = plan.run_first(run);
+  const size_t at = candidate_at(step, head, first);
+  thread.chosen.clear();
+  for (int i = 0; i < plan.run_count(run); ++i) {
+    if (threshold.treat(error_of(step.controller, at + as_size(i))) == which) thread.chosen.push_back(i);
+  }
+  const int count = static_cast<int>(thread.chosen.size());
+  if (count == 0) return 0;
+  if (how == Treatment::kFull) {
+    thread.views.resize(as_size(plan.run_count(run)));
+    step.job.sequence->view(step.layer, head, SparsePlan::kSinkBlocks + first, thread.views);
+    thread.keys.clear(), thread.values.clear();
+    for (const int i : thread.chosen) {
+      thread.keys.push_back(thread.views[as_size(i)].keys);
+      thread.values.push_back(thread.views[as_size(i)].values);
+    }
+    thread.limits.assign(as_size(plan.rows), count * kBlockTokens);
+    attend(step, queries_of(step, head), thread.keys, thread.values, thread.limits, state, thread.scratch);
+  } else if (how == Treatment::kEightBit) {
+    thread.summaries.clear(), thread.copies.clear();
+    for (const int i : thread.chosen) {
+      thread.summaries.push_back(summaries[at + as_size(i)]);
+      thread.copies.push_back(copies[at + as_size(i)]);
+    }
+    step.ops.attend_sealed({queries_of(step, head), as_size(shape.head_dim), plan.rows, shape.head_dim,
+                            thread.summaries.data(), thread.copies.data(), count, state.out, state.max,
+                            state.sum, thread.scratch});
+  } else {
+    for (int row = 0; row < plan.rows; ++row) {
+      const size_t masses = mass_at(step, head, row, first);
+      const float highest = top[as_size(head * plan.rows + row)];
+      for (const int i : thread.chosen) {
+        mass_max[masses + as_size(i)] = highest + std::log(mass[masses + as_size(i)]);
+      }
+    }
+    step.ops.add_means({&summaries[at], thread.chosen.data(), count, plan.rows, shape.head_dim,
+                        &mass_max[mass_at(step, head, 0, first)], as_size(plan.candidates), state.out,
+                        state.max, state.sum});
+  }
+  return count;
+}
+
+void SparseAttention::State::read(const SparseStep& step) {
+  const int runs = step.plan.runs;
+  step.pool.run(step.heads * runs, [&](int task, int thread) {
+    const int head = step.first_head + task / runs, run = task % runs;
+    const SoftmaxState state = state_of(step, head, 1 + run);
+    clear_state(state);
+    for (const Treatment how : {Treatment::kFull, Treatment::kEightBit, Treatment::kEstimated}) {
+      counted[as_size((head * runs + run) * 3) + static_cast<size_t>(how)] = read_blocks(
+          step, head, run, how, how, state, threads[as_size(thread)]);
+    }
+  });
+}
+
+void SparseAttention::State::merge(const SparseStep& step) {
+  step.pool.run(step.heads, [&](int task, int) {
+    const int head = step.first_head + task;
+    const SoftmaxState all = state_of(step, head, 0);
+    for (int run = 0; run < step.plan.runs; ++run) merge_state(all, state_of(step, head, 1 + run));
+    write_out(step, head);
+  });
+}
+
+void SparseAttention::State::write_out(const SparseStep& step, int head) {
+  const size_t dim = as_size(shape.head_dim);
+  const SoftmaxState all = state_of(step, head, 0);
+  for (int row = 0; row < step.plan.rows; ++row) {
+    const int token = row / group, query_head = head * group + row % group;
+    float* to = step.out + as_size(token * heads + query_head) * dim;
+    const float factor = 1.0f / all.sum[row];
+    for (size_t c = 0; c < dim; ++c) to[c] = all.out[as_size(row) * dim + c] * factor;
+  }
+}
+
+void SparseAttention::State::read_one(const SparseStep& step, int head, int block, const SoftmaxState& state,
+                                      Thread& thread) {
+  kv::BlockView view;
+  step.job.sequence->view(step.layer, head, block, {&view, 1});
+  thread.limits.assign(as_size(step.plan.rows), kBlockTokens);
+  attend(step, queries_of(step, head), {&view.keys, 1}, {&view.values, 1}, thread.limits, state,
+         thread.scratch);
+}
+
+void SparseAttention::State::count_dense(const SparsePlan& plan, SparseCounters& counters) const {
+  const auto blocks = static_cast<uint64_t>(plan.blocks) * static_cast<uint64_t>(shape.kv_heads);
+  ++counters.steps_dense;
+  counters.tokens_full += blocks * kBlockTokens;
+  counters.bytes_read += blocks * 2 * shape.half_block_bytes();
+  counters.bytes_dense += blocks * 2 * shape.half_block_bytes();
+  counters.macs_full += 2.0 * kBlockTokens * shape.head_dim * plan.rows * static_cast<double>(blocks);
+}
+
+void SparseAttention::State::count(const SparseStep& step, SparseCounters& counters) const {
+  uint64_t blocks[3] = {};
+  for (int head = step.first_head; head < step.first_head + step.heads; ++head) {
+    for (int i = head * step.plan.runs * 3; i < (head + 1) * step.plan.runs * 3; ++i)
+      blocks[i % 3] += static_cast<uint64_t>(counted[as_size(i)]);
+  }
+  count_blocks(step,
+               {blocks[size_t(Treatment::kFull)], blocks[size_t(Treatment::kEightBit)],
+                blocks[size_t(Treatment::kEstimated)]},
+               counters);
+  const auto scanned = static_cast<double>(step.plan.candidates) * step.heads;
+  counters.macs_sketch += double{kBlockTokens} * shape.head_dim * step.plan.rows * scanned;
+}
+
+// Candidates as they were read; multiply-adds of query heads are two a channel and token.
+void SparseAttention::State::count_blocks(const SparseStep& step, const BlockCounts& blocks,
+                                          SparseCounters& counters) const {
+  const SparsePlan& plan = step.plan;
+  const auto heads_here = static_cast<uint64_t>(step.heads);
+  const uint64_t full = blocks.full + static_cast<uint64_t>(plan.blocks - plan.candidates) * heads_here;
+  counters.tokens_estimated += blocks.estimated * kBlockTokens;
+  counters.tokens_eight_bit += blocks.eight_bit * kBlockTokens;
+  counters.tokens_full += full * kBlockTokens;
+  const uint64_t block_bytes = 2 * shape.half_block_bytes();
+  counters.bytes_read += static_cast<uint64_t>(plan.candidates) * heads_here *
+                             kv::summary_bytes(shape.head_dim) +
+                         blocks.eight_bit * kv::fp8_bytes(shape.head_dim) + full * block_bytes;
+  counters.bytes_dense += static_cast<uint64_t>(plan.blocks) * heads_here * block_bytes;
+  const double block_macs = 2.0 * kBlockTokens * shape.head_dim * plan.rows;
+  counters.macs_eight_bit += block_macs * static_cast<double>(blocks.eight_bit);
+  counters.macs_full += block_macs * static_cast<double>(full);
+}
+
+}  // namespace mneme::attention

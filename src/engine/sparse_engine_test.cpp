@@ -1,0 +1,150 @@
+// Sparse attention behind the public interface: logits near those of exact attention, counters that make
+// sense, the same for any number of threads.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "core/rng.h"
+#include "engine/nmse_for_test.h"
+#include "mneme/engine.h"
+#include "model/mneme_model_for_test.h"
+
+namespace mneme {
+namespace {
+
+constexpr size_t kPrompt = 3000, kSteps = 24;
+
+struct Place {
+  std::string model = fmt::format("{}mneme_sparse_{}.gguf", testing::TempDir(), ::getpid());
+
+  explicit Place(const char* residual = "mhc", int streams = 4) {
+    model::MnemeOptionsForTest o;
+    o.byte_tokenizer = true, o.vocab_size = 259, o.window = 100, o.matrix_type = tensor::DType::kBF16;
+    o.residual = residual, o.streams = streams;
+    EXPECT_TRUE(model::random_mneme_model(o, 7).write(model));
+  }
+  ~Place() { std::remove(model.c_str()); }
+
+  std::unique_ptr<Engine> open(AttentionMode mode, double target = 0.01, int threads = 2) const {
+    EngineOptions options{.model_path = model, .kv_bytes_max = 64 << 20};
+    options.attention = mode;
+    options.target_error = target;
+    options.threads = threads;
+    auto engine = Engine::open(options);
+    EXPECT_TRUE(engine) << engine.error().message;
+    return std::move(*engine);
+  }
+};
+
+std::vector<TokenId> random_tokens(size_t count) {
+  core::Rng rng(1);
+  std::vector<TokenId> tokens(count);
+  for (TokenId& token : tokens) token = static_cast<TokenId>(rng.next_below(250));
+  return tokens;
+}
+
+// The logits of steps that decode one token each, after a prompt.
+std::vector<float> decode(Engine& engine, Session& session) {
+  const auto tokens = random_tokens(kPrompt + kSteps);
+  EXPECT_TRUE(session.append(std::span(tokens).first(kPrompt)));
+  Session* const sessions[] = {&session};
+  while (session.pending() > 0) EXPECT_TRUE(engine.step(sessions));
+  std::vector<float> logits;
+  const auto keep = [&](std::span<const float> row) { logits.insert(logits.end(), row.begin(), row.end()); };
+  EXPECT_TRUE(engine.logits_of(session, std::span(tokens).subspan(kPrompt), true, keep));
+  return logits;
+}
+
+TEST(SparseEngine, LogitsStayNearThoseOfExactAttention) {
+  for (const auto& [residual, streams] : {std::pair("mhc", 4), std::pair("plain", 1)}) {
+    const Place place(residual, streams);
+    const auto exact_engine = place.open(AttentionMode::kExact);
+    const auto exact_session = exact_engine->new_session();
+    const auto want = decode(*exact_engine, *exact_session);
+    EXPECT_EQ(exact_session->attention().layers.size(), 0u);
+    for (const AttentionMode mode : {AttentionMode::kAdaptive, AttentionMode::kCertified}) {
+      const auto engine = place.open(mode);
+      const auto session = engine->new_session();
+      EXPECT_LT(nmse(decode(*engine, *session), want), 2e-3) << residual;
+      const AttentionReport report = session->attention();
+      EXPECT_EQ(report.mode, mode);
+      ASSERT_GT(report.layers.size(), 0u);
+      const AttentionShares& all = report.all;
+      EXPECT_EQ(all.steps, kSteps);
+      EXPECT_EQ(all.steps_dense, 0u) << "the prompt's passes show the gain";
+      EXPECT_NEAR(all.tokens_bf16 + all.tokens_8bit + all.tokens_estimated, 1, 1e-9);
+      EXPECT_NEAR(all.work_bf16 + all.work_8bit + all.work_2bit, 1, 1e-9);
+      EXPECT_GT(all.bytes_a_step, 0);
+      if (mode == AttentionMode::kAdaptive) {
+        EXPECT_GT(all.audits, 0u);
+        EXPECT_LT(all.error_mean, 4 * report.target_error);
+      } else {
+        EXPECT_EQ(all.tokens_estimated, 0);
+        EXPECT_LE(all.bound_max, report.target_error);
+      }
+    }
+  }
+}
+
+TEST(SparseEngine, TheLogitsDoNotDependOnTheNumberOfThreads) {
+  const Place place;
+  for (const AttentionMode mode : {AttentionMode::kAdaptive, AttentionMode::kCertified}) {
+    const auto one = place.open(mode, 0.02, 1), three = place.open(mode, 0.02, 3);
+    const auto a = one->new_session(), b = three->new_session();
+    EXPECT_EQ(decode(*one, *a), decode(*three, *b));
+    EXPECT_EQ(a->attention().all.bytes_a_step, b->attention().all.bytes_a_step);
+  }
+}
+
+TEST(SparseEngine, ContextsGoBackAndForth) {
+  const Place place;
+  const auto engine = place.open(AttentionMode::kAdaptive), exact = place.open(AttentionMode::kExact);
+  const auto session = engine->new_session();
+  decode(*engine, *session);
+  const auto tokens = random_tokens(kPrompt + kSteps);
+  session->truncate(kPrompt - 100);
+  const auto plain = exact->new_session();
+  ASSERT_TRUE(plain->append(std::span(tokens).first(kPrompt - 100)));
+  Session* const sessions[] = {plain.get()};
+  while (plain->pending() > 0) ASSERT_TRUE(exact->step(sessions));
+  std::vector<float> got, want;
+  const auto rest = std::span(tokens).subspan(kPrompt - 100, 80);
+  const auto keep = [](std::vector<float>& into) {
+    return [&into](std::span<const float> row) { into.insert(into.end(), row.begin(), row.end()); };
+  };
+  ASSERT_TRUE(engine->logits_of(*session, rest, true, keep(got)));
+  ASSERT_TRUE(exact->logits_of(*plain, rest, true, keep(want)));
+  EXPECT_LT(nmse(got, want), 2e-3);
+}
+
+TEST(SparseEngine, RefusesATargetThatIsNone) {
+  const Place place;
+  for (const double target : {0.0, -1.0, 2.0, std::nan("")}) {
+    EngineOptions options{.model_path = place.model};
+    options.target_error = target;
+    EXPECT_FALSE(Engine::open(options)) << target;
+  }
+}
+
+TEST(SparseEngine, AColdTierIsExactAndSaysSo) {
+  const Place place;
+  const std::string folder = place.model + ".cold";
+  EngineOptions options{.model_path = place.model, .kv_bytes_max = 64 << 20};
+  options.attention = AttentionMode::kAdaptive;
+  options.cold_folder = folder;
+  {
+    auto engine = Engine::open(options);
+    ASSERT_TRUE(engine);
+    const auto warnings = (*engine)->take_warnings();
+    ASSERT_EQ(warnings.size(), 1u);
+    EXPECT_NE(warnings[0].find("exact"), std::string::npos);
+    EXPECT_EQ((*engine)->new_session()->attention().mode, AttentionMode::kExact);
+  }
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace mneme

@@ -1,0 +1,157 @@
+// What is computed with sealed blocks (kernels/sealed_tasks.h), as the formulas read, in double.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "kernels/scalar/seal_scalar.h"
+#include "kernels/shared/key_bound.inl"
+#include "tensor/convert.h"
+#include "tensor/e4m3.h"
+
+namespace mneme::kernels {
+
+namespace {
+
+using tensor::Bf16;
+using tensor::E4M3;
+
+float power_of_two(uint32_t scale) { return std::bit_cast<float>(scale_bits(scale)); }
+
+uint32_t level_of(const SealedSummary& summary, int channel) {
+  return summary.statistics->deviation_base + summary.key_deviations[channel];
+}
+double deviation_of(const SealedSummary& summary, int channel) {
+  return std::bit_cast<float>(level_of(summary, channel) << 20);
+}
+
+// q . (centre + sketch) of one token.
+double sketch_score(const float* q, const SealedSummary& block, int head_dim, int token) {
+  double sum = 0;
+  for (int c = 0; c < head_dim; ++c) {
+    const int code = block.sketch[c / 4 * 64 + token % 16 * 4 + c % 4] >> (token / 16 * 2) & 3;
+    sum += q[c] *
+           (to_f32(Bf16{block.key_centres[c]}) + double{kSketchStep} * deviation_of(block, c) * (code - 1.5));
+  }
+  return sum;
+}
+
+// What the copy says key and value are.
+double key_of(const SealedSummary& summary, const SealedFp8& copy, int channel, int token) {
+  const uint8_t code = copy.keys[channel / 2 * 128 + token * 2 + channel % 2];
+  const double centre = to_f32(Bf16{summary.key_centres[channel]});
+  if (copy.key_scales != nullptr)
+    return centre + double{to_f32(Bf16{copy.key_scales[channel]})} * static_cast<int8_t>(code);
+  return centre + double{power_of_two(key_scale(level_of(summary, channel)))} * to_f32(E4M3{code});
+}
+double value_of(const SealedFp8& copy, int head_dim, int channel, int token) {
+  const E4M3 code{copy.values[token / 2 * head_dim * 2 + channel * 2 + token % 2]};
+  return double{to_f32(code)} * power_of_two(copy.value_scales[token]);
+}
+
+// The softmax state of one row.
+struct RowState {
+  float* out;  // [head_dim]
+  float& max;
+  float& sum;
+  int head_dim;
+
+  // Moves the maximum up to `score`; returns the weight of what has that score.
+  float weight(float score) const {
+    if (score > max) {
+      const float shrink = std::exp(max - score);
+      for (int c = 0; c < head_dim; ++c) out[c] *= shrink;
+      sum *= shrink;
+      max = score;
+    }
+    return std::exp(score - max);
+  }
+};
+
+}  // namespace
+
+void scalar_sketch_scores(const SketchTask& task) {
+  for (int r = 0; r < task.rows; ++r) {
+    const float* q = task.queries + static_cast<size_t>(r) * task.query_stride;
+    float* scores = task.scores + static_cast<size_t>(r) * task.score_stride;
+    for (int i = 0; i < task.block_count * 64; ++i)
+      scores[i] = static_cast<float>(sketch_score(q, task.blocks[i / 64], task.head_dim, i % 64));
+  }
+}
+
+void scalar_sketch_masses(const SketchMassTask& task) {
+  for (int r = 0; r < task.rows; ++r) {
+    const float* q = task.queries + static_cast<size_t>(r) * task.query_stride;
+    for (int b = 0; b < task.block_count; ++b) {
+      const auto count = static_cast<int>(task.blocks[b].statistics->count);
+      double scores[64], max = -std::numeric_limits<double>::infinity(), sum = 0;
+      for (int t = 0; t < count; ++t) {
+        scores[t] = sketch_score(q, task.blocks[b], task.head_dim, t);
+        max = std::max(max, scores[t]);
+      }
+      for (int t = 0; t < count; ++t) sum += std::exp(scores[t] - max);
+      const size_t at = static_cast<size_t>(r) * task.stride + static_cast<size_t>(b);
+      task.max[at] = static_cast<float>(max);
+      task.sum[at] = static_cast<float>(sum);
+    }
+  }
+}
+
+// One token after the other, the state moving to each new maximum.
+void scalar_attend_sealed(const AttendSealedTask& task) {
+  for (int r = 0; r < task.rows; ++r) {
+    const float* q = task.queries + static_cast<size_t>(r) * task.query_stride;
+    const RowState state{task.out + r * task.head_dim, task.max[r], task.sum[r], task.head_dim};
+    for (int b = 0; b < task.blocks; ++b) {
+      const SealedFp8& copy = task.copies[b];
+      for (int t = 0; t < static_cast<int>(task.summaries[b].statistics->count); ++t) {
+        double score = 0;
+        for (int c = 0; c < task.head_dim; ++c) score += q[c] * key_of(task.summaries[b], copy, c, t);
+        const float weight = state.weight(static_cast<float>(score));
+        state.sum += weight;
+        for (int c = 0; c < task.head_dim; ++c)
+          state.out[c] += static_cast<float>(weight * value_of(copy, task.head_dim, c, t));
+      }
+    }
+  }
+}
+
+void scalar_add_means(const AddMeansTask& task) {
+  for (int r = 0; r < task.rows; ++r) {
+    const RowState state{task.out + r * task.head_dim, task.max[r], task.sum[r], task.head_dim};
+    for (int i = 0; i < task.count; ++i) {
+      const int b = task.chosen == nullptr ? i : task.chosen[i];
+      const float mass = task.log_masses[static_cast<size_t>(r) * task.mass_stride + static_cast<size_t>(b)];
+      if (mass == -std::numeric_limits<float>::infinity()) continue;
+      const float weight = state.weight(mass);
+      state.sum += weight;
+      const float scale = weight * task.blocks[b].statistics->value_mean_scale;
+      for (int c = 0; c < task.head_dim; ++c)
+        state.out[c] += scale * to_f32(E4M3{task.blocks[b].value_means[c]});
+    }
+  }
+}
+
+void scalar_key_error_bounds(const KeyBoundTask& task) {
+  for (int r = 0; r < task.rows; ++r) {
+    const float* q = task.queries + static_cast<size_t>(r) * task.query_stride;
+    for (int b = 0; b < task.blocks; ++b) {
+      const SealedSummary& summary = task.summaries[b];
+      const bool is_int8 = task.copies[b].key_scales != nullptr;
+      KeyBoundSums sums;
+      for (int c = 0; c < task.head_dim; ++c) {
+        const float size = std::abs(q[c]);
+        const float width = static_cast<float>(deviation_of(summary, c));
+        sums.centres += size * std::abs(to_f32(Bf16{summary.key_centres[c]}));
+        const float unit = is_int8 ? to_f32(Bf16{task.copies[b].key_scales[c]}) : e4m3_key_half_unit(width);
+        sums.units += size * unit;
+        sums.units_max = std::max(sums.units_max, size * unit);
+        sums.deviations += size * width;
+      }
+      task.bounds[static_cast<size_t>(r) * task.stride + static_cast<size_t>(b)] =
+          is_int8 ? int8_key_bound(sums, task.head_dim) : e4m3_key_bound(sums, task.head_dim);
+    }
+  }
+}
+
+}  // namespace mneme::kernels
