@@ -1,8 +1,6 @@
 // Tiers over a store and a disk that a test can let fail, and contexts whose keys say who they are.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include "kernels/select.h"
 #include "kv/sequence.h"
 #include "kv/store_for_test.h"
@@ -24,7 +22,7 @@ struct Kept {
 
   explicit Kept(const KvShape& shape, TierOptions options = {}, uint64_t cold_max = 0) {
     auto opened = Store::open({.folder = folder / "store", .bytes_max = cold_max, .disk = &disk});
-    EXPECT_TRUE(opened) << opened.error().message;
+    MNEME_CHECK(opened, "{}", opened.error().message);
     store = std::move(*opened);
     options.store = store.get();
     options.model = model_for_test();
@@ -33,7 +31,7 @@ struct Kept {
     if (options.bytes_max == 0)
       options.bytes_max = options.hot_bytes = least_bytes(shape), options.warm_bytes = 0;
     auto made = Tiers::open(shape, options);
-    EXPECT_TRUE(made) << made.error().message;
+    MNEME_CHECK(made, "{}", made.error().message);
     tiers = std::move(*made);
   }
   // Nothing of the segments in memory any more.
@@ -44,7 +42,7 @@ struct Kept {
     options.ops = kernels::available_ops().back();
     options.io.disk = &disk;
     auto made = Tiers::open(shape_of(2), options);
-    ASSERT_TRUE(made);
+    MNEME_CHECK(made, "{}", made.error().message);
     tiers = std::move(*made);
   }
   // As the error message says it.
@@ -54,8 +52,8 @@ struct Kept {
     options.store = store.get();
     options.ops = kernels::available_ops().back();
     auto made = Tiers::open(shape, options);
-    EXPECT_FALSE(made);
-    return made ? 0 : std::stoull(made.error().message.substr(made.error().message.find("from ") + 5));
+    MNEME_CHECK(!made);
+    return std::stoull(made.error().message.substr(made.error().message.find("from ") + 5));
   }
   uint64_t slabs_used() const { return tiers->pool().bytes_used() / tiers->shape().slab_bytes(); }
 };
@@ -81,7 +79,7 @@ inline Result<void> grow(Sequence& sequence, std::span<const int32_t> tokens, in
   return {};
 }
 
-// Reads all of it as attention does.
+// Reads all of it as attention does. Wrong keys are a bug.
 inline Result<void> read_back(const Sequence& sequence, std::span<const int32_t> tokens) {
   constexpr int kRun = 32;
   for (int layer = 0; layer < sequence.shape().layers; ++layer) {
@@ -96,7 +94,8 @@ inline Result<void> read_back(const Sequence& sequence, std::span<const int32_t>
         const BlockView& view = views[static_cast<size_t>(at / kBlockTokens - block)];
         const float key = tensor::to_f32(tensor::Bf16{view.keys[at % kBlockTokens * 2]});
         const float expected = key_of(tokens[static_cast<size_t>(at)], at, layer);
-        EXPECT_EQ(key, tensor::to_f32(tensor::to_bf16(expected))) << at;
+        MNEME_CHECK(key == tensor::to_f32(tensor::to_bf16(expected)), "token {}: {} for {}", at, key,
+                    expected);
       }
       sequence.release(layer, block, count);
     }
@@ -105,7 +104,7 @@ inline Result<void> read_back(const Sequence& sequence, std::span<const int32_t>
 }
 
 // What the next token reads of layers with a window.
-inline void expect_windows(const Sequence& sequence, std::span<const int32_t> tokens) {
+inline void check_windows(const Sequence& sequence, std::span<const int32_t> tokens) {
   for (int layer = 0; layer < sequence.shape().layers; ++layer) {
     const int window = sequence.shape().window(layer);
     for (int at = std::max(0, sequence.token_count() - window + 1); window > 0 && at < sequence.token_count();
@@ -113,7 +112,7 @@ inline void expect_windows(const Sequence& sequence, std::span<const int32_t> to
       BlockView view;
       sequence.view(layer, 0, at / kBlockTokens, {&view, 1});
       const float expected = key_of(tokens[static_cast<size_t>(at)], at, layer);
-      EXPECT_EQ(view.keys[at % kBlockTokens * 2], tensor::to_bf16(expected).bits) << at;
+      MNEME_CHECK(view.keys[at % kBlockTokens * 2] == tensor::to_bf16(expected).bits, "token {}", at);
     }
   }
 }
@@ -124,10 +123,10 @@ inline void evaluate(Sequence& sequence, std::span<const int32_t> tokens) {
     auto done = grow(sequence, tokens, static_cast<int>(tokens.size()));
     if (done) done = read_back(sequence, tokens);
     if (done) return;
-    ASSERT_GE(sequence.damaged_segment(), 0) << done.error().message;
+    MNEME_CHECK(sequence.damaged_segment() >= 0, "{}", done.error().message);
     sequence.truncate(sequence.damaged_segment() * kSegmentTokens);
   }
-  FAIL() << "still damaged";
+  MNEME_CHECK(false, "still damaged");
 }
 
 }  // namespace mneme::kv
