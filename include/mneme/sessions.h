@@ -48,8 +48,8 @@ struct VerifyReport {
   uint64_t sessions = 0, segments = 0, bytes = 0;
   std::vector<std::string> problems;  // one line each
 };
-// Reads everything; of one session where a name is given. With `set_aside` damaged files are renamed to *.bad, so that
-// their tokens are computed again when they are next asked for; that takes the folder's lock.
+// Reads everything; of one session where a name is given. With `set_aside` damaged files are renamed to
+// *.bad, so that their tokens are computed again when they are next asked for; that takes the folder's lock.
 Result<VerifyReport> verify_sessions(const std::string& folder, const std::optional<std::string>& name,
                                      bool set_aside = false);
 

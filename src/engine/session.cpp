@@ -69,8 +69,8 @@ Result<void> LoadedSession::append(std::span<const TokenId> tokens) {
       return fail("token {} is outside the vocabulary of {}", token, home_->vocab_size);
   }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
-  // After a long pass what was open before it is further back than windows and recent rows reach.
   if (tokens.size() > 1) text_end_ = tokens_.size();
+  // After a long pass what was open before it is further back than windows and recent rows reach.
   if (pending() > kOpenTokens) seal(0);
   if (log_) {
     if (auto logged = log_->append_tokens(tokens); !logged) give_up_log(logged.error());

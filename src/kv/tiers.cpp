@@ -116,11 +116,14 @@ uint64_t Tiers::slabs_staying() const {
 
 Result<void> Tiers::take(size_t count, std::vector<SlabId>& out) {
   tidy();
-  if (take_slabs(count, false, out)) return {};
-  const std::string held = fmt::format("keys and values fill the {} MiB of memory that they may have",
-                                       pool_.bytes_max() >> 20);
-  if (failing_.empty()) return core::fail("{}, and all of them are in use (raise --hot or --kv)", held);
-  return core::fail("{}, and no more can be stored: {}", held, failing_);
+  while (!take_slabs(count, false, out)) {
+    if (tidy()) continue;  // what the writer came to an end with meanwhile may go, or is tried once more
+    const std::string held = fmt::format("keys and values fill the {} MiB of memory that they may have",
+                                         pool_.bytes_max() >> 20);
+    if (failing_.empty()) return core::fail("{}, and all of them are in use (raise --hot or --kv)", held);
+    return core::fail("{}, and no more can be stored: {}", held, failing_);
+  }
+  return {};
 }
 
 // All or none. What is read ahead stays within the shares; the rest goes beyond them where nothing can make

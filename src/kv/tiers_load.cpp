@@ -87,7 +87,7 @@ void Tiers::join(const SegmentPtr& old, Segment& same) {
     stay(old, layer);
   }
   if (!has_boundary(*old)) old->boundary = std::move(same.boundary);
-  if (same.computed_s > 0) old->computed_s = same.computed_s;
+  if (same.computed_s > 0 && old->written()) old->computed_s = same.computed_s;  // the writer reads it
 }
 
 void Tiers::stay(const SegmentPtr& segment, int layer) {

@@ -12,8 +12,8 @@ size_t Tiers::summaries_bytes() const {
          static_cast<size_t>(shape().kv_heads) * summary_bytes(shape().head_dim);
 }
 
-// On the writer thread. The 8-bit copies that come with them are dropped: whoever wants those makes them of
-// the blocks, which takes less time than reading them.
+// On the writer thread. The 8-bit copies that come with them are dropped: to make one of its block again
+// takes about as long as reading it would.
 void Tiers::summarise(Segment& segment) {
   PartBuffer made = part_buffer(summaries_bytes());
   const AlignedBytes copy = aligned_bytes(fp8_bytes(shape().head_dim));
