@@ -181,8 +181,6 @@ struct Simd {
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), words);
   }
-  // kLanes values as kLanes / 2 pairs.
-  static void store_pairs(Pair* p, F x) { store(reinterpret_cast<float*>(p), x); }
   // 2 kLanes E4M3 codes (but NaN) as bf16, exactly: s eeee mmm is s 0 eeee mmm 0000 with 120 added to the
   // exponent, and one of eight numbers where eeee is 0.
   static I widen_e4m3(const void* p) {

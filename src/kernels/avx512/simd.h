@@ -147,8 +147,6 @@ struct Simd {
   static void store_i16(int16_t* p, I x) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(x));
   }
-  // kLanes values as kLanes / 2 pairs.
-  static void store_pairs(Pair* p, F x) { store_bf16(reinterpret_cast<uint16_t*>(p), x); }
   // 2 kLanes E4M3 codes (but NaN) as bf16, exactly: s eeee mmm is s 0 eeee mmm 0000 with 120 added to the
   // exponent, and one of eight numbers where eeee is 0.
   static I widen_e4m3(const void* p) {
