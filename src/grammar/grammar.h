@@ -2,8 +2,9 @@
 //
 // From outside to inside (include/mneme/grammar.h is all that other rooms see):
 //   text_parser, regex, schema        what a person or a client writes, to expressions and rules
-//     schema_values, schema_object,   ... of JSON schemas: scalars and arrays, objects,
-//     schema_merge, formats           ... allOf and $ref with siblings, formats
+//     schema_values, schema_object    scalars and arrays; objects
+//     schema_merge, formats           allOf, and keywords beside $ref and anyOf; formats of strings
+//     sized_regex                     a pattern and a length, both at once
 //   json_values, numbers, characters  the pieces: any JSON, numbers between bounds, escapes in strings
 //   expressions, rule_checks          the grammar as it was written: an arena; what must hold
 //   code_points                       sets of characters, their UTF-8 bytes
