@@ -10,7 +10,7 @@
 //   code_points                       sets of characters, their UTF-8 bytes
 //   machine                           compiled: a pushdown machine over bytes, not deterministic
 //   automaton                         all ways of reading at once, as a lazy deterministic automaton
-//   trie, masks                       a vocabulary as a tree; the tokens that may follow, computed once a place
+//   trie, masks                       a vocabulary as a tree; which tokens may follow, once for each place
 //   constraint                        the public classes
 //
 // A configuration (automaton.h) is a set of pairs: a state that reads a byte, and a stack of rules to return
