@@ -17,7 +17,7 @@ inline constexpr size_t kCopiesMax = 192;
 inline constexpr size_t kNullableCopiesMax = 4000;  // states, of what may be empty, which cannot be counted
 inline constexpr uint32_t kDepthMax = 96;  // open rules at any time: bounds the nesting of what is generated
 inline constexpr size_t kItemsMax = 2048;  // ways of reading the text so far that are followed at once
-inline constexpr size_t kCacheBytesMax = 96 << 20;  // of one automaton: configurations, tables, masks
-inline constexpr size_t kWorkMax = 50'000'000;      // items looked at for one mask, some seconds
+inline constexpr size_t kCacheBytesMax = 32 << 20;  // of one automaton: configurations, tables, masks
+inline constexpr size_t kWorkMax = 5'000'000;       // items looked at for one mask: some tenths of a second
 
 }  // namespace mneme::grammar

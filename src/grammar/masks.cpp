@@ -123,7 +123,6 @@ MaskCache::Mask MaskCache::make_mask(ConfigId config) {
 size_t MaskCache::walk(ConfigId config, std::span<const Trie::Node> nodes, uint64_t* bits) {
   const auto& class_of = automaton_.machine().class_of;
   const Trie& trie = vocabulary_->trie();
-  constexpr uint32_t kWorthATest = 32;  // tokens: for fewer, trying each is faster than asking for all
   path_[0] = config;
   size_t bytes_seen = 0;
   for (size_t i = 0; i < nodes.size();) {
@@ -135,9 +134,8 @@ size_t MaskCache::walk(ConfigId config, std::span<const Trie::Node> nodes, uint6
       continue;
     }
     path_[node.depth] = next;
-    if (node.plain_below != Trie::kMixed && node.tokens_after - node.tokens_first >= kWorthATest &&
-        plain_room(next) >= node.plain_below) {
-      for (uint32_t k = node.tokens_first; k < node.tokens_after; ++k)
+    if (node.plain_below != Trie::kMixed && plain_room(next) >= node.plain_below) {
+      for (uint32_t k = trie.tokens()[i].first; k < trie.tokens()[i].after; ++k)
         bits[trie.order()[k] / 64] |= uint64_t{1} << (trie.order()[k] % 64);
       bytes_seen = std::max(bytes_seen, trie.plain_bytes_max());
       i = node.after;

@@ -66,6 +66,50 @@ TEST(Regex, PartsOfStrings) {
   }
 }
 
+// A pattern and bounds on the length, both at once.
+TEST(Regex, WithLengths) {
+  static constexpr std::string_view kBytes = "abcd1_-. A";
+  size_t inside = 0;
+  for (uint64_t seed = 2000; seed <= 2300; ++seed) {
+    core::Rng rng(seed);
+    std::string pattern = random_pattern(rng, 1);
+    if (rng.next_below(2) == 0) pattern = "^" + pattern;
+    if (rng.next_below(2) == 0) pattern += "$";
+    std::string escaped;
+    for (const char c : pattern) escaped += c == '\\' ? "\\\\" : std::string(1, c);
+    const size_t min = rng.next_below(4), max = rng.next_below(20) == 0 ? 1000 : min + rng.next_below(4);
+    auto grammar = Grammar::from_schema("{\"type\":\"string\",\"pattern\":\"" + escaped +
+                                            "\",\"minLength\":" + std::to_string(min) +
+                                            ",\"maxLength\":" + std::to_string(max) + "}",
+                                        {.strict = false});
+    const std::regex oracle(pattern);
+    for (int i = 0; i < 40; ++i) {
+      std::string text;
+      for (uint32_t k = rng.next_below(7); k > 0; --k) text += kBytes[rng.next_below(kBytes.size())];
+      const bool expected = std::regex_search(text, oracle) && text.size() >= min && text.size() <= max;
+      inside += expected ? 1 : 0;
+      ASSERT_EQ(grammar && (*grammar)->matches('"' + text + '"'), expected)
+          << "seed " << seed << ": " << pattern << " '" << text << "'";
+    }
+  }
+  EXPECT_GT(inside, 500u);
+  auto name = Grammar::from_schema(
+      R"({"type": "string", "pattern": "^[a-z中]+$", "minLength": 2, "maxLength": 3})", {});
+  ASSERT_TRUE(name) << name.error().message;
+  EXPECT_TRUE((*name)->matches("\"a中z\""));
+  EXPECT_FALSE((*name)->matches("\"中\""));
+  EXPECT_FALSE((*name)->matches("\"abcd\""));
+  EXPECT_TRUE((*name)->warnings().empty());
+  auto address = Grammar::from_schema(R"({"type": "string", "format": "email", "pattern": "^(?!x)a@b"})", {});
+  ASSERT_TRUE(address);
+  EXPECT_TRUE((*address)->matches("\"a@b.org\""));
+  EXPECT_EQ((*address)->warnings().size(), 1u);
+  auto large = Grammar::from_schema(R"x({"type": "string", "pattern": "^([ab]{900}|c)", "maxLength": 1000})x",
+                                    {});
+  ASSERT_TRUE(large) << large.error().message;
+  EXPECT_TRUE((*large)->matches("\"c\""));
+}
+
 TEST(Regex, CharactersBeyondAscii) {
   auto grammar = Grammar::from_regex("[\\u4e00-\\u9fff]+\\ud83d\\ude00?[^\\x00-\\x7f]\\u{1F600}\\cJ\\x41\\/");
   ASSERT_TRUE(grammar) << grammar.error().message;

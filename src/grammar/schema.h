@@ -12,6 +12,7 @@
 
 #include "grammar/json_values.h"
 #include "grammar/numbers.h"
+#include "grammar/sized_regex.h"
 #include "mneme/grammar.h"
 
 namespace mneme::grammar {
@@ -59,6 +60,10 @@ class SchemaCompiler {
 
   // schema_values.cpp
   Result<ExpressionId> string(const Json& schema, const Place& place);
+  Result<std::optional<ExpressionId>> pattern_text(const Json& schema, const Place& place,
+                                                   LengthBounds length);
+  Result<std::optional<ExpressionId>> parse_with_length(std::string_view pattern, RegexScope scope,
+                                                        LengthBounds length, const Place& place);
   Result<ExpressionId> number(const Json& schema, const Place& place, bool whole);
   Result<std::optional<Decimal>> bound(const Json& schema, const char* keyword, const Place& place);
   Result<NumberBounds> bounds(const Json& schema, const Place& place);

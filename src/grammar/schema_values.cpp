@@ -5,7 +5,6 @@
 
 #include "grammar/formats.h"
 #include "grammar/limits.h"
-#include "grammar/regex.h"
 #include "grammar/schema.h"
 
 namespace mneme::grammar {
@@ -127,44 +126,58 @@ Result<ExpressionId> SchemaCompiler::string(const Json& schema, const Place& pla
   if (!min) return pass(min);
   auto max = count(schema, "maxLength", place);
   if (!max) return pass(max);
-  const bool sized = min->value_or(0) > 0 || max->has_value();
-  const auto quoted = [&](ExpressionId inside) {
-    return values_.shared(rules_->sequence({rules_->bytes("\""), inside, rules_->bytes("\"")}), "text");
-  };
+  const LengthBounds length{min->value_or(0), max->value_or(kUnbounded)};
+  if (length.max < length.min) return rules_->nothing();
+  const bool sized = length.min > 0 || length.max != kUnbounded;
+  auto inside = pattern_text(schema, place, length);
+  if (!inside) return pass(inside);
+  if (!*inside && !sized) return values_.string();
+  if (!*inside) *inside = rules_->repeat(values_.string_character(), length.min, length.max);
+  return values_.shared(rules_->sequence({rules_->bytes("\""), **inside, rules_->bytes("\"")}), "text");
+}
+
+// By "pattern", or where that is missing or not supported by "format"; nothing without either.
+Result<std::optional<ExpressionId>> SchemaCompiler::pattern_text(const Json& schema, const Place& place,
+                                                                 LengthBounds length) {
   const auto pattern = schema.find("pattern");
   const auto format = schema.find("format");
-  std::optional<std::string_view> known;
-  if (format != schema.end()) {
-    if (!format->is_string()) return wrong(place, "\"format\" must be a string");
-    known = format_pattern(format->get_ref<const std::string&>());
-    if (!known) {
-      auto held = not_held_to(place, fmt::format("\"format\": {} is not supported", format->dump()));
-      if (!held) return pass(held);
-    }
+  if (pattern != schema.end() && !pattern->is_string()) return wrong(place, "\"pattern\" must be a string");
+  if (format != schema.end() && !format->is_string()) return wrong(place, "\"format\" must be a string");
+  const auto known = format == schema.end() ? std::nullopt
+                                            : format_pattern(format->get_ref<const std::string&>());
+  if (pattern != schema.end()) {
+    const std::string& text = pattern->get_ref<const std::string&>();
+    auto inside = parse_with_length(text, RegexScope::kPart, length, place);
+    if (inside) return inside;
+    // A format that says the same (as of e-mail addresses, whose usual patterns look ahead) will do.
+    const std::string what = fmt::format("\"pattern\": {}", inside.error().message);
+    auto held = known ? Result<void>() : not_held_to(place, what);
+    if (!held) return pass(held);
+    if (known)
+      warnings_.push_back(fmt::format("JSON schema, {}: {}: held to \"format\"", place.pointer, what));
   }
-  if (pattern == schema.end() && !known) {
-    if (!sized) return values_.string();
-    if (*max && **max < min->value_or(0)) return rules_->nothing();
-    return quoted(rules_->repeat(values_.string_character(), min->value_or(0), max->value_or(kUnbounded)));
-  }
-  if (sized || (known && pattern != schema.end())) {
-    auto held = not_held_to(place,
-                            "only one of \"pattern\", \"format\" and \"minLength\"/\"maxLength\" "
-                            "can be held to (in this order); the others are");
+  if (known) return parse_with_length(*known, RegexScope::kWhole, length, place);
+  if (format != schema.end() && pattern == schema.end()) {
+    auto held = not_held_to(place, fmt::format("\"format\": {} is not supported", format->dump()));
     if (!held) return pass(held);
   }
-  if (pattern == schema.end()) {
-    auto inside = parse_regex(*rules_, *known, RegexScope::kWhole, Spelling::kJsonString);
-    if (!inside) return inside;
-    return quoted(*inside);
-  }
-  if (!pattern->is_string()) return wrong(place, "\"pattern\" must be a string");
-  auto inside = parse_regex(*rules_, pattern->get_ref<const std::string&>(), RegexScope::kPart,
-                            Spelling::kJsonString);
-  if (inside) return quoted(*inside);
-  auto held = not_held_to(place, fmt::format("\"pattern\": {}", inside.error().message));
+  return std::nullopt;
+}
+
+Result<std::optional<ExpressionId>> SchemaCompiler::parse_with_length(std::string_view pattern,
+                                                                      RegexScope scope, LengthBounds length,
+                                                                      const Place& place) {
+  const auto parse = [&]() -> Result<std::optional<ExpressionId>> {
+    auto inside = parse_regex(*rules_, pattern, scope, Spelling::kJsonString);
+    if (!inside) return pass(inside);
+    return *inside;
+  };
+  if (length.min == 0 && length.max == kUnbounded) return parse();
+  auto both = parse_sized_regex(*rules_, pattern, scope, Spelling::kJsonString, length);
+  if (!both || *both) return both;
+  auto held = not_held_to(place, "\"minLength\" and \"maxLength\" beside so large a pattern");
   if (!held) return pass(held);
-  return values_.string();
+  return parse();
 }
 
 Result<std::optional<Decimal>> SchemaCompiler::bound(const Json& schema, const char* keyword,

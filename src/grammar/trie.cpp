@@ -11,6 +11,8 @@ namespace {
 
 // Tokens with more characters are tested one by one; few are.
 constexpr int kPlainMax = 24;
+// Tokens below a node: for fewer, trying each is faster than asking for all.
+constexpr uint32_t kWorthATest = 32;
 
 // 0: not plain.
 int plain_characters(std::string_view text) {
@@ -26,14 +28,16 @@ int plain_characters(std::string_view text) {
 }
 
 // `order`: token ids by spelling, each spelling once.
-std::vector<Trie::Node> make_nodes(std::span<const std::string> spellings, std::span<const int32_t> order) {
+std::vector<Trie::Node> make_nodes(std::span<const std::string> spellings, std::span<const int32_t> order,
+                                   std::vector<Trie::Tokens>& ranges) {
   std::vector<Trie::Node> nodes;
+  ranges.clear();
   std::vector<uint32_t> path;  // the node of each depth
   uint32_t tokens = 0;
   const auto close = [&](size_t depth) {
     for (; path.size() > depth; path.pop_back()) {
       nodes[path.back()].after = static_cast<uint32_t>(nodes.size());
-      nodes[path.back()].tokens_after = tokens;
+      ranges[path.back()].after = tokens;
     }
   };
   std::string_view last;
@@ -46,7 +50,7 @@ std::vector<Trie::Node> make_nodes(std::span<const std::string> spellings, std::
       const auto byte = static_cast<uint8_t>(now[path.size()]);
       path.push_back(static_cast<uint32_t>(nodes.size()));
       Trie::Node& node = nodes.emplace_back();
-      node.tokens_first = tokens;
+      ranges.push_back({tokens, tokens});
       node.depth = static_cast<uint16_t>(path.size());
       node.byte = byte;
     }
@@ -58,8 +62,8 @@ std::vector<Trie::Node> make_nodes(std::span<const std::string> spellings, std::
 }
 
 // From the leaves up: what is below a node is plain where all of its children's tokens are.
-void find_plain_below(std::span<Trie::Node> nodes, std::span<const int32_t> order,
-                      std::span<const std::string> spellings) {
+void find_plain_below(std::span<Trie::Node> nodes, std::span<const Trie::Tokens> ranges,
+                      std::span<const int32_t> order, std::span<const std::string> spellings) {
   std::vector<uint8_t> most(nodes.size(), 0);  // characters, from the text's beginning; 0: not all are plain
   for (size_t i = nodes.size(); i > 0; --i) {
     Trie::Node& node = nodes[i - 1];
@@ -75,9 +79,10 @@ void find_plain_below(std::span<Trie::Node> nodes, std::span<const int32_t> orde
     }
     if (!plain) continue;
     most[i - 1] = static_cast<uint8_t>(longest);
-    const std::string_view token = spellings[static_cast<size_t>(order[node.tokens_first])];
+    const std::string_view token = spellings[static_cast<size_t>(order[ranges[i - 1].first])];
     const int here = plain_characters(token.substr(0, node.depth));  // 0 within a character
-    if (here > 0) node.plain_below = static_cast<uint8_t>(longest - here);
+    const bool many = ranges[i - 1].after - ranges[i - 1].first >= kWorthATest;
+    if (here > 0 && many) node.plain_below = static_cast<uint8_t>(longest - here);
   }
 }
 
@@ -113,9 +118,9 @@ Trie::Trie(std::span<const std::string> spellings) : plain_((spellings.size() + 
       plain_[static_cast<size_t>(token) / 64] |= uint64_t{1} << (token % 64);
     }
   }
-  all_ = make_nodes(spellings, once);
-  rest_ = make_nodes(spellings, not_plain);
-  find_plain_below(all_, once, spellings);
+  rest_ = make_nodes(spellings, not_plain, tokens_);
+  all_ = make_nodes(spellings, once, tokens_);
+  find_plain_below(all_, tokens_, once, spellings);
   order_ = std::move(once);
 }
 

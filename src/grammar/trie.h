@@ -18,20 +18,25 @@ class Trie {
   struct Node {
     uint32_t after = 0;  // the node after this one and all below it
     int32_t token = -1;  // that ends here: the lowest of those that are spelt the same
-    uint32_t tokens_first = 0, tokens_after = 0;  // in order(): those of this node and all below it
-    uint16_t depth = 0;                           // bytes, from 1
+    uint16_t depth = 0;  // bytes, from 1
     uint8_t byte = 0;
-    // All tokens below are plain, and here a character ends: how many more the longest has. Otherwise kMixed.
+    // Here a character ends, and below are many tokens, all plain: how many more the longest has. Otherwise
+    // kMixed.
     uint8_t plain_below = kMixed;
   };
+  static_assert(sizeof(Node) == 12);  // a walk is as fast as these are read
   static constexpr uint8_t kMixed = 255;
+  struct Tokens {
+    uint32_t first = 0, after = 0;  // in order()
+  };
   using Words = std::vector<uint64_t>;  // a bit a token
 
   // Spellings that are empty, or longer than 64 KiB, are no tokens.
   explicit Trie(std::span<const std::string> spellings);
 
   std::span<const Node> all() const { return all_; }
-  std::span<const int32_t> order() const { return order_; }  // tokens in the order of all()'s nodes
+  std::span<const int32_t> order() const { return order_; }   // tokens in the order of all()'s nodes
+  std::span<const Tokens> tokens() const { return tokens_; }  // [node of all()]: its own, and all below it
   // Without the plain tokens: whole characters from U+0020 on, but for " and \ and DEL. Inside of strings
   // these are all allowed or need no test each.
   std::span<const Node> rest() const { return rest_; }
@@ -45,6 +50,7 @@ class Trie {
  private:
   std::vector<Node> all_, rest_;
   std::vector<int32_t> order_;
+  std::vector<Tokens> tokens_;
   Words plain_;
   std::vector<std::pair<int32_t, int32_t>> twins_;  // token of a node, other token
   int plain_characters_max_ = 0;
