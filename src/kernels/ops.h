@@ -153,7 +153,7 @@ struct Ops {
   void (*sketch_masses)(const SketchMassTask& task);
   // Flash attention over 8-bit copies: exactly the keys and values that the copy stands for, not rounded to
   // bf16. Scalar: scores in double. Others: queries times scales rounded to 16 bits, integer or bf16 (see
-  // key_error_bounds); weights as attend has them; f32 state.
+  // key_error_bounds); weights, values and state in f32.
   void (*attend_sealed)(const AttendSealedTask& task);
   // Blocks that are not read, as their mean values. f32 state.
   void (*add_means)(const AddMeansTask& task);

@@ -146,13 +146,13 @@ void expect_same(const Block& got, const Block& want, const std::string& what) {
   ASSERT_EQ(got.scales, want.scales) << what;
 }
 
-class SealEachFormat : public testing::TestWithParam<std::tuple<const Ops*, KeyFormat>> {
+class SealEachIsaAndFormat : public testing::TestWithParam<std::tuple<const Ops*, KeyFormat>> {
  protected:
   const Ops& ops() const { return *std::get<0>(GetParam()); }
   KeyFormat format() const { return std::get<1>(GetParam()); }
 };
 
-TEST_P(SealEachFormat, WritesTheSameBits) {
+TEST_P(SealEachIsaAndFormat, WritesTheSameBits) {
   for (const auto& [name, fill] : kinds()) {
     for (const int dim : kDims) {
       for (const int count : {64, 1, 17, 63}) {
@@ -174,7 +174,7 @@ TEST_P(SealEachFormat, WritesTheSameBits) {
   }
 }
 
-TEST_P(SealEachFormat, ManyRandomBlocks) {
+TEST_P(SealEachIsaAndFormat, ManyRandomBlocks) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
     Block got = make(64, keylike, seed, format());
     Block want = got;
@@ -185,7 +185,7 @@ TEST_P(SealEachFormat, ManyRandomBlocks) {
 }
 
 // What is beyond `count` leaves no trace.
-TEST_P(SealEachFormat, ForgottenTokensAreNotLookedAt) {
+TEST_P(SealEachIsaAndFormat, ForgottenTokensAreNotLookedAt) {
   for (const int count : {1, 2, 33, 63}) {
     Block clean = make(64, keylike, kSeed, format()), dirty = clean;
     for (int t = count; t < 64; ++t) {
@@ -253,7 +253,7 @@ TEST_P(SealEachIsa, SketchScoresOfStrangeBlocksDoNotCrash) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, SealEachFormat,
+INSTANTIATE_TEST_SUITE_P(Isa, SealEachIsaAndFormat,
                          testing::Combine(testing::ValuesIn(available_ops()), testing::ValuesIn(kFormats)),
                          [](const auto& info) {
                            const bool is_int8 = std::get<1>(info.param) == KeyFormat::kInt8;

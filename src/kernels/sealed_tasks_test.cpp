@@ -140,9 +140,9 @@ void expect_near(const State& state, int row, const Exact& want, double logit, c
   ASSERT_LE(std::sqrt(error), want.spread * (2 * logit + 0x1p-8 + 1e-6)) << what;
 }
 
-class SealedTasks : public testing::TestWithParam<const Ops*> {};
+class SealedEachIsa : public testing::TestWithParam<const Ops*> {};
 
-TEST_P(SealedTasks, AttentionIsThatOfTheCopy) {
+TEST_P(SealedEachIsa, AttentionIsThatOfTheCopy) {
   for (const KeyFormat format : kFormats) {
     for (const int dim : {2, 6, 16, 48, 64, 80, 128, 256}) {
       const Sealed sealed(dim, {64, 64, 64}, format);
@@ -175,7 +175,7 @@ TEST_P(SealedTasks, AttentionIsThatOfTheCopy) {
   }
 }
 
-TEST_P(SealedTasks, AttentionSeesTheTokensThereAre) {
+TEST_P(SealedEachIsa, AttentionSeesTheTokensThereAre) {
   for (const KeyFormat format : kFormats) {
     for (int count = 1; count <= 64; ++count) {
       const Sealed sealed(64, {64, count}, format), alone(64, {count}, format);
@@ -193,7 +193,7 @@ TEST_P(SealedTasks, AttentionSeesTheTokensThereAre) {
 }
 
 // Blocks in both formats, in two runs, after and before others.
-TEST_P(SealedTasks, RunsMayFollowEachOther) {
+TEST_P(SealedEachIsa, RunsMayFollowEachOther) {
   Sealed sealed(64, {64, 64, 64, 64}, KeyFormat::kInt8);
   for (const size_t b : {1u, 2u}) {
     sealed.blocks[b].format = KeyFormat::kE4M3;
@@ -215,7 +215,7 @@ TEST_P(SealedTasks, RunsMayFollowEachOther) {
   }
 }
 
-TEST_P(SealedTasks, AttentionOfStrangeBlocksIsFinite) {
+TEST_P(SealedEachIsa, AttentionOfStrangeBlocksIsFinite) {
   for (const KeyFormat format : kFormats) {
     for (const auto& [name, fill] : kinds()) {
       const Sealed sealed(64, {64, 64, 9}, format, fill);
@@ -233,7 +233,7 @@ TEST_P(SealedTasks, AttentionOfStrangeBlocksIsFinite) {
 }
 
 // One token wins by far: the result is its value.
-TEST_P(SealedTasks, AttentionSurvivesLargeLogits) {
+TEST_P(SealedEachIsa, AttentionSurvivesLargeLogits) {
   for (const KeyFormat format : kFormats) {
     const Sealed sealed(64, {64, 64}, format, [](core::Rng&, int c, int t) {
       return t == 10 ? 900.0f + static_cast<float>(c % 4) : static_cast<float>(t % 3 - 1);
@@ -246,7 +246,7 @@ TEST_P(SealedTasks, AttentionSurvivesLargeLogits) {
   }
 }
 
-TEST_P(SealedTasks, MassesAreThoseOfTheSketch) {
+TEST_P(SealedEachIsa, MassesAreThoseOfTheSketch) {
   for (const int dim : {2, 6, 16, 64, 80, 128}) {
     const Sealed sealed(dim, {64, 1, 64, 63, 64, 17}, KeyFormat::kInt8);
     const size_t query_stride = static_cast<size_t>(dim) + 1, blocks = sealed.blocks.size(),
@@ -283,7 +283,7 @@ TEST_P(SealedTasks, MassesAreThoseOfTheSketch) {
   }
 }
 
-TEST_P(SealedTasks, MassesAreTheSumsOfTheScores) {
+TEST_P(SealedEachIsa, MassesAreTheSumsOfTheScores) {
   const Sealed sealed(64, {64, 64, 64}, KeyFormat::kInt8);
   const auto queries = random_queries(7, 64, 0.5f);
   Scratch scratch(sketch_mass_scratch_bytes(64));
@@ -304,7 +304,7 @@ TEST_P(SealedTasks, MassesAreTheSumsOfTheScores) {
   }
 }
 
-TEST_P(SealedTasks, MassesOfStrangeBlocksAreFinite) {
+TEST_P(SealedEachIsa, MassesOfStrangeBlocksAreFinite) {
   for (const auto& [name, fill] : kinds()) {
     const Sealed sealed(64, {64, 5}, KeyFormat::kInt8, fill);
     Scratch scratch(sketch_mass_scratch_bytes(64));
@@ -319,7 +319,7 @@ TEST_P(SealedTasks, MassesOfStrangeBlocksAreFinite) {
   }
 }
 
-TEST_P(SealedTasks, MeansAreAdded) {
+TEST_P(SealedEachIsa, MeansAreAdded) {
   for (const int dim : {6, 64, 80, 128}) {
     const Sealed sealed(dim, std::vector<int>(150, 64), KeyFormat::kInt8);
     for (const int rows : {1, 2, 3, 7, 8}) {
@@ -359,7 +359,7 @@ TEST_P(SealedTasks, MeansAreAdded) {
   }
 }
 
-TEST(SealedTasksScalar, MeansAreTheirWeightedSum) {
+TEST(SealedScalar, MeansAreTheirWeightedSum) {
   const Sealed sealed(6, {64, 64, 64}, KeyFormat::kInt8);
   const float masses[] = {1.0f, -kInfinity, 2.5f};
   State state(1, 6);
@@ -397,7 +397,7 @@ float score_of(const Ops& ops, Block block, const float* q, int token) {
   return max;
 }
 
-TEST_P(SealedTasks, BoundsHold) {
+TEST_P(SealedEachIsa, BoundsHold) {
   std::vector<Kind> all = kinds();
   // Keys half a step away from their codes, all the same way; one channel that hides the others; a channel at
   // 8 deviations.
@@ -435,7 +435,7 @@ TEST_P(SealedTasks, BoundsHold) {
 }
 
 // The bound is not far above what happens when every channel is as wrong as it can be.
-TEST_P(SealedTasks, BoundsAreTight) {
+TEST_P(SealedEachIsa, BoundsAreTight) {
   const auto half_steps = [](core::Rng&, int, int t) {
     return t == 63 ? 127.0f : t == 62 ? -127.0f : t < 31 ? 10.5f : -10.5f;
   };
@@ -456,7 +456,7 @@ TEST_P(SealedTasks, BoundsAreTight) {
   EXPECT_GE(worst, bound / 1.3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, SealedTasks, testing::ValuesIn(available_ops()),
+INSTANTIATE_TEST_SUITE_P(Isa, SealedEachIsa, testing::ValuesIn(available_ops()),
                          [](const auto& info) { return std::string(info.param->name); });
 
 }  // namespace

@@ -4,8 +4,8 @@
 //              BlockStatistics, key centres bf16 [head_dim], key deviations u8 [head_dim], value means E4M3
 //              [head_dim], zeros up to a multiple of 64 bytes, sketch [ceil(head_dim / 4), 16, 4]
 //   fp8      the 8-bit copy, 50 % of bf16 KV and the scales:
-//              keys E4M3 or int8 [head_dim / 2, 64, 2], values E4M3 [32, head_dim, 2], value scales u8 [64]; for
-//              int8 keys also their scales bf16 [head_dim], and zeros up to a multiple of 64 bytes
+//              keys E4M3 or int8 [head_dim / 2, 64, 2], values E4M3 [32, head_dim, 2], value scales u8 [64];
+//              for int8 keys also their scales bf16 [head_dim], and zeros up to a multiple of 64 bytes
 // Which keys the copy has is a property of the form (kernels::KeyFormat), said wherever its bytes are laid
 // out. Formulas and layouts: kernels/sealed.h. Everything depends on the block's bits alone, the same on
 // every machine, so sealing twice gives the same bytes.

@@ -2,7 +2,8 @@
 // query rows goes through a block together, so that each code is widened once. With centre m[c] and scale
 // a[c] of a block's channels:
 //   q . k = q . m + sum_c (q[c] a[c]) code[t, c]
-// kInt8: q[c] a[c] ~= unit * u[c] with u in 16 bits, and the sum is exact in 32-bit integers (head_dim <= 512).
+// kInt8: q[c] a[c] ~= unit * u[c] with u in 16 bits, and the sum is exact in 32-bit integers (head_dim <=
+// 512).
 //   Queries in bf16 would be 130 times coarser, and codes cost as much to widen to one as to the other.
 // kE4M3: q[c] 2^e in bf16, codes in bf16, sums in f32.
 #pragma once
@@ -76,8 +77,8 @@ struct E4m3Keys {
 
   static void load_scales(const SealedSummary& summary, const SealedFp8&, int head_dim, float* scales) {
     for (int c = 0; c < head_dim; ++c)
-      scales[c] = float_of(scale_bits(key_scale(summary.statistics->deviation_base +
-                                                summary.key_deviations[c])));
+      scales[c] = float_of(
+          scale_bits(key_scale(summary.statistics->deviation_base + summary.key_deviations[c])));
   }
   static float prepare(const float* q, const float* scales, int head_dim, Query* out) {
     for (int c = 0; c < head_dim; c += Simd::kLanes)

@@ -129,7 +129,8 @@ inline void block_masses(const SketchMassTask& task, const MassScratch& s, int b
                                  s.steps, task.head_dim, s.u + r * task.head_dim);
   }
   std::ptrdiff_t ahead = 0;
-  if (row == 0 && b + kMassAhead < task.block_count) ahead = task.blocks[b + kMassAhead].sketch - block.sketch;
+  if (row == 0 && b + kMassAhead < task.block_count)
+    ahead = task.blocks[b + kMassAhead].sketch - block.sketch;
   int r = 0;
   for (; r + 4 <= count; r += 4, ahead = 0) mass_rows<4>(task, s, block.sketch, ahead, r);
   if (r + 2 <= count) mass_rows<2>(task, s, block.sketch, ahead, r), r += 2, ahead = 0;

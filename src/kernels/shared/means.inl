@@ -10,7 +10,9 @@ namespace {
 constexpr int kMeanChunk = 64;
 constexpr int kMeanRows = 4;
 
-inline int chosen_block(const AddMeansTask& task, int i) { return task.chosen == nullptr ? i : task.chosen[i]; }
+inline int chosen_block(const AddMeansTask& task, int i) {
+  return task.chosen == nullptr ? i : task.chosen[i];
+}
 
 // Moves a row's state to the largest of its log-masses.
 inline void raise_maximum(const AddMeansTask& task, int row) {
@@ -65,7 +67,8 @@ inline void weigh_means(const AddMeansTask& task, int first, int count, const fl
       const Simd::F mean = e4m3_value(
           Simd::load_u8(task.blocks[chosen_block(task, first + i)].value_means + c));
       MNEME_UNROLL
-      for (int r = 0; r < kRows; ++r) acc[r] = Simd::fma(Simd::set1(weights[r * kMeanChunk + i]), mean, acc[r]);
+      for (int r = 0; r < kRows; ++r)
+        acc[r] = Simd::fma(Simd::set1(weights[r * kMeanChunk + i]), mean, acc[r]);
     }
     MNEME_UNROLL
     for (int r = 0; r < kRows; ++r) Simd::store(out + r * task.head_dim + c, acc[r]);
@@ -86,8 +89,7 @@ void vector_add_means(const AddMeansTask& task) {
     }
     for (int row = 0; row < task.rows;) {
       const int left = task.rows - row, rows = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-      for (int r = 0; r < rows; ++r)
-        mean_weights(task, row + r, first, count, weights + r * kMeanChunk);
+      for (int r = 0; r < rows; ++r) mean_weights(task, row + r, first, count, weights + r * kMeanChunk);
       float* out = task.out + row * task.head_dim;
       if (rows == 4) weigh_means<4>(task, first, count, weights, out);
       if (rows == 2) weigh_means<2>(task, first, count, weights, out);

@@ -99,8 +99,8 @@ inline void sketch_rows(const SketchTask& task, int b, const float* steps, const
   SketchRow rows[kRows];
   const float* q = task.queries + static_cast<size_t>(first_row) * task.query_stride;
   for (int r = 0; r < kRows; ++r) {
-    rows[r] = prepare_sketch_row(q + static_cast<size_t>(r) * task.query_stride, centres, steps, task.head_dim,
-                                 u + r * task.head_dim);
+    rows[r] = prepare_sketch_row(q + static_cast<size_t>(r) * task.query_stride, centres, steps,
+                                 task.head_dim, u + r * task.head_dim);
   }
   scores += static_cast<size_t>(first_row) * task.score_stride;
   // The first rows ask for all, in the first part.
