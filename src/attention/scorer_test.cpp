@@ -1,5 +1,7 @@
 #include "attention/scorer.h"
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <memory>
 

@@ -1,4 +1,6 @@
 // Tries to break the bound of certified steps.
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <memory>

@@ -2,11 +2,10 @@
 // attention.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <vector>
 
 #include "attention/dense.h"
+#include "core/error.h"
 #include "core/rng.h"
 #include "kernels/select.h"
 #include "kv/kv.h"
@@ -40,7 +39,7 @@ struct TestContext {
     for (float& x : centre) x = 2 * normal();
     for (size_t i = 0; i < keys.size(); ++i) keys[i] = centre[i % width] + normal();
     for (size_t i = 0; i < values.size(); ++i) values[i] = normal() + 0.3f * centre[i % width];
-    EXPECT_TRUE(sequence.extend(count));
+    MNEME_CHECK(sequence.extend(count).has_value());
     for (int layer = 0; layer < s.layers; ++layer) {
       for (size_t head = 0; head < kv_heads; ++head)
         sequence.store(layer, static_cast<int>(head), 0, count, &keys[head * dim], &values[head * dim],
@@ -68,7 +67,7 @@ struct TestContext {
     what.sinks = sinks;
     core::ThreadPool threads(1);
     DenseAttention attention(shape, heads, 1);
-    EXPECT_TRUE(attention.run(ops, threads, 0, {&what, 1}));
+    MNEME_CHECK(attention.run(ops, threads, 0, {&what, 1}).has_value());
     return out;
   }
 };

@@ -2,8 +2,8 @@
 //   1. scan    a Scorer's estimate of every block's mass, for each query head
 //   2. select  which blocks are read in bf16, which in 8 bits, which are estimated (selection.h), so that the
 //              error that is expected stays below what the layer's controller allows. With p a block's share
-//              of the softmax, n how many of its tokens share it, s the spread of its values, v their norm and
-//              rho, kappa what audits taught (controller.h), summed over the query heads of a KV head:
+//              of the softmax, n how many of its tokens share it, s the spread of its values, v their norm
+//              and rho, kappa what audits taught (controller.h), summed over the heads of a KV head:
 //                estimated p^2 / n (rho s)^2        8 bits p^2 / n (kappa v)^2
 //              since n errors of either sign, each of a share p / n, add up to sqrt(n) of them.
 //   3. read    each as selected; what is estimated counts as its mass times its mean value

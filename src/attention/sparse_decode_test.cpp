@@ -1,5 +1,7 @@
 #include "attention/sparse_decode.h"
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 
 #include "attention/sparse_context_for_test.h"
