@@ -58,12 +58,32 @@ Result<std::vector<std::string>> types_of(const Json& schema) {
 
 }  // namespace
 
+namespace {
+
+// What else a schema with "enum" or "const" says of strings and numbers, as a grammar; null for nothing.
+Result<std::shared_ptr<const Grammar>> rest_of_listed(const Json& schema) {
+  Json rest = Json::object();
+  for (const char* keyword : {"minLength", "maxLength", "pattern", "format", "minimum", "maximum",
+                              "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}) {
+    if (schema.contains(keyword)) rest[keyword] = schema[keyword];
+  }
+  if (rest.empty()) return nullptr;
+  rest["type"] = {"string", "number", "boolean", "null"};
+  const bool whole = schema.contains("type") && schema["type"] == "integer";
+  if (whole) rest["type"][1] = "integer";
+  return Grammar::from_schema(rest.dump(), {});
+}
+
+}  // namespace
+
 // "const" and "enum".
 Result<ExpressionId> SchemaCompiler::listed(const Json& schema, const Place& place) {
   const Json values = schema.contains("const") ? Json::array({schema["const"]}) : schema["enum"];
   if (!values.is_array()) return wrong(place, "\"enum\" must be a list");
   auto types = types_of(schema);
   if (!types) return wrong(place, types.error().message);
+  auto rest = rest_of_listed(schema);
+  if (!rest) return wrong(place, rest.error().message);
   std::vector<std::string> words;
   std::vector<ExpressionId> ways;
   for (const Json& one : values) {
@@ -71,7 +91,7 @@ Result<ExpressionId> SchemaCompiler::listed(const Json& schema, const Place& pla
     if (!types->empty() && std::none_of(types->begin(), types->end(), fits)) continue;
     if (one.is_structured()) {
       ways.push_back(values_.literal(one));
-    } else {
+    } else if (!*rest || (*rest)->matches(one.dump())) {
       words.push_back(one.dump());
     }
   }
