@@ -1,6 +1,7 @@
 // Scalars, lists of values, and arrays.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <utility>
 
 #include "grammar/formats.h"
@@ -262,7 +263,8 @@ Result<std::optional<ExpressionId>> SchemaCompiler::multiples(const NumberBounds
   if (!bounds.min && !bounds.max && size <= kStepMax) return multiples_of(by);
   if (!bounds.min || !bounds.max) return std::nullopt;
   const auto number = [](const Decimal& d) {
-    return std::stod((d.negative ? "-0" : "0") + d.whole + "." + d.fraction + "0");
+    const std::string digits = (d.negative ? "-0" : "0") + d.whole + "." + d.fraction + "0";
+    return std::strtod(digits.c_str(), nullptr);
   };
   const double low = number(*bounds.min), high = number(*bounds.max);
   if (std::abs(low) > kExact || std::abs(high) > kExact || (high - low) / size > kValuesMax)
