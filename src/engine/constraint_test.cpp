@@ -122,7 +122,7 @@ TEST_F(DefaultModel, EverySamplingStaysInside) {
   samplings[4].presence_penalty = samplings[4].frequency_penalty = 5, samplings[4].penalty_window = -1;
   samplings[5].logit_bias = {{brace, -50.0f}, {brace + 1, 1000.0f}, {7, 1000.0f}};
   for (size_t i = 0; i < samplings.size(); ++i) {
-    for (uint64_t seed = 0; seed < 6; ++seed) {
+    for (uint64_t seed = 0; seed < 3; ++seed) {
       samplings[i].seed = seed;
       const auto report = go("Book a flight to Oslo for 3.\n",
                              {.tokens_max = 400, .sampling = samplings[i], .constraint = constraint});

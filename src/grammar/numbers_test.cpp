@@ -69,6 +69,9 @@ TEST(Integers, Multiples) {
     ASSERT_EQ(some->matches(std::to_string(x)), x % 250 == 0 && x >= -600 && x < 1000) << x;
   }
   EXPECT_FALSE(sevens->matches("-0"));
+  const auto tiny = grammar_of(R"({"type": "integer", "multipleOf": 2, "minimum": 1e-320, "maximum": 5})");
+  EXPECT_TRUE(tiny->matches("4"));
+  EXPECT_FALSE(tiny->matches("0"));
 }
 
 // All decimals with up to three digits after the point around the bounds.

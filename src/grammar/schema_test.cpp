@@ -202,6 +202,14 @@ TEST(Schema, LargeOnes) {
       grammar_of(R"({"type": "string", "maxLength": 3000})")->matches('"' + std::string(3001, 'x') + '"'));
 }
 
+TEST(Schema, ListedValuesAreHeldToTheRestToo) {
+  const auto some = grammar_of(R"({"enum": ["a", "bb", "ccc", 1, 2.5, null], "minLength": 2, "maximum": 2})");
+  for (const char* text : {"\"bb\"", "\"ccc\"", "1", "null"}) EXPECT_TRUE(some->matches(text)) << text;
+  for (const char* text : {"\"a\"", "2.5", "true"}) EXPECT_FALSE(some->matches(text)) << text;
+  EXPECT_NE(error_of(R"({"type": "integer", "const": 5, "minimum": 6})"), "");
+  EXPECT_TRUE(grammar_of(R"({"type": "integer", "const": 5, "minimum": 5})")->matches("5"));
+}
+
 TEST(Schema, StringsHaveOneCharacterForASurrogatePair) {
   const auto one = grammar_of(R"({"type": "string", "minLength": 1, "maxLength": 1})");
   for (const char* text :

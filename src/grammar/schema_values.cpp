@@ -1,6 +1,7 @@
 // Scalars, lists of values, and arrays.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <utility>
 
 #include "grammar/formats.h"
@@ -58,12 +59,32 @@ Result<std::vector<std::string>> types_of(const Json& schema) {
 
 }  // namespace
 
+namespace {
+
+// What else a schema with "enum" or "const" says of strings and numbers, as a grammar; null for nothing.
+Result<std::shared_ptr<const Grammar>> rest_of_listed(const Json& schema) {
+  Json rest = Json::object();
+  for (const char* keyword : {"minLength", "maxLength", "pattern", "format", "minimum", "maximum",
+                              "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}) {
+    if (schema.contains(keyword)) rest[keyword] = schema[keyword];
+  }
+  if (rest.empty()) return nullptr;
+  rest["type"] = {"string", "number", "boolean", "null"};
+  const bool whole = schema.contains("type") && schema["type"] == "integer";
+  if (whole) rest["type"][1] = "integer";
+  return Grammar::from_schema(rest.dump(), {});
+}
+
+}  // namespace
+
 // "const" and "enum".
 Result<ExpressionId> SchemaCompiler::listed(const Json& schema, const Place& place) {
   const Json values = schema.contains("const") ? Json::array({schema["const"]}) : schema["enum"];
   if (!values.is_array()) return wrong(place, "\"enum\" must be a list");
   auto types = types_of(schema);
   if (!types) return wrong(place, types.error().message);
+  auto rest = rest_of_listed(schema);
+  if (!rest) return wrong(place, rest.error().message);
   std::vector<std::string> words;
   std::vector<ExpressionId> ways;
   for (const Json& one : values) {
@@ -71,7 +92,7 @@ Result<ExpressionId> SchemaCompiler::listed(const Json& schema, const Place& pla
     if (!types->empty() && std::none_of(types->begin(), types->end(), fits)) continue;
     if (one.is_structured()) {
       ways.push_back(values_.literal(one));
-    } else {
+    } else if (!*rest || (*rest)->matches(one.dump())) {
       words.push_back(one.dump());
     }
   }
@@ -242,7 +263,8 @@ Result<std::optional<ExpressionId>> SchemaCompiler::multiples(const NumberBounds
   if (!bounds.min && !bounds.max && size <= kStepMax) return multiples_of(by);
   if (!bounds.min || !bounds.max) return std::nullopt;
   const auto number = [](const Decimal& d) {
-    return std::stod((d.negative ? "-0" : "0") + d.whole + "." + d.fraction + "0");
+    const std::string digits = (d.negative ? "-0" : "0") + d.whole + "." + d.fraction + "0";
+    return std::strtod(digits.c_str(), nullptr);
   };
   const double low = number(*bounds.min), high = number(*bounds.max);
   if (std::abs(low) > kExact || std::abs(high) > kExact || (high - low) / size > kValuesMax)
