@@ -23,9 +23,9 @@ constexpr int kRunBlocks = 32;
 // Up to this many query tokens of a sequence count as decode.
 constexpr int kDecodeTokens = 4;
 // Prefill is cut into tiles of up to kAttendRowsMax rows, so that blocks are read from memory few times, and
-// into smaller ones, of half this many rows at least, where threads would find no work. A kernel may round
-// otherwise for few rows (amx), so no tile is small unless the whole job is: the bits are a property of the
-// job.
+// into smaller ones of about this many rows where threads would find no work: of half as many at least, as
+// kernels may round otherwise for a few (ops.h), unless the whole job is smaller. So bits are a property of
+// the job.
 constexpr int kTileRows = 64;
 constexpr int kTilesPerThread = 4;
 

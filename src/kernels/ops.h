@@ -135,8 +135,8 @@ struct Ops {
   void (*mix_streams)(const StreamMix& mix);
 
   // Flash attention (Dao et al. 2022) over the run; exact softmax, f32 state. Queries and weights may be
-  // rounded to bf16 as operands. A row's bits depend neither on the rows beside it nor on where runs end; on
-  // their number only where another kernel serves few rows (amx: fewer than 16).
+  // rounded to bf16 as operands. A row's bits depend neither on the rows beside it nor on where runs
+  // end; on their number only on the matrix unit, whose products up to 4 rows are the vectors'.
   void (*attend)(const AttendTask& task);
 
   // What is made of a full block (or the first `count` tokens of one): statistics, sketch and 8-bit copy, as

@@ -3,7 +3,7 @@
 //
 // A step is 32 rows (two panels of 16, the rows of a tile register) against one 64-token block:
 //   scores   Q K^T: the keys are operands as they lie, [16 pairs of channels][16 tokens][2] each
-//   weights  2^(score log2 e - max log2 e) in bf16, and their sums in f32
+//   weights  2^((score - max) log2 e) in bf16, and their sums in f32
 //   out      += W V: the values are operands as they lie too, [16 pairs of tokens][16 channels][2]
 // At head_dim 128 the two products are 64 instructions of 16 cycles, and 1,024 at least; the softmax is 128
 // vectors of about 7 instructions, two a cycle: 450. They do not overlap: a product keeps one of the two
@@ -17,8 +17,9 @@
 //   - keys and values are loaded past the first level (T1), so that they do not push out what is used again
 //   - all rows go through 8 blocks before any goes on, so that the blocks are read from memory once
 //
-// A row's bits depend on the row alone, not on those beside it. Tasks of fewer rows than kTileRowsMin are the
-// vector kernel's, whose bits differ.
+// A row's bits depend on the row alone, not on those beside it, with one exception: tasks of up to kFewRows
+// rows have the same softmax but the products of the vector words, which round otherwise (TDPBF16PS adds up
+// even and odd products apart, VDPBF16PS one after the other).
 #pragma once
 
 #include "kernels/amx/tiles.inl"
@@ -28,9 +29,7 @@
 namespace mneme::kernels {
 namespace {
 
-// From 6 rows on this kernel is the faster one (at 8 it reads twice as fast), but decode of one token and
-// passes of a few would then round differently for groups of 6 to 15 heads.
-constexpr int kTileRowsMin = 16;
+constexpr int kFewRows = 4;
 constexpr int kPanel = 16;
 constexpr int kPair = 2 * kPanel;
 constexpr int kChunk = 8;           // blocks
@@ -180,31 +179,32 @@ struct Ahead {
 };
 
 // The weights of a panel in bf16; returns their sums. A row that has seen nothing yet (max = -inf) and sees
-// something has an infinite sum. seen: [16], a bit for a token.
-template <bool kMasked>
+// something has an infinite sum. seen: [16], a bit for a token. Of a panel's last rows, those that come after
+// `rows`, what is left in `weights` and returned means nothing.
+template <bool kMasked, int kRowStride, int kHalfStride>
 inline __m512 weigh_panel(const float* scores, const uint64_t* seen, const float* max, uint16_t* weights,
-                          Ahead ahead) {
-  alignas(64) float shift[kPanel];
-  _mm512_store_ps(shift, _mm512_mul_ps(_mm512_loadu_ps(max), _mm512_set1_ps(-kLog2e)));
+                          int rows, Ahead ahead) {
   __m512 sums[4];
   MNEME_UNROLL
   for (int quarter = 0; quarter < 4; ++quarter) {
+    sums[quarter] = _mm512_setzero_ps();
+    if (quarter * 4 >= rows) continue;
     __m512 row_sums[4];
     MNEME_UNROLL
     for (int i = 0; i < 4; ++i) {
       const int r = 4 * quarter + i;
       for (int line = 0; line < ahead.lines; ++line, ahead.p += 32) Simd::prefetch(ahead.p);
-      const __m512 row_shift = _mm512_set1_ps(shift[r]);
+      const __m512 row_max = _mm512_set1_ps(max[r]);
       __m512 e[4];
       MNEME_UNROLL
       for (int v = 0; v < 4; ++v) {
         const __m512 score = _mm512_loadu_ps(scores + r * kBlock + v * 16);
-        e[v] = exp2_near(_mm512_fmadd_ps(score, _mm512_set1_ps(kLog2e), row_shift));
+        e[v] = exp2_near(_mm512_mul_ps(_mm512_sub_ps(score, row_max), _mm512_set1_ps(kLog2e)));
         if constexpr (kMasked) e[v] = _mm512_maskz_mov_ps(static_cast<__mmask16>(seen[r] >> (16 * v)), e[v]);
       }
       MNEME_UNROLL
       for (int half = 0; half < 2; ++half) {
-        _mm512_storeu_si512(weights + half * (kPanelWeights / 2) + r * 32,
+        _mm512_storeu_si512(weights + half * kHalfStride + r * kRowStride,
                             reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(e[2 * half + 1], e[2 * half])));
       }
       row_sums[i] = _mm512_add_ps(_mm512_add_ps(e[0], e[1]), _mm512_add_ps(e[2], e[3]));
@@ -258,17 +258,18 @@ void attend_step(PairRun& run, int block, const Ahead (&ahead)[2]) {
   for (int p = 0; p < kPanels; ++p) {
     const int first = run.pair.row + p * kPanel;
     const PanelState state{run.out[p], s.max + first, s.sum + first};
+    const int rows = task.rows - first;
     uint64_t masks[kPanel];
     const uint64_t* seen = kMasked ? masks : nullptr;
     if constexpr (kMasked) see_panel(task, first, block, masks);
     const float* scores = s.scores + p * kPanel * kBlock;
     uint16_t* to = weights + p * kPanelWeights;
-    __m512 sums = weigh_panel<kMasked>(scores, seen, state.max, to, ahead[p]);
+    __m512 sums = weigh_panel<kMasked, 32, kPanelWeights / 2>(scores, seen, state.max, to, rows, ahead[p]);
     const __mmask16 grown = _mm512_cmp_ps_mask(sums, _mm512_set1_ps(kGrowth), _CMP_GT_OQ);
     if (grown != 0) {
       if (run.waiting.count > 0) value_panels<kPanels>(run.waiting, task.head_dim, run.out);
       grow_panel(scores, seen, grown, task.head_dim, state);
-      sums = weigh_panel<kMasked>(scores, seen, state.max, to, Ahead{});
+      sums = weigh_panel<kMasked, 32, kPanelWeights / 2>(scores, seen, state.max, to, rows, Ahead{});
     }
     _mm512_storeu_ps(state.sum, _mm512_add_ps(_mm512_loadu_ps(state.sum), sums));
   }
@@ -287,12 +288,13 @@ void attend_chunk(const AttendTask& task, const TileScratch& s, const RowPair& p
                                            : s.tail;
   }
   const int lines = task.head_dim * kBlock / 32 / slices;  // of 32 elements, a slice
+  const int rows = task.rows - pair.row < kPanel ? (task.rows - pair.row + 3) / 4 * 4 : kPanel;
   const int from = pair.row / kPair * lines * 32;
   const int last = first + kChunk < pair.seen.end ? first + kChunk : pair.seen.end;
   for (int block = first > pair.seen.first ? first : pair.seen.first; block < last; ++block) {
     Ahead ahead[2];
     if (const int far = block + kChunk; far < task.blocks) {
-      ahead[0] = {task.keys[far] + from, (lines + kPanel - 1) / kPanel};
+      ahead[0] = {task.keys[far] + from, (lines + rows - 1) / rows};
       ahead[1] = {task.values[far] + from, ahead[0].lines};
     }
     if (kPanels == 1 && ahead[1].p != nullptr)
@@ -336,8 +338,70 @@ TileScratch tile_scratch(const AttendTask& task) {
   return s;
 }
 
-// Ops::attend for kTileRowsMin rows or more and head_dim a multiple of 32.
+// The rows of a few meet a block: `row` and the kRows - 1 after it.
+template <int kRows>
+inline void score_few(const AttendTask& task, const TileScratch& s, int row, int block) {
+  const int pairs = task.head_dim / 2;
+  const auto* queries = reinterpret_cast<const Simd::Pair*>(s.queries) + row * pairs;
+  score_rows<kRows>(task.keys[block], row == 0 ? task.values[block] : nullptr, queries, pairs,
+                    s.scores + row * kBlock);
+}
+template <int kRows>
+inline void value_few(const AttendTask& task, const TileScratch& s, int row, int block) {
+  const uint16_t* ahead = row == 0 && block + 1 < task.blocks ? task.keys[block + 1] : nullptr;
+  const auto* weights = reinterpret_cast<const Simd::Pair*>(s.weights) + row * (kBlock / 2);
+  value_rows<kRows>(task.values[block], ahead, weights, task.head_dim, task.out + row * task.head_dim);
+}
+
+template <bool kMasked>
+void few_step(const AttendTask& task, const TileScratch& s, int block) {
+  const int rows = task.rows;
+  if (rows == 4) score_few<4>(task, s, 0, block);
+  if (rows == 3 || rows == 2) score_few<2>(task, s, 0, block);
+  if (rows % 2 == 1) score_few<1>(task, s, rows - 1, block);
+  uint64_t masks[kPanel];
+  const uint64_t* seen = kMasked ? masks : nullptr;
+  if constexpr (kMasked) see_panel(task, 0, block, masks);
+  __m512 sums = weigh_panel<kMasked, kBlock, 32>(s.scores, seen, s.max, s.weights, rows, Ahead{});
+  auto grown = static_cast<unsigned>(_mm512_cmp_ps_mask(sums, _mm512_set1_ps(kGrowth), _CMP_GT_OQ));
+  grown &= (1u << rows) - 1;  // the other lanes mean nothing
+  if (grown != 0) {
+    grow_panel(s.scores, seen, static_cast<__mmask16>(grown), task.head_dim, {task.out, s.max, s.sum});
+    sums = weigh_panel<kMasked, kBlock, 32>(s.scores, seen, s.max, s.weights, rows, Ahead{});
+  }
+  _mm512_storeu_ps(s.sum, _mm512_add_ps(_mm512_loadu_ps(s.sum), sums));
+  if (rows == 4) value_few<4>(task, s, 0, block);
+  if (rows == 3 || rows == 2) value_few<2>(task, s, 0, block);
+  if (rows % 2 == 1) value_few<1>(task, s, rows - 1, block);
+}
+
+// Up to kFewRows rows, bound by memory: the products in vector words, which ask for the next block in the
+// order they read and are a sixth faster here than tiles. From 6 rows on tiles are, at 8 by half.
+void few_attend(const AttendTask& task) {
+  const TileScratch s = tile_scratch(task);
+  for (int r = 0; r < kPanel; ++r) {
+    const int from = r < task.rows ? r : task.rows - 1;
+    s.max[r] = task.max[from];
+    s.sum[r] = task.sum[from];
+    if (r >= task.rows) continue;
+    const float* q = task.queries + static_cast<size_t>(r) * task.query_stride;
+    for (int c = 0; c < task.head_dim; c += 16)
+      Simd::store_bf16(s.queries + r * task.head_dim + c, Simd::load(q + c));
+  }
+  for (int i = task.rows * kBlock; i < kFewRows * kBlock; ++i) s.scores[i] = 0;
+  const RowPair all = row_pair(task, 0);
+  for (int block = all.seen.first; block < all.seen.end; ++block) {
+    if (block >= all.whole.first && block < all.whole.end)
+      few_step<false>(task, s, block);
+    else
+      few_step<true>(task, s, block);
+  }
+  for (int r = 0; r < task.rows; ++r) task.max[r] = s.max[r], task.sum[r] = s.sum[r];
+}
+
+// Ops::attend for head_dim a multiple of 32.
 void tile_attend(const AttendTask& task) {
+  if (task.rows <= kFewRows) return few_attend(task);
   const int dim = task.head_dim, left = task.rows % kPanel;
   const TileScratch s = tile_scratch(task);
   for (int r = 0; r < (task.rows + kPanel - 1) / kPanel * kPanel; ++r) {

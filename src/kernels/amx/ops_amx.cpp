@@ -307,7 +307,7 @@ void matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activat
 }
 
 void attend(const AttendTask& task) {
-  if (task.head_dim % 32 == 0 && task.rows >= kTileRowsMin) return tile_attend(task);
+  if (task.head_dim % 32 == 0) return tile_attend(task);
   vector_attend(task);
 }
 

@@ -1,4 +1,4 @@
-// Flash attention over 64-token blocks, for ISA files; on the matrix unit that of few rows alone. One pass
+// Flash attention over 64-token blocks, for ISA files; the matrix unit has its own (amx/attend.inl). One pass
 // over the keys and values of a KV head serves every query row of the task: a vector of keys (16 tokens'
 // channel pair) is loaded once and multiplied with kRows queries before the next is.
 #pragma once
