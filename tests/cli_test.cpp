@@ -202,12 +202,32 @@ TEST_F(Cli, BenchJsonIsTheContract) {
     EXPECT_GT(row["bytes_per_second"], 0);
     EXPECT_TRUE(row.contains("share_of_limit"));
     EXPECT_GT(row["rss_bytes"], 0);
-    EXPECT_EQ(row.size(), 7u);
+    const bool decodes = i % 2 == 1;
+    EXPECT_EQ(row.size(), decodes ? 8u : 7u);
+    EXPECT_EQ(row.value(Json::json_pointer("/attention/mode"), ""), decodes ? "exact" : "");
   }
   EXPECT_EQ(mneme("bench -m " + kModel + " -p 8 -n 2 -r 1 --engram disk --cold --json").status, 0);
   EXPECT_EQ(Json::parse(mneme("bench -m " + kModel + " -p 0 -n 2 -r 1 --json").out)["rows"].size(), 1u);
   EXPECT_EQ(Json::parse(mneme("bench -m " + kModel + " -p 8 -n 0 -r 1 --json").out)["rows"].size(), 1u);
   EXPECT_NE(mneme("bench -m " + kModel + " -p 8 -n 2 -r 1").out.find("tg2"), std::string::npos);
+}
+
+TEST_F(Cli, SparseAttentionReportsWhatItDid) {
+  const Outcome outcome = mneme(
+      "bench -m " + kModel +
+      " -p 0 -n 6 -d 4096 -r 1 --fill repeat --json --attention adaptive --target-error 0.05");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json attention = Json::parse(outcome.out)["rows"][0]["attention"];
+  EXPECT_EQ(attention["mode"], "adaptive");
+  EXPECT_EQ(attention["target_error"], 0.05);
+  EXPECT_GT(attention["steps"], 0);
+  EXPECT_GT(attention["audits"], 0);
+  EXPECT_GT(attention["bytes_a_step_exact"], attention["bytes_a_step"]);
+  EXPECT_EQ(attention["layers"].size(), 4u);
+  const Outcome run = mneme("run -m " + kModel + " -p hello -n 2 --attention certified");
+  EXPECT_NE(run.err.find("certified attention: no step was long enough"), std::string::npos) << run.err;
+  EXPECT_EQ(mneme("run -m " + kModel + " -p x --attention sparse").status, 2);
+  EXPECT_EQ(mneme("run -m " + kModel + " -p x --target-error 0").status, 2);
 }
 
 TEST_F(Cli, EvalRecallJsonIsTheContract) {

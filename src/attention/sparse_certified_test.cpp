@@ -162,7 +162,7 @@ class Certified : public testing::TestWithParam<const kernels::Ops*> {};
 
 TEST_P(Certified, TheBoundHolds) {
   double tightest = 0;
-  for (uint64_t seed = 1; seed <= 3; ++seed) {
+  for (uint64_t seed = 1; seed <= 2; ++seed) {
     core::Rng rng(seed);
     for (const Trouble trouble : {kPlain, kOutliers, kAligned, kBorders, kOneChannel}) {
       for (const float strength : {0.02f, 0.3f, 2.0f}) {
