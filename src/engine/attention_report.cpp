@@ -39,7 +39,7 @@ AttentionReport LoadedSession::attention() const {
   attention::SparseCounters all;
   uint64_t steps_most = 0;
   for (int i = 0; i < sparse_->layers(); ++i) {
-    if (sequence_.shape().window(i) > 0) continue;
+    if (sequence_->shape().window(i) > 0) continue;
     const attention::SparseLayer& layer = sparse_->layer(i);
     const attention::SparseCounters& c = layer.counters;
     AttentionReport::Layer& one = report.layers.emplace_back();
