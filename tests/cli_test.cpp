@@ -351,6 +351,26 @@ TEST_F(Cli, EvalRulerComparesPairsAndDraws) {
   expect_failure(ruler + " --tasks vt --against /nonexistent", 1, "/nonexistent");
 }
 
+TEST_F(Cli, EvalKlSeesWhatSparseAttentionLeavesOut) {
+  std::string text;
+  for (int i = 0; i < 600; ++i) text += "Line " + std::to_string(i * i) + " of the text.\n";
+  const std::string kl = "eval kl -m " + kModel + " -f " + write("text", text) +
+                         " --tokens 8 --depths 3000 --json --against-attention ";
+  const auto mean = [&](const std::string& b) {
+    const Outcome outcome = mneme(kl + b);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    const Json json = Json::parse(outcome.out);
+    EXPECT_NE(json["b"].get<std::string>().find(b.substr(0, 8)), std::string::npos);
+    return json["rows"][0]["kl_mean"].get<double>();
+  };
+  const double fine = mean("adaptive --against-target-error 0.0001"),
+               coarse = mean("adaptive --against-target-error 0.5");
+  EXPECT_GE(fine, 0);
+  EXPECT_GT(coarse, fine);
+  EXPECT_LT(fine, 0.01);
+  EXPECT_GT(mean("certified --against-target-error 0.05"), 0);
+}
+
 TEST_F(Cli, EvalKlOfAModelWithItselfIsNothing) {
   std::string text;
   for (int i = 0; i < 300; ++i) text += "Line " + std::to_string(i * i) + " of the text.\n";
@@ -366,6 +386,7 @@ TEST_F(Cli, EvalKlOfAModelWithItselfIsNothing) {
   EXPECT_EQ(json["rows"][2]["kl_max"], 0);
   EXPECT_EQ(json["rows"][2]["top1_agreement"], 1);
   EXPECT_NE(mneme(kl + "--against " + kModel).out.find("top-1 %"), std::string::npos);
+  expect_failure(kl + "--against-attention sparse", 2, "sparse");
   expect_failure(kl, 2, "--against");
   expect_failure("eval kl -m " + kModel + " --against-threads 1 -f /nonexistent", 1, "/nonexistent");
   expect_failure(

@@ -118,6 +118,8 @@ int eval_perplexity(PerplexityArguments& arguments) {
 ModelArguments AgainstArguments::other(ModelArguments a) const {
   if (!model.empty()) a.path = model;
   if (threads > 0) a.threads = threads;
+  if (!attention.empty()) a.attention = attention;
+  if (target_error > 0) a.target_error = target_error;
   return a;
 }
 
@@ -130,6 +132,8 @@ nlohmann::ordered_json AgainstArguments::changes() const {
 std::string AgainstArguments::text() const {
   std::string text = model.empty() ? "the same model" : model;
   if (threads > 0) text += format(", %d threads", threads);
+  if (!attention.empty()) text += ", attention " + attention;
+  if (target_error > 0) text += format(", target error %g", target_error);
   return text;
 }
 
@@ -137,6 +141,11 @@ void add_against_options(CLI::App& kind, AgainstArguments& arguments, const std:
   kind.add_option("--against", arguments.model, "model file of " + what);
   kind.add_option("--against-threads", arguments.threads, "threads of the second configuration")
       ->check(CLI::Range(1, 1024));
+  kind.add_option("--against-attention", arguments.attention, "attention of the second configuration")
+      ->check(attention_mode());
+  kind.add_option("--against-target-error", arguments.target_error,
+                  "target error of the second configuration")
+      ->check(target_error_range());
 }
 
 LongProgress::LongProgress() : on_terminal_(is_terminal(STDERR_FILENO)), next_s_(now_s() + kLineInterval_s) {}

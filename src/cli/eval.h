@@ -19,10 +19,12 @@ void add_eval_perplexity(CLI::App& verb, int& status);
 struct AgainstArguments {
   std::string model;
   int threads = 0;
+  std::string attention;    // empty: A's
+  double target_error = 0;  // 0: A's
 
-  bool asked() const { return !model.empty() || threads > 0; }
+  bool asked() const { return !model.empty() || threads > 0 || !attention.empty() || target_error > 0; }
   ModelArguments other(ModelArguments a) const;
-  nlohmann::ordered_json changes() const;  // but for the model
+  nlohmann::ordered_json changes() const;  // but for what model_json() of the answers' file says
   std::string text() const;                // for a person: "x.gguf, 2 threads"
 };
 void add_against_options(CLI::App& kind, AgainstArguments& arguments, const std::string& what);

@@ -63,8 +63,13 @@ std::string work_text(const EvalWork& work) {
 Json model_json(const ModelArguments& model) {
   std::error_code unknown;
   const auto bytes = std::filesystem::file_size(model.path, unknown);
-  return {{"file", std::filesystem::path(model.path).filename().string()},
-          {"bytes", unknown ? Json(nullptr) : Json(bytes)}};
+  Json json = {{"file", std::filesystem::path(model.path).filename().string()},
+               {"bytes", unknown ? Json(nullptr) : Json(bytes)}};
+  if (model.attention != "exact") {
+    json["attention"] = model.attention;
+    json["target_error"] = model.target_error;
+  }
+  return json;
 }
 
 Json options_json(const AnswersArguments& arguments, const EvalGrid& grid, const AnswersKind& kind) {

@@ -48,6 +48,9 @@ CLI::Validator number_from(float least) {
 
 }  // namespace
 
+CLI::Validator attention_mode() { return CLI::IsMember({"exact", "certified", "adaptive"}); }
+CLI::Validator target_error_range() { return CLI::Range(1e-6, 1.0); }
+
 void add_model_options(CLI::App& verb, ModelArguments& arguments) {
   verb.add_option("-m,--model", arguments.path, "GGUF model file (the first part of a split one)")
       ->required();
@@ -66,12 +69,12 @@ void add_model_options(CLI::App& verb, ModelArguments& arguments) {
           "--attention", arguments.attention,
           "how decoding reads a long context: exact; certified (8 bits and more, with a proven bound); "
           "adaptive (what matters, the rest estimated, at a target error)")
-      ->check(CLI::IsMember({"exact", "certified", "adaptive"}))
+      ->check(attention_mode())
       ->capture_default_str();
   verb.add_option("--target-error", arguments.target_error,
                   "of certified and adaptive attention: error of a layer's output relative to the residual "
                   "stream; smaller is slower")
-      ->check(CLI::Range(1e-6, 1.0))
+      ->check(target_error_range())
       ->capture_default_str();
 }
 

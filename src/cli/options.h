@@ -26,6 +26,9 @@ struct ModelArguments {
   bool has_cold_tier() const { return !session.empty() || !cold_folder.empty(); }
 };
 void add_model_options(CLI::App& verb, ModelArguments& arguments);
+// What --attention and --target-error take.
+CLI::Validator attention_mode();
+CLI::Validator target_error_range();
 // --cold-dir, --cold-max, --hot, --warm, and --session where the verb has one context.
 void add_storage_options(CLI::App& verb, ModelArguments& arguments, bool with_session);
 // Throws CLI::ValidationError, as a parse does, for sizes of tiers that are not there.
