@@ -65,8 +65,8 @@ for name in $names; do
   fi
   if [ $first = yes ]; then
     first=no
-    echo "$(field "$name" tokens prefill) tokens read in $(field "$name" seconds prefill) s, keys and values" \
-      "$(mega "$(field "$name" kv_bytes)") MB, peak memory $(mega "$(field "$name" rss_peak_bytes)") MB; sizes: ${sizes:-default}"
+    echo "$(field "$name" tokens prefill) tokens read in $(field "$name" seconds prefill) s," \
+      "$(mega "$(field "$name" kv_bytes)") MB of keys and values in memory at the end, peak memory $(mega "$(field "$name" rss_peak_bytes)") MB; sizes: ${sizes:-default}"
     echo
     echo "| depth | record | answer | first token, s | tokens/s | peak memory, MB |"
     echo "|---|---|---|---:|---:|---:|"
