@@ -48,6 +48,10 @@ ask() {
   # shellcheck disable=SC2086
   "$binary" run -m "$model" ${THREADS:+-t "$THREADS"} --temp 0 -n 24 --ask --json --cold-dir "$folder/store" --session million \
     $sizes -p "What is the access code for $name?" "$@" >"$folder/$name.json.new"
+  if grep -q '"stop": "cancelled"' "$folder/$name.json.new"; then
+    echo "interrupted; the same command goes on" >&2
+    exit 1
+  fi
   mv "$folder/$name.json.new" "$folder/$name.json"
 }
 # field NAME KEY [SECTION]: a value of a report; of the first KEY behind SECTION
