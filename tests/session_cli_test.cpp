@@ -94,6 +94,9 @@ TEST_F(SessionCli, Life) {
   EXPECT_EQ(Json::parse(mneme("session show s --json").out), sessions[0]);
 
   EXPECT_EQ(mneme("session fork s t").status, 0);
+  const Json shared = Json::parse(mneme("session verify --json").out);
+  EXPECT_EQ(shared["sessions"], 2);
+  EXPECT_EQ(shared["segments"], 2) << "each file counts once";
   const std::string file = (folder_ / "s.mneme").string();
   EXPECT_EQ(mneme("session export s " + file).status, 0);
   EXPECT_EQ(mneme("session rm s").status, 0);
@@ -118,6 +121,9 @@ TEST_F(SessionCli, DamageIsNamedAndComputedAgain) {
   const int byte = file.peek();
   file.put(static_cast<char>(byte ^ 4));
   file.close();
+  EXPECT_EQ(mneme("session fork s t").status, 0);
+  EXPECT_EQ(Json::parse(mneme("session verify --json").out)["problems"].size(), 1u) << "said once";
+  EXPECT_EQ(mneme("session rm t").status, 0);
   const Outcome outcome = mneme("session verify s");
   EXPECT_EQ(outcome.status, 1);
   EXPECT_NE((outcome.out + outcome.err).find(segment.filename().string()), std::string::npos) << outcome.out;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <unordered_set>
 
 #include "core/error.h"
 #include "engine/model_id.h"
@@ -60,18 +61,32 @@ SessionInfo info_of(const kv::Store& store, const std::string& name, const kv::S
   return info;
 }
 
-void add_problems(const kv::SessionReport& session, VerifyReport& report) {
-  ++report.sessions;
-  for (const kv::SegmentReport& segment : session.segments) {
-    ++report.segments;
-    report.bytes += segment.bytes;
-    if (segment.condition == kv::SegmentCondition::kMissing)
-      report.problems.push_back(fmt::format("{}: segment {} is missing", session.session, segment.index));
-    if (segment.condition > kv::SegmentCondition::kMissing) report.problems.push_back(segment.error);
+// Sums up a look at a store. A file that several sessions share was read once: it counts once, and what is
+// wrong with it is said once.
+struct Verification {
+  VerifyReport report;
+  std::unordered_set<kv::SegmentName, kv::Id128Hash> counted;
+  std::unordered_set<std::string> said;
+
+  void add(const kv::SegmentReport& segment) {
+    if (counted.insert(segment.name).second) {
+      ++report.segments;
+      report.bytes += segment.bytes;
+    }
+    if (segment.condition > kv::SegmentCondition::kMissing && said.insert(segment.error).second)
+      report.problems.push_back(segment.error);
   }
-  for (const std::string& error : {session.tail_error, session.log_error})
-    if (!error.empty()) report.problems.push_back(error);
-}
+  void add(const kv::SessionReport& session) {
+    ++report.sessions;
+    for (const kv::SegmentReport& segment : session.segments) {
+      add(segment);
+      if (segment.condition == kv::SegmentCondition::kMissing)
+        report.problems.push_back(fmt::format("{}: segment {} is missing", session.session, segment.index));
+    }
+    for (const std::string& error : {session.tail_error, session.log_error})
+      if (!error.empty()) report.problems.push_back(error);
+  }
+};
 
 }  // namespace
 
@@ -130,22 +145,18 @@ Result<VerifyReport> verify_sessions(const std::string& folder, const std::optio
                                      bool set_aside) {
   auto store = open_store(folder, !set_aside);
   if (!store) return pass(store);
-  VerifyReport report;
+  Verification sum;
   if (name) {
     auto session = kv::verify_session(**store, *name, set_aside);
     if (!session) return pass(session);
-    add_problems(*session, report);
-    return report;
+    sum.add(*session);
+    return sum.report;
   }
   auto whole = kv::verify_store(**store, set_aside);
   if (!whole) return pass(whole);
-  for (const kv::SessionReport& session : whole->sessions) add_problems(session, report);
-  for (const kv::SegmentReport& segment : whole->unnamed) {
-    ++report.segments;
-    report.bytes += segment.bytes;
-    if (segment.condition > kv::SegmentCondition::kMissing) report.problems.push_back(segment.error);
-  }
-  return report;
+  for (const kv::SessionReport& session : whole->sessions) sum.add(session);
+  for (const kv::SegmentReport& segment : whole->unnamed) sum.add(segment);
+  return sum.report;
 }
 
 Result<TransferReport> export_session(const std::string& folder, const std::string& name,
