@@ -55,10 +55,7 @@ size_t Automaton::bytes() const {
 ConfigId Automaton::find_next(ConfigId config, uint8_t byte_class) {
   const uint8_t byte = machine_->class_bytes[byte_class];
   const Config from = configs_[static_cast<size_t>(config)];
-  if (work_left_ == 0 || bytes() > 2 * kCacheBytesMax) {
-    was_cut_ = true;
-    return kDead;
-  }
+  if (work_left_ == 0 || bytes() > 2 * kCacheBytesMax) return kDead;
   for (uint32_t i = 0; i < from.count; ++i) {
     const Item item = items_[from.first + i];
     const Machine::State& state = machine_->states[item.state];
@@ -81,10 +78,7 @@ void Automaton::follow(Item from) {
     // Ways that never end, or only too deep, are no ways.
     const uint32_t needed = machine_->frames_needed[item.state];
     if (needed == Machine::kNever || frames_[item.stack].depth + needed > kDepthMax) continue;
-    if (seen_count_ > 16 * kItemsMax) {
-      was_cut_ = true;
-      continue;
-    }
+    if (seen_count_ > 16 * kItemsMax) continue;
     const uint64_t key = (uint64_t{item.state} + 1) << 32 | item.stack;
     if (insert(seen_, seen_count_, key)) follow_one(item);
   }
@@ -94,11 +88,7 @@ void Automaton::follow_one(Item item) {
   const Machine::State& state = machine_->states[item.state];
   switch (state.kind) {
     case Kind::kBytes:
-      if (found_.size() < kItemsMax) {
-        found_.push_back(item);
-      } else {
-        was_cut_ = true;
-      }
+      if (found_.size() < kItemsMax) found_.push_back(item);
       break;
     case Kind::kSplit:
       for (uint32_t i = state.a; i < state.b; ++i) open_.push_back({machine_->branches[i], item.stack});

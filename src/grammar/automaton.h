@@ -53,8 +53,6 @@ class Automaton {
   size_t bytes() const;
   // How many items may be looked at from now on; what is asked beyond that is answered with kDead.
   void allow_work(size_t items) { work_left_ = items; }
-  // Some way of reading was given up because there were too many at once.
-  bool was_cut() const { return was_cut_; }
 
  private:
   static constexpr ConfigId kUnknown = -2;
@@ -89,7 +87,6 @@ class Automaton {
   std::shared_ptr<const Machine> machine_;
   size_t classes_;
   ConfigId start_ = kDead;
-  bool was_cut_ = false;
   size_t work_left_ = SIZE_MAX;
   std::vector<Frame> frames_;
   std::unordered_multimap<uint64_t, uint32_t> frames_by_hash_;

@@ -12,14 +12,15 @@ namespace mneme::grammar {
 MaskCache::MaskCache(std::shared_ptr<const Machine> machine, std::shared_ptr<const Vocabulary> vocabulary)
     : vocabulary_(std::move(vocabulary)),
       automaton_(std::move(machine)),
-      start_(automaton_.start()),
       path_(vocabulary_->trie().depth_max() + 1) {
   find_plain_classes();
 }
 
+size_t MaskCache::mask_words() const { return (vocabulary_->size() + 63) / 64; }
+
 bool MaskCache::full() {
   const std::scoped_lock lock(mutex_);
-  return automaton_.bytes() + mask_bytes_ > kCacheBytesMax;
+  return automaton_.bytes() + masks_.size() * mask_words() * sizeof(uint64_t) > kCacheBytesMax;
 }
 
 std::shared_ptr<MaskCache> MaskCache::fresh() const {
@@ -82,11 +83,8 @@ std::span<const uint64_t> MaskCache::mask(ConfigId config) {
   automaton_.allow_work(kWorkMax);
   const auto at = static_cast<size_t>(config);
   if (mask_of_.size() <= at) mask_of_.resize(automaton_.config_count());
-  if (mask_of_[at] == nullptr) {
-    const uint64_t* const found = find_mask(config);
-    mask_of_[at] = found;
-  }
-  return {mask_of_[at], (vocabulary_->size() + 63) / 64};
+  if (mask_of_[at] == nullptr) mask_of_[at] = find_mask(config);
+  return {mask_of_[at], mask_words()};
 }
 
 const uint64_t* MaskCache::find_mask(ConfigId config) {
@@ -102,8 +100,7 @@ const uint64_t* MaskCache::find_mask(ConfigId config) {
 
 MaskCache::Mask MaskCache::make_mask(ConfigId config) {
   const Trie& trie = vocabulary_->trie();
-  const size_t words = (vocabulary_->size() + 63) / 64;
-  mask_bytes_ += words * sizeof(uint64_t);
+  const size_t words = mask_words();
   Mask mask{std::make_unique<uint64_t[]>(std::max<size_t>(words, 1))};
   uint64_t* const bits = mask.bits.get();
   if (plain_room(config) >= trie.plain_characters_max()) {
@@ -202,29 +199,17 @@ const std::vector<ConfigId>& MaskCache::after_plain(ConfigId config) {
 
 void MaskCache::find_plain_classes() {
   const auto& class_of = automaton_.machine().class_of;
-  const auto classes = [&](int first, int last) {
+  const auto classes = [&](const ByteRange& range) {
     std::set<uint8_t> found;
-    for (int byte = first; byte <= last; ++byte) found.insert(class_of[static_cast<size_t>(byte)]);
+    for (int byte = range.first; byte <= range.last; ++byte) found.insert(class_of[static_cast<size_t>(byte)]);
     return std::vector<uint8_t>(found.begin(), found.end());
   };
-  std::set<uint8_t> single;
-  for (int byte = 0x20; byte < 0x7F; ++byte) {
-    if (byte != '"' && byte != '\\') single.insert(class_of[static_cast<size_t>(byte)]);
-  }
-  for (const uint8_t c : single) leads_.push_back({c, {}});
-  // Table 3-7 of the Unicode standard: first bytes, and the range of the second.
-  struct Row {
-    int first, last, second_first, second_last, later;
-  };
-  constexpr Row kRows[] = {{0xC2, 0xDF, 0x80, 0xBF, 1}, {0xE0, 0xE0, 0xA0, 0xBF, 2},
-                           {0xE1, 0xEC, 0x80, 0xBF, 2}, {0xED, 0xED, 0x80, 0x9F, 2},
-                           {0xEE, 0xEF, 0x80, 0xBF, 2}, {0xF0, 0xF0, 0x90, 0xBF, 3},
-                           {0xF1, 0xF3, 0x80, 0xBF, 3}, {0xF4, 0xF4, 0x80, 0x8F, 3}};
-  for (const Row& row : kRows) {
-    for (const uint8_t c : classes(row.first, row.last)) {
-      PlainLead lead{c, {classes(row.second_first, row.second_last)}};
-      for (int i = 1; i < row.later; ++i) lead.later.push_back(classes(0x80, 0xBF));
-      leads_.push_back(std::move(lead));
+  std::set<uint8_t> single;  // of characters that are one byte
+  for (const ByteRanges& spelling : utf8_spellings(plain_characters())) {
+    std::vector<std::vector<uint8_t>> later;
+    for (size_t i = 1; i < spelling.size(); ++i) later.push_back(classes(spelling[i]));
+    for (const uint8_t c : classes(spelling[0])) {
+      if (!later.empty() || single.insert(c).second) leads_.push_back({c, later});
     }
   }
 }

@@ -20,10 +20,9 @@ class Vocabulary;
 // Thread safe.
 class MaskCache {
  public:
-  // `ends`: tokens that end a text. `vocabulary` owns the trie.
   MaskCache(std::shared_ptr<const Machine> machine, std::shared_ptr<const Vocabulary> vocabulary);
 
-  ConfigId start() const { return start_; }
+  ConfigId start() const { return automaton_.start(); }
   const Vocabulary& vocabulary() const { return *vocabulary_; }
   bool full();                                        // has grown to kCacheBytesMax
   std::shared_ptr<MaskCache> fresh() const;           // of the same machine and vocabulary
@@ -40,6 +39,7 @@ class MaskCache {
     size_t bytes_seen = 0;  // how far its tokens were followed
   };
 
+  size_t mask_words() const;
   const uint64_t* find_mask(ConfigId config);
   Mask make_mask(ConfigId config);
   size_t walk(ConfigId config, std::span<const Trie::Node> nodes, uint64_t* bits);  // bytes seen
@@ -61,7 +61,6 @@ class MaskCache {
   std::shared_ptr<const Vocabulary> vocabulary_;
   std::mutex mutex_;
   Automaton automaton_;
-  const ConfigId start_;
   std::vector<const uint64_t*> mask_of_;  // [config], null: not asked for
   std::vector<Mask> masks_;
   // Masks by outline, of configurations whose counters are far enough from their ends not to matter: strings
@@ -70,7 +69,6 @@ class MaskCache {
   std::vector<PlainAfter> plain_;  // [config]
   std::vector<PlainLead> leads_;
   std::vector<ConfigId> path_;  // [depth], of a walk
-  size_t mask_bytes_ = 0;
 };
 
 // The cache that the guides of a constraint share. A full one is replaced: each guide goes over to the new

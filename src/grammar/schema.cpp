@@ -140,13 +140,11 @@ Result<ExpressionId> SchemaCompiler::compile(std::string_view schema) {
   if (!whole) return whole;
   // What is referred to is compiled here, not where it is referred to: chains of references may be long.
   while (!pending_.empty()) {
-    const std::string pointer = std::move(pending_.front());
+    const Reference next = std::move(pending_.front());
     pending_.pop_front();
-    auto target = resolve(pointer, place);
-    if (!target) return pass(target);
-    auto body = value(**target, {pointer, 0});
+    auto body = value(*next.schema, {next.pointer, 0});
     if (!body) return body;
-    rules_->define(references_[pointer].rule, *body);
+    rules_->define(next.rule, *body);
   }
   return whole;
 }
@@ -199,10 +197,10 @@ Result<ExpressionId> SchemaCompiler::reference(const std::string& target, const 
   if (!found) return pass(found);
   const auto [entry, added] = references_.try_emplace(target);
   if (added) {
-    entry->second.rule = rules_->add_rule(target);
-    pending_.push_back(target);
+    entry->second = rules_->add_rule(target);
+    pending_.push_back({target, *found, entry->second});
   }
-  return rules_->rule(entry->second.rule);
+  return rules_->rule(entry->second);
 }
 
 Result<const Json*> SchemaCompiler::resolve(const std::string& target, const Place& place) const {

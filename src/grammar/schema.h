@@ -89,12 +89,13 @@ class SchemaCompiler {
   Json root_;
   std::vector<std::string> warnings_;
   struct Reference {
+    std::string pointer;
+    const Json* schema = nullptr;  // in root_
     RuleId rule = 0;
-    bool compiled = false;
   };
-  std::map<std::string, Reference> references_;  // by JSON pointer
-  std::deque<std::string> pending_;              // referred to, not compiled yet
-  std::map<std::string, RuleId> joined_;         // by the text of what $ref and allOf came to
+  std::map<std::string, RuleId> references_;  // by JSON pointer
+  std::deque<Reference> pending_;             // referred to, not compiled yet
+  std::map<std::string, RuleId> joined_;      // by the text of what $ref and allOf came to
 };
 
 }  // namespace mneme::grammar

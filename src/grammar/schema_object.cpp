@@ -20,22 +20,20 @@ Result<ExpressionId> SchemaCompiler::object(const Json& schema, const Place& pla
   if (!others) return pass(others);
   const auto required = static_cast<size_t>(
       std::count_if(named->begin(), named->end(), [](const Member& m) { return m.required; }));
-  // Required names that no schema describes.
-  std::vector<Member> all = std::move(*named);
   auto least = count(schema, "minProperties", place);
   if (!least) return pass(least);
   auto most = count(schema, "maxProperties", place);
   if (!most) return pass(most);
-  if (all.empty()) {
+  if (named->empty()) {
     others->min = least->value_or(0);
     others->max = most->value_or(kUnbounded);
     if (others->max < others->min || (others->min > 0 && !others->allowed)) return rules_->nothing();
-  } else if (least->value_or(0) > required || (*most && **most < all.size())) {
+  } else if (least->value_or(0) > required || (*most && **most < named->size())) {
     auto held = not_held_to(place,
                             "\"minProperties\"/\"maxProperties\" beside \"properties\" is not supported");
     if (!held) return pass(held);
   }
-  return values_.shared(object_text(all, *others), "object");
+  return values_.shared(object_text(*named, *others), "object");
 }
 
 Result<void> SchemaCompiler::check_strict_object(const Json& schema, const Place& place) const {

@@ -57,10 +57,6 @@ Result<std::vector<std::string>> types_of(const Json& schema) {
   return types;
 }
 
-}  // namespace
-
-namespace {
-
 // What else a schema with "enum" or "const" says of strings and numbers, as a grammar; null for nothing.
 Result<std::shared_ptr<const Grammar>> rest_of_listed(const Json& schema) {
   Json rest = Json::object();

@@ -15,12 +15,11 @@ constexpr int kPlainMax = 24;
 constexpr uint32_t kWorthATest = 32;
 
 // 0: not plain.
-int plain_characters(std::string_view text) {
+int count_plain(std::string_view text) {
   int count = 0;
   while (!text.empty()) {
     const core::Utf8Char next = core::decode_utf8(text);
-    const bool plain = next.valid && next.code_point >= 0x20 && next.code_point != '"' &&
-                       next.code_point != '\\' && next.code_point != 0x7F;
+    const bool plain = next.valid && plain_characters().contains(next.code_point);
     if (!plain || ++count > kPlainMax) return 0;
     text.remove_prefix(next.length);
   }
@@ -70,7 +69,7 @@ void find_plain_below(std::span<Trie::Node> nodes, std::span<const Trie::Tokens>
     bool plain = true;
     int longest = 0;
     if (node.token >= 0) {
-      longest = plain_characters(spellings[static_cast<size_t>(node.token)]);
+      longest = count_plain(spellings[static_cast<size_t>(node.token)]);
       plain = longest > 0;
     }
     for (size_t child = i; plain && child < node.after; child = nodes[child].after) {
@@ -80,13 +79,18 @@ void find_plain_below(std::span<Trie::Node> nodes, std::span<const Trie::Tokens>
     if (!plain) continue;
     most[i - 1] = static_cast<uint8_t>(longest);
     const std::string_view token = spellings[static_cast<size_t>(order[ranges[i - 1].first])];
-    const int here = plain_characters(token.substr(0, node.depth));  // 0 within a character
+    const int here = count_plain(token.substr(0, node.depth));  // 0 within a character
     const bool many = ranges[i - 1].after - ranges[i - 1].first >= kWorthATest;
     if (here > 0 && many) node.plain_below = static_cast<uint8_t>(longest - here);
   }
 }
 
 }  // namespace
+
+const CodePoints& plain_characters() {
+  static const CodePoints kSet = CodePoints{{0x20, 0x10FFFF}}.without({{'"', '"'}, {'\\', '\\'}, {0x7F, 0x7F}});
+  return kSet;
+}
 
 Trie::Trie(std::span<const std::string> spellings) : plain_((spellings.size() + 63) / 64) {
   std::vector<int32_t> order;
@@ -109,7 +113,7 @@ Trie::Trie(std::span<const std::string> spellings) : plain_((spellings.size() + 
     }
     once.push_back(token);
     depth_max_ = std::max(depth_max_, spelling(token).size());
-    const int count = plain_characters(spelling(token));
+    const int count = count_plain(spelling(token));
     plain_characters_max_ = std::max(plain_characters_max_, count);
     if (count == 0) {
       not_plain.push_back(token);

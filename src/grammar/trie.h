@@ -7,11 +7,17 @@
 #include <string>
 #include <vector>
 
+#include "grammar/code_points.h"
+
 namespace mneme::grammar {
 
 // What begins and ends the spelling of a special token. No UTF-8 text contains the byte, so no characters of
 // a grammar match it.
 inline constexpr char kSpecialMark = '\xFF';
+
+// What stands in a JSON string as it is, and no pattern is particular about: from U+0020 on, but for the
+// quotation mark, the backslash and DEL.
+const CodePoints& plain_characters();
 
 class Trie {
  public:
@@ -37,8 +43,8 @@ class Trie {
   std::span<const Node> all() const { return all_; }
   std::span<const int32_t> order() const { return order_; }   // tokens in the order of all()'s nodes
   std::span<const Tokens> tokens() const { return tokens_; }  // [node of all()]: its own, and all below it
-  // Without the plain tokens: whole characters from U+0020 on, but for " and \ and DEL. Inside of strings
-  // these are all allowed or need no test each.
+  // Without the plain tokens: those of whole plain characters. Inside of strings these are all allowed or
+  // need no test each.
   std::span<const Node> rest() const { return rest_; }
   const Words& plain() const { return plain_; }
   int plain_characters_max() const { return plain_characters_max_; }  // of any plain token

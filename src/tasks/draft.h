@@ -9,6 +9,7 @@
 #include <string_view>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "tasks/tasks.h"
 
@@ -40,6 +41,10 @@ struct Draft {
   template <class Range>
   decltype(auto) any_of(const Range& range) {
     return range[below(std::size(range))];
+  }
+  template <class T>
+  void shuffle(std::vector<T>& all) {
+    for (size_t i = all.size(); i > 1; --i) std::swap(all[i - 1], all[below(i)]);
   }
   // A question (in front of the first one stands the context) and its answer.
   void ask(std::string question, std::string answer, Range evidence = {});

@@ -39,7 +39,7 @@ std::string prose_of(Draft& draft, const Entity& entity) {
 void ask_for(Draft& draft, const Entity& entity, Range evidence) {
   // Two to four of the fields in random order; fewer where the answer would be long.
   std::vector<size_t> order = {0, 1, 2, 3};
-  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[draft.below(i)]);
+  draft.shuffle(order);
   order.resize(draft.between(2, 4));
   std::string keys, answer;
   for (const size_t i : order) {

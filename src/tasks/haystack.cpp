@@ -164,7 +164,7 @@ std::vector<size_t> choose_asked(Draft& draft, size_t count, size_t questions) {
       if (seen.insert(index).second) chosen.push_back(index);
     }
   }
-  for (size_t i = chosen.size(); i > 1; --i) std::swap(chosen[i - 1], chosen[draft.below(i)]);
+  draft.shuffle(chosen);
   chosen.resize(asked);
   return chosen;
 }

@@ -2,8 +2,9 @@
 // variable tracking, common and frequent words. A family of its own beside tasks.h: nothing of it is trained
 // on, several strings may be expected, and the score is the share of them that the answer contains.
 //
-// Wordings follow RULER's, words and numbers are of the held-out side, haystacks come from the source (RULER:
-// essays) or are RULER's repeated sentences; there are no examples in front. Chinese likewise.
+// Wordings follow RULER's, words and numbers are of the held-out side (fwe's coded words: random letters of
+// either), haystacks come from the source (RULER: essays) or are RULER's repeated sentences; there are no
+// examples in front. Chinese likewise.
 #pragma once
 
 #include <cstdint>

@@ -15,27 +15,12 @@ constexpr size_t kCommonWordCount = 10, kCommonTimesMax = 30, kUncommonTimes = 3
 constexpr size_t kFrequentWordCount = 3;
 constexpr double kZeta2 = std::numbers::pi * std::numbers::pi / 6;  // sum of 1 / k^2
 
-std::string variable_name(Draft& draft) {
-  return fresh(draft, [&] {
-    for (;;) {
-      std::string name(5, 'A');
-      for (char& c : name) c = static_cast<char>('A' + draft.below(26));
-      if (belongs(name, draft.request.split)) return name;
-    }
-  });
-}
-
 std::string coded_word(Draft& draft) {
   return fresh(draft, [&] {
     std::string text(6, 'a');
     for (char& c : text) c = static_cast<char>('a' + draft.below(26));
     return text;
   });
-}
-
-template <class T>
-void shuffle(Draft& draft, std::vector<T>& all) {
-  for (size_t i = all.size(); i > 1; --i) std::swap(all[i - 1], all[draft.below(i)]);
 }
 
 std::string begin_with(RulerDraft& ruler, RulerText text) {
@@ -70,7 +55,7 @@ void make_ruler_variables(RulerDraft& ruler) {
     for (size_t hop = 0; hop <= kHops; ++hop) {
       // Each hop somewhere in its own part of the context, so that the chain spans all of it, in order.
       const double place = (static_cast<double>(hop) + draft.rng.next_unit()) / (kHops + 1);
-      const std::string to = variable_name(draft);
+      const std::string to = fresh_capitals(draft, 5);
       const std::string text = hop == 0 ? fill(ruler_text(RulerText::kVariableValue, language),
                                                {{"to", to}, {"value", chain.value}})
                                         : fill(ruler_text(RulerText::kVariableCopy, language),
@@ -120,7 +105,7 @@ void make_ruler_common_words(RulerDraft& ruler) {
     if (!add(common.back(), times)) return;
   }
   while (add(fresh_ruler_word(draft), uncommon_times)) continue;
-  shuffle(draft, list);
+  draft.shuffle(list);
   for (size_t i = 0; i < list.size(); ++i) {
     context += std::to_string(i + 1);
     ((context += ". ") += list[i]) += ' ';
@@ -161,7 +146,7 @@ void make_ruler_frequent_words(RulerDraft& ruler) {
   }
   if (asked.size() < kFrequentWordCount) return;
   for (; bytes + dots.size() + 1 <= room; bytes += dots.size() + 1) list.push_back(dots);
-  shuffle(draft, list);
+  draft.shuffle(list);
   for (const std::string& word : list) (context += word) += ' ';
   context += kContextEnd;
   const Language language = ruler.request.language;

@@ -96,7 +96,7 @@ std::vector<Tool> make_tools(Draft& draft, size_t count) {
                        {}});
     }
   }
-  for (size_t i = tools.size(); i > 1; --i) std::swap(tools[i - 1], tools[draft.below(i)]);
+  draft.shuffle(tools);
   if (tools.size() > count) tools.resize(count);
   if (open) {
     for (Tool& tool : tools) rename(draft, tool);

@@ -37,16 +37,6 @@ Assignment any_assignment(Draft& draft) {
   return draft.english() ? draft.any_of(kEnglishHeldOut) : draft.any_of(kChineseHeldOut);
 }
 
-std::string variable_name(Draft& draft, size_t letters) {
-  return fresh(draft, [&] {
-    for (;;) {
-      std::string name(letters, 'A');
-      for (char& c : name) c = static_cast<char>('A' + draft.below(26));
-      if (belongs(name, draft.request.split)) return name;
-    }
-  });
-}
-
 struct Chain {
   std::string value;
   std::vector<std::string> names;
@@ -60,7 +50,7 @@ Chain add_chain(Draft& draft, const Assignment& form, size_t links, std::vector<
   for (size_t i = 0; i < links; ++i) places.push_back(draft.rng.next_unit());
   std::sort(places.begin(), places.end());
   for (size_t i = 0; i < links; ++i) {
-    const std::string name = variable_name(draft, 5);
+    const std::string name = fresh_capitals(draft, 5);
     const std::string text = i == 0 ? fill(form.value, {{"to", name}, {"value", chain.value}})
                                     : fill(form.copy, {{"to", name}, {"from", chain.names[draft.below(i)]}});
     chain.names.push_back(name);
@@ -129,7 +119,7 @@ std::vector<size_t> draw_words(Draft& draft, std::vector<std::string>& words, si
     order.insert(order.end(), count, rank);
     left -= count;
   }
-  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[draft.below(i)]);
+  draft.shuffle(order);
   return order;
 }
 

@@ -158,6 +158,10 @@ std::string fresh_digits(Draft& draft, size_t count) {
   return fresh(draft, [&] { return random_of_split(draft, kDigits, count); });
 }
 
+std::string fresh_capitals(Draft& draft, size_t count) {
+  return fresh(draft, [&] { return random_of_split(draft, kCapitals, count); });
+}
+
 std::string fresh_key(Draft& draft, ValueKind kind) { return fresh_value(draft, kind); }
 
 std::string fresh_neighbour(Draft& draft, std::string_view key) {

@@ -21,6 +21,8 @@ std::string word(Draft& draft, WordClass word_class);
 std::string fresh_value(Draft& draft, ValueKind kind);
 // Digits, first not 0; fresh.
 std::string fresh_digits(Draft& draft, size_t count);
+// "QXBZA", as names of variables; fresh.
+std::string fresh_capitals(Draft& draft, size_t count);
 // The kind of keys: adjective-noun, identifier, and the like; fresh.
 std::string fresh_key(Draft& draft, ValueKind kind);
 // A key that is easily taken for this one: a character, the first or the last word differs; fresh.
