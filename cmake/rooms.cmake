@@ -1,6 +1,6 @@
 # The rooms of src/ and who may include whom. One room = one folder = one namespace = one target.
 # The build links by this table; tests/guards/rooms_test.cpp holds every #include to it.
-set(MNEME_ROOMS core tensor kernels kv attention engram grammar model tasks corpus train engine cli)
+set(MNEME_ROOMS core tensor kernels kv attention engram grammar model tasks corpus train engine serve cli)
 
 set(MNEME_ROOM_core      )
 set(MNEME_ROOM_tensor    core)
@@ -14,9 +14,11 @@ set(MNEME_ROOM_tasks     core)
 set(MNEME_ROOM_corpus    model tasks tensor core)
 set(MNEME_ROOM_train     corpus tasks model engram tensor core)
 set(MNEME_ROOM_engine    grammar model tasks attention kv kernels tensor core)
-set(MNEME_ROOM_cli       engine)
-# Rooms that reach the rest through include/mneme only (they link the room above, they do not include it).
-set(MNEME_PUBLIC_API_ONLY cli)
+set(MNEME_ROOM_serve     engine core)
+set(MNEME_ROOM_cli       serve engine)
+# Rooms that reach the rest through include/mneme only: they link engine, they do not include it. Of rooms they
+# may include core and serve, where those are below them.
+set(MNEME_PUBLIC_API_ONLY serve cli)
 
 # mneme_room(NAME [LIBS ...]): a static library of every .cpp in src/NAME, and a test program of every *_test.cpp.
 function(mneme_room name)

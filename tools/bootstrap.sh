@@ -11,7 +11,7 @@ for job; do
   case $job in
     build) need="$need g++ cmake ninja-build ccache pkg-config libfmt-dev libcli11-dev nlohmann-json3-dev
                  libexpected-dev libpcre2-dev libxxhash-dev libicu-dev libgtest-dev
-                 liburing-dev" ;;
+                 liburing-dev libboost1.81-dev libssl-dev" ;;
     test)  torch_wish=$torch
            command -v node >/dev/null && command -v npm >/dev/null || wish="nodejs npm" ;;
     train) need="$need $torch" ;;

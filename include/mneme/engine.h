@@ -201,6 +201,7 @@ struct GenerateOptions {
   SamplingOptions sampling = {};
   std::vector<std::string> stop = {};  // generation ends before the first of these texts
   bool ignore_end = false;             // go on past the model's end-of-generation tokens
+  int top_logprobs = -1;               // of each token: -1 nothing, 0 its own, n also the n likeliest
   // The generated text stays within this grammar, and ends (StopReason::kEnd) where it must end; made with
   // the vocabulary of the engine's text. End tokens then end it, whatever ignore_end says.
   std::shared_ptr<const grammar::Constraint> constraint = {};
@@ -227,7 +228,22 @@ struct GenerateReport {
   double decode_s = 0;  // from the first new token to the last
 };
 
+// A token as it was drawn. Logarithms of probabilities are the model's own, before bias, penalties,
+// temperature and grammar.
+struct DrawnToken {
+  TokenId token = 0;
+  std::string bytes;  // its own, perhaps part of a character; empty for a special token
+  float logprob = 0;
+  struct Other {
+    TokenId token;
+    std::string bytes;
+    float logprob;
+  };
+  std::vector<Other> top;  // falling
+};
+
 struct GenerateEvents {
+  std::function<void(const DrawnToken&)> on_token = {};            // where top_logprobs >= 0; before its text
   std::function<void(size_t done, size_t total)> on_prefill = {};  // evaluated so far, of those not found
   std::function<void(std::string_view)> on_text = {};              // whole UTF-8 characters
   std::function<bool()> cancelled = {};                            // asked between steps

@@ -14,15 +14,15 @@ using TokenId = int32_t;
 
 // Applied in this order: bias, penalties, (temperature 0: greedy), top-k, top-p, min-p, temperature, draw.
 struct SamplingOptions {
-  float temperature = 0.8f;  // 0: greedy, the lowest id among equals
-  int top_k = 40;            // 0: off
-  float top_p = 0.95f;       // 1: off
-  float min_p = 0.05f;       // 0: off; keeps p >= min_p * max p
-  float repetition_penalty =
-      1.0f;  // 1: off; divides positive and multiplies negative logits of seen tokens (Keskar 2019)
-  float presence_penalty = 0.0f;   // subtracted once from seen tokens
-  float frequency_penalty = 0.0f;  // subtracted once for each time seen
-  int penalty_window = 64;         // tokens looked back; -1: all
+  float temperature = 0.8f;         // 0: greedy, the lowest id among equals
+  int top_k = 40;                   // 0: off
+  float top_p = 0.95f;              // 1: off
+  float min_p = 0.05f;              // 0: off; keeps p >= min_p * max p
+  float repetition_penalty = 1.0f;  // 1: off; divides positive and multiplies negative logits of seen tokens
+                                    // (Keskar 2019)
+  float presence_penalty = 0.0f;    // subtracted once from seen tokens
+  float frequency_penalty = 0.0f;   // subtracted once for each time seen
+  int penalty_window = 64;          // tokens looked back; -1: all
   uint64_t seed = 0;
   std::vector<std::pair<TokenId, float>> logit_bias;  // added; -infinity forbids
 };

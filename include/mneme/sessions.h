@@ -18,17 +18,17 @@ std::string default_cold_folder();
 
 struct SessionInfo {
   std::string name;
-  std::string model_path;       // where its model was when it was created
-  std::string model_id;         // 32 hex digits; equal models have equal ids
+  std::string model_path;  // where its model was when it was created
+  std::string model_id;    // 32 hex digits; equal models have equal ids
   uint64_t tokens = 0;
-  uint64_t segments = 0;        // sealed, 256 tokens each
+  uint64_t segments = 0;          // sealed, 256 tokens each
   uint64_t segments_missing = 0;  // of those: removed to make room, or damaged; computed again when needed
   // mneme run is under way, or was killed: the next one takes back what it added, so many tokens.
   uint64_t tokens_unfinished = 0;
-  bool has_tail = false;        // the tokens after the last segment need no computing
-  uint64_t bytes = 0;           // of its files; segments may be shared with others
+  bool has_tail = false;  // the tokens after the last segment need no computing
+  uint64_t bytes = 0;     // of its files; segments may be shared with others
   int64_t created_unix_s = 0, used_unix_s = 0;
-  std::string error;            // where its log cannot be read: why; the rest is then empty
+  std::string error;  // where its log cannot be read: why; the rest is then empty
 };
 // By name. An empty list where there is no such folder.
 Result<std::vector<SessionInfo>> list_sessions(const std::string& folder);

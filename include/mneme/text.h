@@ -21,9 +21,30 @@ struct EncodeOptions {
   bool parse_specials = true;  // recognise special tokens written in the text
 };
 
+struct ToolCall {
+  std::string id, name;
+  std::string arguments;  // JSON text of an object
+};
+
 struct ChatMessage {
   std::string role;  // "system", "user", "assistant", "tool"
   std::string content;
+  std::string reasoning = {};             // of an assistant: what it thought before its answer
+  std::vector<ToolCall> tool_calls = {};  // of an assistant
+  std::string tool_call_id = {};          // of a tool: the call that `content` answers
+  std::string name = {};                  // of a tool or a participant; may be empty
+};
+
+struct ToolSpec {
+  std::string name, description;
+  std::string parameters;  // JSON schema, as text; empty: takes nothing
+  bool strict = false;     // arguments follow the schema exactly
+};
+
+struct ChatTemplateOptions {
+  bool add_generation_prompt = true;
+  std::span<const ToolSpec> tools = {};
+  std::optional<bool> thinking = {};  // templates that know enable_thinking; nothing: as the template likes
 };
 
 // Immutable, thread safe.
@@ -45,7 +66,15 @@ class Text {
   // The conversation in the model's own format (ChatML where the file has no template), ready to encode with
   // parse_specials and without BOS. Fails when the template refuses the conversation.
   virtual Result<std::string> render_chat(std::span<const ChatMessage> messages,
-                                          bool add_generation_prompt) const = 0;
+                                          const ChatTemplateOptions& options) const = 0;
+  // The template's source; empty where the file has none. Its words tell how a model writes tool calls.
+  virtual std::string_view chat_template() const { return {}; }
+  // What a model that fills in the middle was trained on, or nothing.
+  struct FillInMiddle {
+    TokenId prefix, suffix, middle;
+    std::optional<TokenId> repository, file;  // of models that know several files
+  };
+  virtual std::optional<FillInMiddle> fill_in_middle() const { return std::nullopt; }
 
   // Streams tokens to text that is always whole UTF-8 characters.
   class Stream {

@@ -95,7 +95,7 @@ class Conversation {
   }
 
   Result<GenerateReport> generate_answer(Output& output) {
-    auto prompt = engine_->text().render_chat(messages_, true);
+    auto prompt = engine_->text().render_chat(messages_, {});
     if (!prompt) return tl::unexpected(prompt.error());
     const auto tokens = engine_->text().encode(*prompt, {.add_bos_eos = false, .parse_specials = true});
     keep_common_prefix(tokens);

@@ -61,7 +61,7 @@ Result<std::vector<TokenId>> encode_prompt(const Text& text, const RunArguments&
   if (!arguments.ask) return text.encode(prompt, {.add_bos_eos = first});
   const std::string mark = "mneme-content-8c1f2b";
   const ChatMessage message{"user", mark};
-  auto rendered = text.render_chat({&message, 1}, true);
+  auto rendered = text.render_chat({&message, 1}, {});
   if (!rendered) return tl::unexpected(rendered.error());
   const size_t at = rendered->find(mark);
   if (at == std::string::npos)

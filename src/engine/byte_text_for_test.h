@@ -37,12 +37,12 @@ class ByteText final : public Text {
   int vocab_size() const override { return 256 + specials_; }
   bool has_chat_template() const override { return true; }
   Result<std::string> render_chat(std::span<const ChatMessage> messages,
-                                  bool add_generation_prompt) const override {
+                                  const ChatTemplateOptions& options) const override {
     std::string text;
     for (const ChatMessage& message : messages) {
       text += "<|im_start|>" + message.role + "\n" + message.content + "<|im_end|>\n";
     }
-    return text + (add_generation_prompt ? "<|im_start|>assistant\n" : "");
+    return text + (options.add_generation_prompt ? "<|im_start|>assistant\n" : "");
   }
   std::unique_ptr<Stream> stream(bool) const override { return nullptr; }
 

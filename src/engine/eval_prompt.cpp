@@ -23,7 +23,7 @@ Result<std::vector<TokenId>> make_chat(const Text& text, const Sample& sample,
     messages.push_back({"user", i == 0 ? sample.context + question : question});
     if (i < answers.size()) messages.push_back({"assistant", answers[i]});
   }
-  auto prompt = text.render_chat(messages, true);
+  auto prompt = text.render_chat(messages, {});
   if (!prompt) return pass(prompt);
   return text.encode(*prompt, {.add_bos_eos = false, .parse_specials = true});
 }

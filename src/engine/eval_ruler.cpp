@@ -28,7 +28,7 @@ struct RulerPrompts {
     std::string prompt = sample.context + question.text;
     if (chat) {
       const ChatMessage message{"user", std::move(prompt)};
-      auto rendered = text->render_chat({&message, 1}, true);
+      auto rendered = text->render_chat({&message, 1}, {});
       if (!rendered) return pass(rendered);
       prompt = std::move(*rendered);
     } else {

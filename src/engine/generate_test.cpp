@@ -24,7 +24,9 @@ class ByteText final : public Text {
   bool is_end_of_generation(TokenId token) const override { return token == 0; }
   int vocab_size() const override { return 256; }
   bool has_chat_template() const override { return false; }
-  Result<std::string> render_chat(std::span<const ChatMessage>, bool) const override { return std::string(); }
+  Result<std::string> render_chat(std::span<const ChatMessage>, const ChatTemplateOptions&) const override {
+    return std::string();
+  }
   std::unique_ptr<Stream> stream(bool) const override {
     class Bytes final : public Stream {
      public:

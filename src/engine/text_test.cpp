@@ -16,10 +16,10 @@ constexpr std::string_view kChatMl =
 TEST(Text, RendersTheFilesTemplate) {
   auto text = Text::open(kFixture);
   ASSERT_TRUE(text) << text.error().message;
-  auto prompt = (*text)->render_chat(kTalk, true);
+  auto prompt = (*text)->render_chat(kTalk, {});
   ASSERT_TRUE(prompt) << prompt.error().message;
   EXPECT_EQ(*prompt, kChatMl);
-  auto without = (*text)->render_chat(kTalk, false);
+  auto without = (*text)->render_chat(kTalk, {.add_generation_prompt = false});
   ASSERT_TRUE(without);
   EXPECT_EQ(*without + "<|im_start|>assistant\n", kChatMl);
 }
@@ -29,7 +29,7 @@ TEST(Text, FallsBackToChatMl) {
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is missing";
   auto text = Text::open(path);
   ASSERT_TRUE(text) << text.error().message;
-  auto prompt = (*text)->render_chat(kTalk, true);
+  auto prompt = (*text)->render_chat(kTalk, {});
   ASSERT_TRUE(prompt) << prompt.error().message;
   EXPECT_EQ(*prompt, kChatMl);
 }

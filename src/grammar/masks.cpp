@@ -201,7 +201,8 @@ void MaskCache::find_plain_classes() {
   const auto& class_of = automaton_.machine().class_of;
   const auto classes = [&](const ByteRange& range) {
     std::set<uint8_t> found;
-    for (int byte = range.first; byte <= range.last; ++byte) found.insert(class_of[static_cast<size_t>(byte)]);
+    for (int byte = range.first; byte <= range.last; ++byte)
+      found.insert(class_of[static_cast<size_t>(byte)]);
     return std::vector<uint8_t>(found.begin(), found.end());
   };
   std::set<uint8_t> single;  // of characters that are one byte

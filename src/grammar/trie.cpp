@@ -88,7 +88,8 @@ void find_plain_below(std::span<Trie::Node> nodes, std::span<const Trie::Tokens>
 }  // namespace
 
 const CodePoints& plain_characters() {
-  static const CodePoints kSet = CodePoints{{0x20, 0x10FFFF}}.without({{'"', '"'}, {'\\', '\\'}, {0x7F, 0x7F}});
+  static const CodePoints kSet = CodePoints{{0x20, 0x10FFFF}}.without(
+      {{'"', '"'}, {'\\', '\\'}, {0x7F, 0x7F}});
   return kSet;
 }
 

@@ -1,5 +1,4 @@
-// JSON text -> JinjaValue, for tests and tools that render a template from a file. (The server has its own
-// reader.)
+// JSON text -> JinjaValue: tools' schemas and calls' arguments on their way into a template.
 #pragma once
 
 #include <string_view>
