@@ -69,7 +69,7 @@ for name in $names; do
   fi
   if [ $first = yes ]; then
     first=no
-    echo "$(field "$name" tokens prefill) tokens read in $(field "$name" seconds prefill) s," \
+    echo "$(field "$name" tokens prefill) tokens read in $(printf %.1f "$(field "$name" seconds prefill)") s," \
       "$(mega "$(field "$name" kv_bytes)") MB of keys and values in memory at the end, peak memory $(mega "$(field "$name" rss_peak_bytes)") MB; sizes: ${sizes:-default}"
     echo
     echo "| depth | record | answer | first token, s | tokens/s | peak memory, MB |"
@@ -78,8 +78,8 @@ for name in $names; do
   count=$((count + 1))
   answer=$(field "$name" text)
   case $answer in *"$(code_of "$name")"*) right=$((right + 1)) ;; esac
-  echo "| 0.$((count - 1))5 | $name $(code_of "$name") | $answer | $(field "$name" seconds prefill) |" \
-    "$(field "$name" tokens_per_second decode) | $(mega "$(field "$name" rss_peak_bytes)") |"
+  printf '| 0.%d5 | %s %s | %s | %.2f | %.2f | %s |\n' $((count - 1)) "$name" "$(code_of "$name")" "$answer" \
+    "$(field "$name" seconds prefill)" "$(field "$name" tokens_per_second decode)" "$(mega "$(field "$name" rss_peak_bytes)")"
 done
 echo
 echo "$right of $count right."

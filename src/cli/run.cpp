@@ -80,13 +80,19 @@ void warn_beyond_trained_context(const Engine& engine, const Session& session) {
   note(format("%zu tokens of context; the model was trained for %d", tokens, trained));
 }
 
+struct RunFacts {
+  uint64_t seed = 0;
+  bool constrained = false;
+  double open_s = 0;  // what it took to open the session
+};
+
 std::string json_report(const Engine& engine, const Session& session, const GenerateReport& report,
-                        uint64_t seed, bool constrained) {
+                        const RunFacts& facts) {
   nlohmann::ordered_json json;
   json["text"] = report.text;
   json["stop"] = stop_name(report.reason);
-  if (constrained) json["complete"] = report.complete;
-  json["seed"] = seed;
+  if (facts.constrained) json["complete"] = report.complete;
+  json["seed"] = facts.seed;
   json["prefill"] = {{"tokens", report.prompt_tokens},
                      {"found", report.found_tokens},
                      {"seconds", report.prefill_s},
@@ -97,7 +103,10 @@ std::string json_report(const Engine& engine, const Session& session, const Gene
   json["rss_peak_bytes"] = rss_peak_bytes();
   json["kv_bytes"] = engine.kv_bytes_used();
   json["attention"] = attention_json(session.attention());
-  if (engine.tiers().on) json["storage"] = storage_json(engine, session);
+  if (engine.tiers().on) {
+    json["storage"] = storage_json(engine, session);
+    json["storage"]["open_s"] = facts.open_s;
+  }
   return json_text(json);
 }
 
@@ -189,14 +198,17 @@ int run(RunArguments& arguments) {
   if (!grammar) return fail(grammar.error());
   auto engine = open_engine(arguments.model);
   if (!engine) return fail(engine.error());
+  const double open_start_s = now_s();
   auto opened = open_session(**engine, arguments.model);
+  RunFacts facts{.open_s = now_s() - open_start_s};
   if (!opened) return fail(opened.error());
   Session& session = **opened;
   auto begun = begin_run((*engine)->text(), session, arguments, *prompt);
   if (!begun) return fail(begun.error());
   arguments.generate.sampling = sampling_options(arguments.sampling);
   arguments.generate.constraint = constraint_on((*engine)->text(), *grammar);
-  const uint64_t seed = arguments.generate.sampling.seed;
+  facts.seed = arguments.generate.sampling.seed;
+  facts.constrained = arguments.generate.constraint != nullptr;
   Output output;
   auto report = stream(**engine, session, arguments, output);
   if (!report) return fail(report.error());
@@ -204,11 +216,11 @@ int run(RunArguments& arguments) {
   note_warnings(**engine);
   if (!flushed) return fail(flushed.error());
   if (arguments.json) {
-    output.write(json_report(**engine, session, *report, seed, arguments.generate.constraint != nullptr));
+    output.write(json_report(**engine, session, *report, facts));
   } else {
     if (!report->text.ends_with('\n')) output.write("\n");
     note(summary_text(**engine, *report) + storage_text(**engine, session) +
-         format(" | seed %llu", static_cast<unsigned long long>(seed)));
+         format(" | seed %llu", static_cast<unsigned long long>(facts.seed)));
     if (const std::string attention = attention_text(session.attention()); !attention.empty())
       note(attention);
   }
