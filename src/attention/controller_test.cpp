@@ -110,8 +110,8 @@ TEST(Controller, DrawsTheSameAuditsAgainAndAllHeads) {
   std::set<int> heads;
   int audits = 0;
   for (uint64_t position = 0; position < 4000; ++position) {
-    const auto head = c.draw_audit(position, 3);
-    EXPECT_EQ(head, c.draw_audit(position, 3));
+    const auto head = c.draw_audit(position, 3, true);
+    EXPECT_EQ(head, c.draw_audit(position, 3, true));
     if (!head) continue;
     heads.insert(*head), ++audits;
   }

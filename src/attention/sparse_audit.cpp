@@ -44,32 +44,40 @@ double difference2(const SoftmaxState& a, const SoftmaxState& b, int row, const 
 
 }  // namespace
 
-PendingAudit SparseAttention::State::audit(const SparseStep& step, int head) {
-  const SparsePlan& plan = step.plan;
-  const size_t floats = softmax_state_floats(plan.rows, shape.head_dim), dim = as_size(shape.head_dim);
-  // Of each part and run, then the blocks that are always read.
-  audit_states.resize((kParts.size() * as_size(plan.runs) + 1) * floats);
-  const auto state = [&](size_t index) {
-    return softmax_state_at(&audit_states[index * floats], plan.rows, shape.head_dim);
+// States of each part and run, then of the blocks that are always read.
+Result<void> SparseAttention::State::read_audited(const SparseStep& step, int head) {
+  const int runs = step.plan.runs, part_count = static_cast<int>(kParts.size());
+  audit_states.resize((kParts.size() * as_size(runs) + 1) *
+                      softmax_state_floats(step.plan.rows, shape.head_dim));
+  const SoftmaxState fixed = audit_state(step, kParts.size() * as_size(runs));
+  clear_state(fixed);
+  read_fixed(step, head, threads.front(), fixed);
+  const auto read_parts = [&](int first, int end) {
+    step.pool.run(part_count * (end - first), [&](int task, int thread) {
+      const auto part = as_size(task / (end - first));
+      const int run = first + task % (end - first);
+      const SoftmaxState state = audit_state(step, part * as_size(runs) + as_size(run));
+      clear_state(state);
+      read_blocks(step, head, run, kParts[part].which, kParts[part].how, state, threads[as_size(thread)]);
+    });
   };
-  const int reads = static_cast<int>(kParts.size()) * plan.runs;
-  step.pool.run(reads + 1, [&](int task, int index) {
-    Thread& thread = threads[as_size(index)];
-    clear_state(state(as_size(task)));
-    if (task == reads) return read_fixed(step, head, thread, state(as_size(task)));
-    const Part part = kParts[as_size(task / plan.runs)];
-    read_blocks(step, head, task % plan.runs, part.which, part.how, state(as_size(task)), thread);
-  });
+  return for_runs_held(
+      step, [](int) { return true; }, read_parts);
+}
+
+Result<void> SparseAttention::State::audit(const SparseStep& step, int head, PendingAudit& audit) {
+  const SparsePlan& plan = step.plan;
+  const size_t dim = as_size(shape.head_dim);
+  if (auto read = read_audited(step, head); !read) return read;
   std::array<SoftmaxState, kParts.size()> parts;
   for (size_t p = 0; p < kParts.size(); ++p) {
-    parts[p] = state(p * as_size(plan.runs));
+    parts[p] = audit_state(step, p * as_size(plan.runs));
     for (int run = 1; run < plan.runs; ++run)
-      merge_state(parts[p], state(p * as_size(plan.runs) + as_size(run)));
+      merge_state(parts[p], audit_state(step, p * as_size(plan.runs) + as_size(run)));
   }
-  const SoftmaxState exact = state(as_size(reads));
+  const SoftmaxState exact = audit_state(step, kParts.size() * as_size(plan.runs));
   for (const PartIndex p : {kFullPart, kEightBitExact, kEstimatedExact}) merge_state(exact, parts[p]);
 
-  PendingAudit audit;
   AuditReport& report = audit.report;
   audit.difference.assign(as_size(heads) * dim, 0.0f);
   double bias = 0, missed = 0;
@@ -92,12 +100,12 @@ PendingAudit SparseAttention::State::audit(const SparseStep& step, int head) {
   constexpr double kMassMin = 1e-4;
   if (report.missed_mass > kMassMin) report.log_bias = step.controller.log_bias() + bias / missed;
   for (int b = 0; b < plan.candidates; ++b) {
-    const BlockError error = error_of(step.controller, candidate_at(step, head, b));
-    const Treatment how = threshold.treat(error);
+    const BlockError error = error_of(step, candidate_at(step, head, b));
+    const Treatment how = treatment_of(step, candidate_at(step, head, b));
     if (how == Treatment::kEstimated) report.expected_estimated += double{error.estimated};
     if (how == Treatment::kEightBit) report.expected_eight_bit += double{error.eight_bit};
   }
-  return audit;
+  return {};
 }
 
 }  // namespace mneme::attention

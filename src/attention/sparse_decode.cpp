@@ -11,26 +11,28 @@ namespace mneme::attention {
 using kernels::kAttendRowsMax;
 using kv::kBlockTokens;
 
-SparsePlan::SparsePlan(const DenseJob& job, int group)
+SparsePlan::SparsePlan(const DenseJob& job, int layer, int group)
     : blocks(kv::blocks_of(job.first + job.count)),
-      recent(std::max(kSinkBlocks, job.first / kBlockTokens - kRecentBlocks)),
+      recent(std::max(kSinkBlocks, std::min(job.first / kBlockTokens - kRecentBlocks,
+                                            job.sequence->sealed_blocks(layer)))),
       candidates(recent - kSinkBlocks),
       runs((candidates + kRunBlocks - 1) / kRunBlocks),
       rows(job.count * group),
       tokens_fixed(job.first + 1 - candidates * kBlockTokens) {}
 
-bool SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& pool, int layer, const DenseJob& job,
-                          SparseContext& context) {
+Result<bool> SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& pool, int layer,
+                                  const DenseJob& job, SparseContext& context) {
   State& s = *state_;
-  const SparsePlan plan(job, s.group);
+  const SparsePlan plan(job, layer, s.group);
   if (job.count > kSparseTokensMax || job.window > 0 || plan.rows > kAttendRowsMax) return false;
   if (plan.candidates < SparsePlan::kCandidatesMin) return false;
-  if (!job.sequence->has_sealed(layer) || !job.sequence->whole(layer)) return false;
+  const bool here = job.sequence->whole(layer), copies = job.sequence->copies_sealed(layer);
 
   SparseLayer& own = context.layer(layer);
   ++own.counters.steps;
   const double allowed = own.controller.allowed_error();
   if (context.options().mode == SparseMode::kCertified) {
+    if (!copies || !here) return false;
     if (allowed == 0) {
       s.count_dense(plan, own.counters);
       return false;
@@ -41,21 +43,27 @@ bool SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& pool, int l
     s.certify(step, allowed, own.counters);
     return true;
   }
-  const auto audited = own.controller.draw_audit(static_cast<uint64_t>(job.first), layer);
+  const auto audited = own.controller.draw_audit(static_cast<uint64_t>(job.first), layer, here);
   const bool dense = allowed == 0 || own.controller.dense();
   if (dense) s.count_dense(plan, own.counters);
   if (dense && (!audited || allowed == 0)) return false;
   // A layer that runs dense tries one head.
   SparseStep step{ops, pool, layer, job, own.controller, plan, 0, s.shape.kv_heads, job.out, 0};
   if (dense) step.first_head = *audited, step.heads = 1;
+  step.copies = copies;
 
   s.lay_out(step);
+  auto fixed = s.hold_fixed(step);
+  if (!fixed) return core::pass(fixed);
   s.scan(step);
   s.select(step, allowed * step.heads / s.shape.kv_heads);
-  s.read(step);
-  s.merge(step);
-  if (!dense) s.count(step, own.counters);
-  if (audited) own.audit = s.audit(step, *audited);
+  auto read = s.read(step);
+  if (read) s.merge(step);
+  if (read && !dense) s.count(step, own.counters);
+  if (read && audited) read = s.audit(step, *audited, own.audit.emplace());
+  s.release_fixed(step);
+  if (!read) own.audit.reset();
+  if (!read) return core::pass(read);
   return !dense;
 }
 

@@ -10,6 +10,10 @@
 //   4. audit   now and then, one KV head densely too
 // The first block and the last ones are always read in bf16. Blocks are read in runs of fixed length whose
 // softmax states are merged in order: the result does not depend on the number of threads.
+//
+// Where blocks are on the disk, those that were selected are brought into memory, all at once, and the others
+// stay where they are: a step reads what matters. Such contexts have no 8-bit copies (what would be read in 8
+// bits is read in bf16), and are audited less often, as an audit reads everything.
 #pragma once
 
 #include <memory>
@@ -32,9 +36,9 @@ class SparseAttention {
 
   // Computes the job's output and returns true, or returns false where it is to be computed densely: the
   // context is short, its sealed forms are not there, or the layer's controller wants it. May leave an audit
-  // pending in the layer either way.
-  bool run(const kernels::Ops& ops, core::ThreadPool& pool, int layer, const DenseJob& job,
-           SparseContext& context);
+  // pending in the layer either way. An error, with `out` undefined, where blocks cannot be read.
+  [[nodiscard]] Result<bool> run(const kernels::Ops& ops, core::ThreadPool& pool, int layer,
+                                 const DenseJob& job, SparseContext& context);
 
   struct State;
 

@@ -28,7 +28,8 @@ class Sparse : public testing::TestWithParam<const kernels::Ops*> {
     std::vector<float> out;
     DenseJob job = x.job(count, out);
     job.sinks = sinks;
-    EXPECT_TRUE(attention.run(*GetParam(), pool, 0, job, context));
+    const auto done = attention.run(*GetParam(), pool, 0, job, context);
+    EXPECT_TRUE(done && *done);
     return out;
   }
 };
@@ -117,13 +118,13 @@ TEST_P(Sparse, ShortContextsAndThoseWithoutSealedFormsAreDense) {
   std::vector<float> out;
   SparseContext context = context_of(0.1);
   TestContext shorter(kShape, kHeads, 2000, 1.0f, 5), longer(kShape, kHeads, 5000, 1.0f, 5);
-  EXPECT_FALSE(attention.run(*GetParam(), pool, 0, shorter.job(1, out), context));
+  EXPECT_FALSE(*attention.run(*GetParam(), pool, 0, shorter.job(1, out), context));
   SparseContext unknown({SparseMode::kAdaptive, 0.1}, 1, 2);
-  EXPECT_FALSE(attention.run(*GetParam(), pool, 0, longer.job(1, out), unknown)) << "no gain is known";
+  EXPECT_FALSE(*attention.run(*GetParam(), pool, 0, longer.job(1, out), unknown)) << "no gain is known";
   EXPECT_EQ(unknown.layer(0).counters.steps_dense, 1u);
   longer.sequence.truncate(64);
   EXPECT_FALSE(
-      attention.run(*GetParam(), pool, 0, DenseJob{&longer.sequence, 63, 1, nullptr, out.data()}, context));
+      *attention.run(*GetParam(), pool, 0, DenseJob{&longer.sequence, 63, 1, nullptr, out.data()}, context));
 }
 
 // While a layer is dense its audits go on, of one head.
@@ -141,7 +142,7 @@ TEST_P(Sparse, ADenseLayerIsStillAudited) {
   for (int i = 0; i < 40; ++i) {
     DenseJob job = x.job(1, out);
     job.first -= i;
-    EXPECT_FALSE(attention.run(*GetParam(), pool, 0, job, context));
+    EXPECT_FALSE(*attention.run(*GetParam(), pool, 0, job, context));
     if (!context.layer(0).audit) continue;
     ++audits;
     context.layer(0).finish_audit(0.001, 2);

@@ -62,17 +62,17 @@ int SparseAttention::State::read_blocks(const SparseStep& step, int head, int ru
   const size_t at = candidate_at(step, head, first);
   thread.chosen.clear();
   for (int i = 0; i < plan.run_count(run); ++i) {
-    if (threshold.treat(error_of(step.controller, at + as_size(i))) == which) thread.chosen.push_back(i);
+    if (treatment_of(step, at + as_size(i)) == which) thread.chosen.push_back(i);
   }
   const int count = static_cast<int>(thread.chosen.size());
   if (count == 0) return 0;
   if (how == Treatment::kFull) {
-    thread.views.resize(as_size(plan.run_count(run)));
-    step.job.sequence->view(step.layer, head, SparsePlan::kSinkBlocks + first, thread.views);
     thread.keys.clear(), thread.values.clear();
     for (const int i : thread.chosen) {
-      thread.keys.push_back(thread.views[as_size(i)].keys);
-      thread.values.push_back(thread.views[as_size(i)].values);
+      kv::BlockView view;
+      step.job.sequence->view(step.layer, head, SparsePlan::kSinkBlocks + first + i, {&view, 1});
+      thread.keys.push_back(view.keys);
+      thread.values.push_back(view.values);
     }
     thread.limits.assign(as_size(plan.rows), count * kBlockTokens);
     attend(step, queries_of(step, head), thread.keys, thread.values, thread.limits, state, thread.scratch);
@@ -100,17 +100,20 @@ int SparseAttention::State::read_blocks(const SparseStep& step, int head, int ru
   return count;
 }
 
-void SparseAttention::State::read(const SparseStep& step) {
-  const int runs = step.plan.runs;
-  step.pool.run(step.heads * runs, [&](int task, int thread) {
-    const int head = step.first_head + task / runs, run = task % runs;
-    const SoftmaxState state = state_of(step, head, 1 + run);
-    clear_state(state);
-    for (const Treatment how : {Treatment::kFull, Treatment::kEightBit, Treatment::kEstimated}) {
-      counted[as_size((head * runs + run) * 3) + static_cast<size_t>(how)] = read_blocks(
-          step, head, run, how, how, state, threads[as_size(thread)]);
-    }
-  });
+Result<void> SparseAttention::State::read(const SparseStep& step) {
+  const auto read_runs = [&](int first, int end) {
+    step.pool.run(step.heads * (end - first), [&](int task, int thread) {
+      const int head = step.first_head + task / (end - first), run = first + task % (end - first);
+      const SoftmaxState state = state_of(step, head, 1 + run);
+      clear_state(state);
+      for (const Treatment how : {Treatment::kFull, Treatment::kEightBit, Treatment::kEstimated}) {
+        counted[as_size((head * step.plan.runs + run) * 3) + static_cast<size_t>(how)] = read_blocks(
+            step, head, run, how, how, state, threads[as_size(thread)]);
+      }
+    });
+  };
+  return for_runs_held(
+      step, [&](int b) { return read_by_any(step, b); }, read_runs);
 }
 
 void SparseAttention::State::merge(const SparseStep& step) {

@@ -75,11 +75,17 @@ void SparseAttention::State::scan(const SparseStep& step) {
   });
 }
 
-BlockError SparseAttention::State::error_of(const LayerController& controller, size_t candidate) const {
-  const auto rho = static_cast<float>(controller.estimate_share());
-  const auto kappa = static_cast<float>(controller.eight_bit_share());
+// Where there are no 8-bit copies, the first step of a block (selection.h) is all there is.
+BlockError SparseAttention::State::error_of(const SparseStep& step, size_t candidate) const {
+  const auto rho = static_cast<float>(step.controller.estimate_share());
+  const auto kappa = step.copies ? static_cast<float>(step.controller.eight_bit_share()) : 0.0f;
   const float spread = rho * values[candidate].spread, norm = kappa * values[candidate].norm;
   return {share2[candidate] * spread * spread, share2[candidate] * norm * norm};
+}
+
+Treatment SparseAttention::State::treatment_of(const SparseStep& step, size_t candidate) const {
+  const Treatment how = threshold.treat(error_of(step, candidate));
+  return how == Treatment::kEightBit && !step.copies ? Treatment::kFull : how;
 }
 
 // A row's masses relative to its largest; returns one over their sum, what is always read included.
@@ -126,7 +132,7 @@ void SparseAttention::State::select(const SparseStep& step, double allowed_error
     StepHistogram& histogram = histograms[as_size(head)];
     histogram.clear();
     const size_t at = candidate_at(step, head, 0);
-    for (int b = 0; b < step.plan.candidates; ++b) histogram.add(error_of(step.controller, at + as_size(b)));
+    for (int b = 0; b < step.plan.candidates; ++b) histogram.add(error_of(step, at + as_size(b)));
   });
   StepHistogram& all = histograms[as_size(step.first_head)];
   for (int i = 1; i < step.heads; ++i) all.add(histograms[as_size(step.first_head + i)]);

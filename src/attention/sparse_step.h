@@ -2,6 +2,7 @@
 // sparse_audit.cpp.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "attention/scorer.h"
@@ -19,7 +20,7 @@ struct SparsePlan {
   static constexpr int kRunBlocks = 32;
   static constexpr int kCandidatesMin = 32;  // shorter contexts are dense
 
-  SparsePlan(const DenseJob& job, int group);
+  SparsePlan(const DenseJob& job, int layer, int group);
 
   int blocks;        // of the context
   int recent;        // the first of the last ones
@@ -41,8 +42,9 @@ struct SparseStep {
   const LayerController& controller;
   SparsePlan plan;
   int first_head, heads;
-  float* out;     // as DenseJob has it
-  double target;  // SparseOptions::target_error
+  float* out;          // as DenseJob has it
+  double target;       // SparseOptions::target_error
+  bool copies = true;  // there are 8-bit copies
 };
 
 struct SparseAttention::State {
@@ -83,7 +85,8 @@ struct SparseAttention::State {
   Threshold threshold;
   std::vector<float> states;  // [kv_head, 1 + runs] softmax states: what is always read, then the runs
   std::vector<float> audit_states;
-  std::vector<int> counted;  // [kv_head, runs, 3]: blocks of each Treatment
+  std::vector<int> counted;               // [kv_head, runs, 3]: blocks of each Treatment
+  std::vector<int> fixed_blocks, wanted;  // held: what is always read; of a group of runs
   // Of certified steps: states and logit bounds of every candidate, those read in bf16, bounds of heads.
   std::vector<float> block_states, bounds;
   std::vector<uint8_t> escalated;
@@ -98,8 +101,17 @@ struct SparseAttention::State {
 
   void gather(const SparseStep& step, int head, int run, Thread& thread);
 
+  // --- sparse_hold.cpp
+  Result<void> hold_fixed(const SparseStep& step);
+  void release_fixed(const SparseStep& step);
+  // Calls body(first, end) for groups of runs [first, end) that make up all of them, in order, each while the
+  // candidates among its blocks that are `wanted` are in memory.
+  Result<void> for_runs_held(const SparseStep& step, const std::function<bool(int candidate)>& is_wanted,
+                             const std::function<void(int first, int end)>& body);
+  bool read_by_any(const SparseStep& step, int b) const;
+
   // --- sparse_read.cpp
-  void read(const SparseStep& step);
+  Result<void> read(const SparseStep& step);
   void merge(const SparseStep& step);
   void read_one(const SparseStep& step, int head, int block, const SoftmaxState& state, Thread& thread);
   void write_out(const SparseStep& step, int head);
@@ -116,7 +128,12 @@ struct SparseAttention::State {
 
   // --- sparse_audit.cpp
   // Computes `head` densely too; `out` holds its sparse output.
-  PendingAudit audit(const SparseStep& step, int head);
+  Result<void> audit(const SparseStep& step, int head, PendingAudit& audit);
+  Result<void> read_audited(const SparseStep& step, int head);
+  SoftmaxState audit_state(const SparseStep& step, size_t index) {
+    const size_t floats = softmax_state_floats(step.plan.rows, shape.head_dim);
+    return softmax_state_at(&audit_states[index * floats], step.plan.rows, shape.head_dim);
+  }
 
   // --- sparse_certified.cpp
   void certify(const SparseStep& step, double allowed_error, SparseCounters& counters);
@@ -132,7 +149,8 @@ struct SparseAttention::State {
   }
   SoftmaxState fixed_state(const SparseStep& step, int head) { return state_of(step, head, 1); }
 
-  BlockError error_of(const LayerController& controller, size_t candidate) const;
+  BlockError error_of(const SparseStep& step, size_t candidate) const;
+  Treatment treatment_of(const SparseStep& step, size_t candidate) const;
   size_t candidate_at(const SparseStep& step, int head, int b) const {
     return static_cast<size_t>(head) * static_cast<size_t>(step.plan.candidates) + static_cast<size_t>(b);
   }

@@ -107,6 +107,7 @@ Result<size_t> LoadedEngine::pass_over(std::span<Session* const> sessions) {
   size_t logits_count = 0;
   for (size_t i = 0; i < sessions.size(); ++i) {
     if (rows_[i] == 0) continue;
+    if (auto ready = loaded(sessions[i]).make_ready(rows_[i]); !ready) return pass(ready);
     const bool last = rows_[i] == sessions[i]->pending();
     chunks_.push_back(
         loaded(sessions[i]).chunk(rows_[i], last ? model::LogitsOf::kLast : model::LogitsOf::kNone));
@@ -148,7 +149,8 @@ Result<void> LoadedEngine::logits_of(Session& session, std::span<const TokenId> 
                                   : std::min(own.pending(), rows_max);
     const size_t wanted = lost > 0 ? 0 : count;
     const model::Chunk chunk = own.chunk(count, lost > 0 ? model::LogitsOf::kNone : model::LogitsOf::kAll);
-    auto done = model_.forward({&chunk, 1}, logits_rows(wanted), *pool_);
+    auto done = own.make_ready(count);
+    if (done) done = model_.forward({&chunk, 1}, logits_rows(wanted), *pool_);
     if (!done && own.recover()) {
       home_.warnings.push_back(done.error().message);
       continue;
@@ -248,8 +250,10 @@ Result<void> LoadedEngine::open_tiers(const EngineOptions& options, const kernel
     if (sparse) home_.sparse = sparse_options(options);
     return {};
   }
-  if (sparse)
-    home_.warnings.push_back("contexts in a cold tier are exact for now: --attention has no effect");
+  if (options.attention == AttentionMode::kAdaptive) home_.sparse = sparse_options(options);
+  if (options.attention == AttentionMode::kCertified)
+    home_.warnings.push_back(
+        "certified attention reads 8-bit copies, which a cold tier does not keep: exact");
   home_.model = engine::segment_model(file_, model_.kv_shape());
   auto store = kv::Store::open({.folder = options.cold_folder, .bytes_max = options.cold_bytes_max});
   if (!store) return pass(store);
@@ -261,6 +265,7 @@ Result<void> LoadedEngine::open_tiers(const EngineOptions& options, const kernel
   tiers.store = store_.get();
   tiers.model = home_.model;
   tiers.ops = ops;
+  tiers.keep_summaries = sparse;
   auto opened = kv::Tiers::open(model_.kv_shape(), tiers);
   if (!opened) return pass(opened);
   tiers_ = std::move(*opened);

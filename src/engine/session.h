@@ -9,7 +9,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "attention/sparse_context.h"
+#include "attention/sparse_decode.h"
 #include "kv/kv.h"
 #include "kv/session_log.h"
 #include "kv/store.h"
@@ -69,6 +69,11 @@ class LoadedSession final : public Session {
   model::Chunk chunk(size_t count, model::LogitsOf logits) {
     return {&*sequence_, std::span(tokens_).subspan(evaluated(), count), logits,
             sparse_ ? &*sparse_ : nullptr};
+  }
+  // Before a pass that may be sparse: what it scans is in memory. An error as of a pass.
+  Result<void> make_ready(size_t rows) {
+    const bool decodes = rows <= attention::kSparseTokensMax;
+    return sparse_ && decodes ? sequence_->load_summaries() : Result<void>();
   }
   void keep_logits(std::span<const float> row) { logits_.assign(row.begin(), row.end()); }
   // Seals what was evaluated.

@@ -26,9 +26,10 @@ class BlockSource {
   // held. Any thread.
   virtual void view(int layer, int kv_head, int first_block, std::span<BlockView> out) const = 0;
 
-  // The sealed forms of the same blocks. A layer that answers has_sealed() has one for every whole block, at
-  // least the summary; hold() is not needed to read what is given. Any thread.
-  virtual bool has_sealed(int /*layer*/) const { return false; }
+  // The sealed forms of the same blocks. The first sealed_blocks() of a layer have one, at least the summary;
+  // where copies_sealed() the 8-bit copy too. hold() is not needed to read what is given. Any thread.
+  virtual int sealed_blocks(int /*layer*/) const { return 0; }
+  virtual bool copies_sealed(int /*layer*/) const { return true; }
   virtual void sealed(int /*layer*/, int /*kv_head*/, int /*first_block*/, std::span<SealedBlock> out) const {
     std::fill(out.begin(), out.end(), SealedBlock());
   }
@@ -39,6 +40,11 @@ class BlockSource {
   // reads under way, and starts those of what follows. An error (nothing is held then) where the disk fails.
   virtual Result<void> hold(int /*layer*/, int /*first_block*/, int /*count*/) const { return {}; }
   virtual void release(int /*layer*/, int /*first_block*/, int /*count*/) const {}
+  // The same for blocks that need not lie together, rising, at most hold_some_max() of them: all reads are
+  // under way before the first is waited for, and nothing is read ahead.
+  virtual Result<void> hold_some(int /*layer*/, std::span<const int> /*blocks*/) const { return {}; }
+  virtual void release_some(int /*layer*/, std::span<const int> /*blocks*/) const {}
+  virtual int hold_some_max() const { return 1 << 30; }
 };
 
 }  // namespace mneme::kv

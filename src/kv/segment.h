@@ -62,6 +62,7 @@ struct Segment {
   // [kv_heads] summary_bytes(head_dim). The writer thread makes them; they are the engine's from `summarised`
   // on, and empty once they are on the disk unless the tiers keep them.
   PartBuffer summaries;
+  std::vector<float> value_spreads;  // of each, once Tiers::load_summaries() saw them
   std::atomic<bool> summarised{false};
 
   double computed_s = 0;  // what computing it took; 0: not known

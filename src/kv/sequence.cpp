@@ -20,6 +20,7 @@ Sequence::Sequence(Sequence&& other) noexcept
       segments_(std::move(other.segments_)),
       pinned_(std::move(other.pinned_)),
       damaged_(other.damaged_),
+      summarised_segments_(std::exchange(other.summarised_segments_, 0)),
       repeated_(other.repeated_),
       token_count_(std::exchange(other.token_count_, 0)),
       formed_blocks_(std::exchange(other.formed_blocks_, 0)),

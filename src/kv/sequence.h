@@ -67,10 +67,9 @@ class Sequence : public BlockSource {
   Result<void> resume(std::span<const SegmentPtr> segments, const SegmentFile& tail);
   // The same context once more: segments are shared, open blocks copied. An error where memory is short.
   Result<Sequence> fork() const;
-  // The summaries of all segments in memory; an error as of hold(). Then those of sealed blocks of a layer
-  // that keeps every token, out.size() of them from block `first_block`; null pointers where there is none.
-  Result<void> load_summaries() { return tiers_->load_summaries(segments_, damaged_); }
-  void summaries(int layer, int kv_head, int first_block, std::span<kernels::SealedSummary> out) const;
+  // The summaries of all segments in memory, so that their blocks count as sealed_blocks(); an error as of
+  // hold(). Quick where they are there. Does nothing without tiers.
+  Result<void> load_summaries();
   // The segment that hold() or load_summaries() could not read, or -1: truncate() to where it begins and
   // evaluate again.
   int damaged_segment() const { return damaged_; }
@@ -82,6 +81,9 @@ class Sequence : public BlockSource {
   bool whole(int layer) const override;
   Result<void> hold(int layer, int first_block, int count) const override;
   void release(int layer, int first_block, int count) const override;
+  Result<void> hold_some(int layer, std::span<const int> blocks) const override;
+  void release_some(int layer, std::span<const int> blocks) const override;
+  int hold_some_max() const override;
 
   // Writes rows of one layer and head, rounding to bf16: keys and values [count, head_dim] with `stride`
   // floats between rows, for the tokens first .. first + count.
@@ -92,7 +94,8 @@ class Sequence : public BlockSource {
   // must hold: from the block of the first token that the newest kRewindTokens + 1 may read.
   void view(int layer, int kv_head, int first_block, std::span<BlockView> out) const override;
   int block_count() const { return blocks_of(token_count_); }
-  bool has_sealed(int layer) const override;
+  int sealed_blocks(int layer) const override;
+  bool copies_sealed(int layer) const override;
   void sealed(int layer, int kv_head, int first_block, std::span<SealedBlock> out) const override;
 
   RecentRows& recent() { return recent_; }
@@ -125,6 +128,8 @@ class Sequence : public BlockSource {
   };
   // The sealed segments that have some of these blocks of a layer; none where it has a window.
   SealedRun sealed_in(int layer, int first_block, int count) const;
+  // The sealed segments that have some of these blocks, rising, each once.
+  std::span<const int> sealed_among(int layer, std::span<const int> blocks) const;
   void set_token_count(int token_count);
   void drop_sealed_forms(int token_count);  // of blocks that are not whole with so many tokens
   void pin_ends();
@@ -149,7 +154,9 @@ class Sequence : public BlockSource {
   std::vector<SegmentPtr> segments_;
   std::vector<SegmentPtr> pinned_;  // the first and the last
   mutable int damaged_ = -1;
-  bool repeated_ = false;  // the next segment holds keys and values that are not those of its tokens
+  mutable std::vector<int> among_;  // of sealed_among()
+  size_t summarised_segments_ = 0;  // the first so many have their summaries in memory
+  bool repeated_ = false;           // the next segment holds keys and values that are not those of its tokens
   int token_count_ = 0;
   int formed_blocks_ = 0;  // of layers that keep every token: the first so many blocks have sealed forms
   int floor_ = 0;          // truncate() cannot go below, but to 0

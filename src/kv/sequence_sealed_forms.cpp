@@ -36,15 +36,39 @@ void Sequence::drop_sealed_forms(int token_count) {
   formed_blocks_ = std::min(formed_blocks_, end);
 }
 
-bool Sequence::has_sealed(int layer) const {
-  return tiers_ == nullptr && pool_->keeps_sealed() && keeps_all(layer);
+int Sequence::sealed_blocks(int layer) const {
+  if (!keeps_all(layer)) return 0;
+  if (tiers_ != nullptr)
+    return tiers_->keeps_summaries() ? static_cast<int>(summarised_segments_) * kSegmentBlocks : 0;
+  return pool_->keeps_sealed() ? formed_blocks_ : 0;
+}
+
+bool Sequence::copies_sealed(int) const { return tiers_ == nullptr; }
+
+Result<void> Sequence::load_summaries() {
+  if (tiers_ == nullptr) return {};
+  if (!tiers_->keeps_summaries()) summarised_segments_ = 0;
+  if (summarised_segments_ == segments_.size()) return {};
+  const auto missing = std::span(segments_).subspan(summarised_segments_);
+  int damaged = -1;
+  auto loaded = tiers_->load_summaries(missing, damaged);
+  damaged_ = damaged < 0 ? -1 : damaged + static_cast<int>(summarised_segments_);
+  if (loaded) summarised_segments_ = segments_.size();
+  return loaded;
 }
 
 void Sequence::sealed(int layer, int kv_head, int first_block, std::span<SealedBlock> out) const {
   for (size_t i = 0; i < out.size(); ++i) {
     const int block = first_block + static_cast<int>(i);
     out[i] = {};
-    if (!has_sealed(layer) || block >= formed_blocks_) continue;
+    if (block >= sealed_blocks(layer)) continue;
+    if (tiers_ != nullptr) {
+      const Segment& segment = *segments_[static_cast<size_t>(block / kSegmentBlocks)];
+      const Tiers::BlockSummary of = tiers_->summary(segment, layer, block % kSegmentBlocks, kv_head);
+      out[i].summary = summary_at(of.bytes, shape().head_dim);
+      out[i].value_spread = of.value_spread;
+      continue;
+    }
     const SlabId of = slab(layer, block);
     const SealedForm form = pool_->sealed_form(of, kv_head);
     out[i] = {summary_at(form.summary, shape().head_dim), fp8_at(form.fp8, shape().head_dim, form.format),

@@ -101,6 +101,7 @@ void Sequence::leave_segments(size_t count) {
       std::make_move_iterator(segments_.begin() + static_cast<std::ptrdiff_t>(count)),
       std::make_move_iterator(segments_.end()));
   segments_.resize(count);
+  summarised_segments_ = std::min(summarised_segments_, count);
   pin_ends();
   for (SegmentPtr& segment : gone) {
     drop_boundary(*segment);
@@ -298,16 +299,29 @@ void Sequence::release(int layer, int first_block, int count) const {
   if (segments > 0) tiers_->release(segments_, layer, first, segments);
 }
 
-void Sequence::summaries(int layer, int kv_head, int first_block,
-                         std::span<kernels::SealedSummary> out) const {
-  for (size_t i = 0; i < out.size(); ++i) {
-    const size_t block = as_size(first_block) + i, segment = block / kSegmentBlocks;
-    const std::byte* at = segment < segments_.size()
-                              ? tiers_->summary(*segments_[segment], layer,
-                                                static_cast<int>(block % kSegmentBlocks), kv_head)
-                              : nullptr;
-    out[i] = at != nullptr ? summary_at(at, shape().head_dim) : kernels::SealedSummary{};
+std::span<const int> Sequence::sealed_among(int layer, std::span<const int> blocks) const {
+  among_.clear();
+  for (const int block : blocks) {
+    const int segment = block / kSegmentBlocks;
+    if (segment >= static_cast<int>(segments_.size()) || !keeps_all(layer)) break;
+    if (among_.empty() || among_.back() != segment) among_.push_back(segment);
   }
+  return among_;
+}
+
+Result<void> Sequence::hold_some(int layer, std::span<const int> blocks) const {
+  const auto some = sealed_among(layer, blocks);
+  if (some.empty()) return {};
+  return tiers_->hold_some(segments_, layer, some, damaged_);
+}
+
+void Sequence::release_some(int layer, std::span<const int> blocks) const {
+  if (const auto some = sealed_among(layer, blocks); !some.empty())
+    tiers_->release_some(segments_, layer, some);
+}
+
+int Sequence::hold_some_max() const {
+  return tiers_ != nullptr ? tiers_->hold_some_max() : BlockSource::hold_some_max();
 }
 
 // Block after block, sealed as they fill: memory is as short as it is for any other context.

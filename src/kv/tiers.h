@@ -91,6 +91,13 @@ class Tiers {
   // could not be read (-1: memory is short).
   Result<void> hold(std::span<const SegmentPtr> segments, int layer, int first, int count, int& damaged);
   void release(std::span<const SegmentPtr> segments, int layer, int first, int count);
+  // The same of segments that need not lie together (`some`: their indices, rising, at most hold_some_max()),
+  // without reading ahead.
+  Result<void> hold_some(std::span<const SegmentPtr> segments, int layer, std::span<const int> some,
+                         int& damaged);
+  void release_some(std::span<const SegmentPtr> segments, int layer, std::span<const int> some);
+  // So many fit into memory beside what else is held.
+  int hold_some_max() const;
 
   // Contexts of models that forget go on behind segments with a boundary only. Every boundary_spacing()-th
   // segment of a context stores one, and where its text ended.
@@ -102,9 +109,14 @@ class Tiers {
   // The summaries of these segments in memory, reading those that are not, one read a segment; waits for the
   // writer to make those of new segments. An error: `damaged` says whose could not be read.
   Result<void> load_summaries(std::span<const SegmentPtr> segments, int& damaged);
+  bool keeps_summaries() const { return options_.keep_summaries; }
+  struct BlockSummary {
+    const std::byte* bytes = nullptr;
+    float value_spread = 0;  // sealed_block.h; of load_summaries()
+  };
   // Of block 0..3 of a segment whose summaries are in memory; null where they are not, or the layer has a
   // window.
-  const std::byte* summary(const Segment& segment, int layer, int block, int kv_head) const;
+  BlockSummary summary(const Segment& segment, int layer, int block, int kv_head) const;
   void pin(Segment& segment, int change) { segment.pins += change; }
 
   // Until everything sealed is on the disk, or failed to get there.
@@ -136,6 +148,9 @@ class Tiers {
 
   void warm_up(Extent& extent);
   void count_hit(const Extent& extent);
+  std::span<const int> indices(int first, int count);
+  Result<void> hold_these(std::span<const SegmentPtr> segments, int layer, std::span<const int> some,
+                          int ahead_from, int& damaged);
   void reap();
   bool make_room(size_t slabs, bool for_ahead);
   bool evict_passing(bool for_ahead);
@@ -164,6 +179,7 @@ class Tiers {
   double read_pace(const SegmentPtr& segment);
   void summarise(Segment& segment);
   size_t summaries_bytes() const;
+  void spread_values(Segment& segment) const;
   bool wait_until_summarised(const Segment& segment);
   Result<void> write(Segment& segment);
   std::vector<PartBytes> parts_of(const Segment& segment) const;
@@ -176,6 +192,7 @@ class Tiers {
   int64_t tokens_ = 0;
   uint32_t tick_ = 0;
   int boundary_spacing_ = 1;
+  std::vector<int> indices_;     // of indices()
   std::vector<int> kept_index_;  // [layers]: how many layers before it keep every token; -1: it has a window
 
   std::unordered_map<SegmentName, SegmentPtr, Id128Hash> known_;

@@ -1,5 +1,6 @@
 // What comes into memory: segments that are found or new, and extents that attention is about to read.
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "kv/tiers.h"
@@ -164,17 +165,40 @@ Result<void> Tiers::finish_load(Segment& segment, int layer) {
   return done;
 }
 
+// [first, first + count), valid until the next call.
+std::span<const int> Tiers::indices(int first, int count) {
+  indices_.resize(static_cast<size_t>(count));
+  std::iota(indices_.begin(), indices_.end(), first);
+  return indices_;
+}
+
 Result<void> Tiers::hold(std::span<const SegmentPtr> segments, int layer, int first, int count,
                          int& damaged) {
-  if (first == 0) ++tick_;
+  return hold_these(segments, layer, indices(first, count), first + count, damaged);
+}
+
+Result<void> Tiers::hold_some(std::span<const SegmentPtr> segments, int layer, std::span<const int> some,
+                              int& damaged) {
+  return hold_these(segments, layer, some, -1, damaged);
+}
+
+int Tiers::hold_some_max() const {
+  constexpr uint64_t kLeast = 8, kMost = 256;  // a run of attention; descriptors
+  return static_cast<int>(std::clamp(slabs_limit() / kSegmentBlocks / 4, kLeast, kMost));
+}
+
+// Reads ahead from segment `ahead_from` on; -1: nothing.
+Result<void> Tiers::hold_these(std::span<const SegmentPtr> segments, int layer, std::span<const int> some,
+                               int ahead_from, int& damaged) {
+  if (some.front() == 0) ++tick_;
   const auto extent_of = [&](int i) -> Extent& {
     return segments[static_cast<size_t>(i)]->extents[static_cast<size_t>(layer)];
   };
   damaged = -1;
-  const int end = first + count;
   Result<void> done;
-  for (int i = first; i < end; ++i) ++extent_of(i).holds;  // first of all: none goes for another
-  for (int i = first; i < end && done; ++i) {
+  for (const int i : some) ++extent_of(i).holds;  // first of all: none goes for another
+  for (const int i : some) {
+    if (!done) break;
     count_hit(extent_of(i));
     if (extent_of(i).place != Place::kAway) continue;
     auto begun = begin_load(segments[static_cast<size_t>(i)], layer, IoUrgency::kDemand);
@@ -182,13 +206,14 @@ Result<void> Tiers::hold(std::span<const SegmentPtr> segments, int layer, int fi
     if (!begun) done = core::pass(begun);
     if (begun && !*begun) done = core::fail("no memory is left to read keys and values into");
   }
-  if (done) read_ahead(segments, layer, end);
-  for (int i = first; i < end && done; ++i) {
+  if (done && ahead_from >= 0) read_ahead(segments, layer, ahead_from);
+  for (const int i : some) {
+    if (!done) break;
     if (extent_of(i).place != Place::kLoading) continue;
     done = finish_load(*segments[static_cast<size_t>(i)], layer);
     if (!done) damaged = i;
   }
-  for (int i = first; i < end; ++i) {
+  for (const int i : some) {
     extent_of(i).ahead = false;
     if (done) warm_up(extent_of(i));
     if (!done) --extent_of(i).holds;
@@ -208,7 +233,11 @@ void Tiers::count_hit(const Extent& extent) {
 }
 
 void Tiers::release(std::span<const SegmentPtr> segments, int layer, int first, int count) {
-  for (int i = first; i < first + count; ++i) {
+  release_some(segments, layer, indices(first, count));
+}
+
+void Tiers::release_some(std::span<const SegmentPtr> segments, int layer, std::span<const int> some) {
+  for (const int i : some) {
     const SegmentPtr& segment = segments[static_cast<size_t>(i)];
     Extent& extent = segment->extents[static_cast<size_t>(layer)];
     MNEME_CHECK(extent.holds > 0, "layer {} segment {} is not held", layer, i);

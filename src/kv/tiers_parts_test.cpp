@@ -26,7 +26,7 @@ void expect_summaries(Kept& kept, Sequence& sequence) {
              {summary.memory.get(), copy.memory.get()});
         sequence.release(layer, block, 1);
         const Segment& segment = *sequence.segments()[static_cast<size_t>(block / kSegmentBlocks)];
-        const std::byte* made = kept.tiers->summary(segment, layer, block % kSegmentBlocks, head);
+        const std::byte* made = kept.tiers->summary(segment, layer, block % kSegmentBlocks, head).bytes;
         ASSERT_NE(made, nullptr) << "layer " << layer << " block " << block;
         EXPECT_TRUE(std::equal(made, made + summary.size, summary.memory.get())) << layer << " " << block;
       }
@@ -48,18 +48,22 @@ TEST(TiersSummaries, AreMadeStoredAndBroughtBack) {
     ASSERT_TRUE(kept.tiers->load_summaries(sequence.segments(), damaged));  // some are not written yet
     expect_summaries(kept, sequence);
     ASSERT_TRUE(grow(sequence, tokens, 7 * kSegmentTokens + 10));
-    kernels::SealedSummary two[2];
-    sequence.summaries(2, 1, 27, two);  // the last sealed block and an open one
-    ASSERT_TRUE(two[0].statistics != nullptr || !keep);
+    ASSERT_TRUE(sequence.load_summaries());
+    EXPECT_EQ(sequence.sealed_blocks(2), keep ? 7 * kSegmentBlocks : 0);
+    EXPECT_EQ(sequence.sealed_blocks(1), 0) << "a layer with a window";
+    SealedBlock two[2];
+    sequence.sealed(2, 1, 27, two);  // the last sealed block and an open one
+    EXPECT_EQ(two[0].summary.statistics != nullptr, keep);
     if (keep) {
-      EXPECT_EQ(two[0].statistics->count, 64u);
+      EXPECT_EQ(two[0].summary.statistics->count, 64u);
+      EXPECT_EQ(two[0].value_spread, value_spread(two[0].summary, shape.head_dim));
     }
-    EXPECT_EQ(two[1].statistics, nullptr);
+    EXPECT_EQ(two[1].summary.statistics, nullptr);
     ASSERT_TRUE(grow(sequence, tokens, 20 * kSegmentTokens));
     kept.tiers->drain();
     const auto& last = *sequence.segments().back();
-    EXPECT_EQ(kept.tiers->summary(last, 0, 0, 0) != nullptr, keep);
-    EXPECT_EQ(kept.tiers->summary(last, 1, 0, 0), nullptr) << "a layer with a window";
+    EXPECT_EQ(kept.tiers->summary(last, 0, 0, 0).bytes != nullptr, keep);
+    EXPECT_EQ(kept.tiers->summary(last, 1, 0, 0).bytes, nullptr) << "a layer with a window";
     const uint64_t read = kept.tiers->counters().bytes_read;
     ASSERT_TRUE(sequence.load_summaries());
     EXPECT_EQ(kept.tiers->counters().bytes_read > read, !keep);

@@ -94,15 +94,26 @@ Result<void> Tiers::load_summaries(std::span<const SegmentPtr> segments, int& da
     }
     if (!done) return done;
   }
+  for (const SegmentPtr& segment : segments) spread_values(*segment);
   return {};
 }
 
-const std::byte* Tiers::summary(const Segment& segment, int layer, int block, int kv_head) const {
+Tiers::BlockSummary Tiers::summary(const Segment& segment, int layer, int block, int kv_head) const {
   const int kept = kept_index_[static_cast<size_t>(layer)];
   if (kept < 0 || !segment.summarised.load(std::memory_order_acquire) || segment.summaries.bytes == 0)
-    return nullptr;
-  const int at = (kept * kSegmentBlocks + block) * shape().kv_heads + kv_head;
-  return segment.summaries.memory.get() + static_cast<size_t>(at) * summary_bytes(shape().head_dim);
+    return {};
+  const auto at = static_cast<size_t>((kept * kSegmentBlocks + block) * shape().kv_heads + kv_head);
+  return {segment.summaries.memory.get() + at * summary_bytes(shape().head_dim),
+          at < segment.value_spreads.size() ? segment.value_spreads[at] : 0};
+}
+
+void Tiers::spread_values(Segment& segment) const {
+  const size_t each = summary_bytes(shape().head_dim);
+  if (!segment.value_spreads.empty()) return;
+  for (size_t at = 0; at < segment.summaries.bytes; at += each) {
+    const auto summary = summary_at(segment.summaries.memory.get() + at, shape().head_dim);
+    segment.value_spreads.push_back(value_spread(summary, shape().head_dim));
+  }
 }
 
 }  // namespace mneme::kv

@@ -133,7 +133,9 @@ Result<void> attend(const Pass& pass, const LayerWeights& layer, int index) {
   const size_t query_dim = as_size(pass.config.heads * pass.config.head_dim);
   auto& jobs = pass.scratch.jobs;
   jobs.clear();
+  Result<bool> done = false;
   for_chunks(pass, [&](const Chunk& chunk, size_t first) {
+    if (!done) return;
     const attention::DenseJob job{chunk.sequence,
                                   first_position(chunk),
                                   static_cast<int>(chunk.tokens.size()),
@@ -142,10 +144,12 @@ Result<void> attend(const Pass& pass, const LayerWeights& layer, int index) {
                                   pass.config.architecture == Architecture::kMneme ? 1.0f : 0.0f,
                                   pass.config.window(index),
                                   layer.sinks.empty() ? nullptr : layer.sinks.data()};
-    const bool done = chunk.sparse != nullptr &&
-                      pass.scratch.sparse.run(pass.ops, pass.pool, index, job, *chunk.sparse);
-    if (!done) jobs.push_back(job);
+    done = false;
+    if (chunk.sparse != nullptr)
+      done = pass.scratch.sparse.run(pass.ops, pass.pool, index, job, *chunk.sparse);
+    if (done && !*done) jobs.push_back(job);
   });
+  if (!done) return core::pass(done);
   return pass.scratch.attention.run(pass.ops, pass.pool, index, jobs);
 }
 
