@@ -42,7 +42,7 @@ struct EngineOptions {
   std::string model_path = {};  // GGUF; the first part of a split model
   uint64_t kv_bytes_max = 0;    // memory for keys and values of all sessions; 0: half of what is free after
                                 // loading
-  // Contexts in a cold tier are exact for now.
+  // With a cold tier kCertified is kExact: it has no 8-bit copies.
   AttentionMode attention = AttentionMode::kExact;
   // Of what a layer's attention adds to the residual stream, relative to the stream. Smaller is slower.
   double target_error = 0.005;

@@ -49,9 +49,9 @@ double LayerController::allowed_error() const {
   return error * error;
 }
 
-std::optional<int> LayerController::draw_audit(uint64_t position, int layer, bool here) const {
+std::optional<int> LayerController::draw_audit(uint64_t position, int layer, bool in_memory) const {
   core::Rng rng(position * 1024 + static_cast<uint64_t>(layer));
-  const uint32_t every = dense_ ? kAuditEveryDense : here ? kAuditEvery : kAuditEveryFar;
+  const uint32_t every = dense_ ? kAuditEveryDense : in_memory ? kAuditEvery : kAuditEveryFar;
   if (audits_ < kv_heads_) return (audits_ + layer) % kv_heads_;
   if (rng.next_below(every) != 0) return std::nullopt;
   return static_cast<int>(rng.next_below(static_cast<uint32_t>(kv_heads_)));

@@ -34,9 +34,9 @@ class LayerController {
   double allowed_error() const;
   // A layer whose audit failed badly runs dense until two in a row are fine.
   bool dense() const { return dense_; }
-  // The KV head to audit at this position; nothing: none. The same for the same history. `here`: everything
-  // is in memory; else an audit is dear.
-  std::optional<int> draw_audit(uint64_t position, int layer, bool here) const;
+  // The KV head to audit at this position; nothing: none. The same for the same history. `in_memory`: the
+  // whole context stays there; else an audit is dear.
+  std::optional<int> draw_audit(uint64_t position, int layer, bool in_memory) const;
   void learn(const AuditReport& audit);
 
   // --- What the errors of blocks are expected from (sparse_decode.h)

@@ -43,7 +43,7 @@ Result<bool> SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& poo
     s.certify(step, allowed, own.counters);
     return true;
   }
-  const auto audited = own.controller.draw_audit(static_cast<uint64_t>(job.first), layer, here);
+  const auto audited = own.controller.draw_audit(static_cast<uint64_t>(job.first), layer, copies);
   const bool dense = allowed == 0 || own.controller.dense();
   if (dense) s.count_dense(plan, own.counters);
   if (dense && (!audited || allowed == 0)) return false;

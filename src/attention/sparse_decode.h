@@ -12,8 +12,9 @@
 // softmax states are merged in order: the result does not depend on the number of threads.
 //
 // Where blocks are on the disk, those that were selected are brought into memory, all at once, and the others
-// stay where they are: a step reads what matters. Such contexts have no 8-bit copies (what would be read in 8
-// bits is read in bf16), and are audited less often, as an audit reads everything.
+// stay where they are: a step reads what matters. Contexts with a cold tier have no 8-bit copies (what would
+// be read in 8 bits is read in bf16), and are audited less often, as an audit reads everything; wherever
+// their blocks are, the bits are the same.
 #pragma once
 
 #include <memory>

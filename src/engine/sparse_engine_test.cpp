@@ -20,10 +20,10 @@ constexpr size_t kPrompt = 3000, kSteps = 24;
 struct Place {
   std::string model = fmt::format("{}mneme_sparse_{}.gguf", testing::TempDir(), ::getpid());
 
-  explicit Place(const char* residual = "mhc", int streams = 4) {
+  explicit Place(const char* residual = "mhc", int streams = 4, std::vector<uint32_t> global_layers = {1}) {
     model::MnemeOptionsForTest o;
     o.byte_tokenizer = true, o.vocab_size = 259, o.window = 100, o.matrix_type = tensor::DType::kBF16;
-    o.residual = residual, o.streams = streams;
+    o.residual = residual, o.streams = streams, o.global_layers = std::move(global_layers);
     EXPECT_TRUE(model::random_mneme_model(o, 7).write(model));
   }
   ~Place() { std::remove(model.c_str()); }
@@ -47,14 +47,14 @@ std::vector<TokenId> random_tokens(size_t count) {
 }
 
 // The logits of steps that decode one token each, after a prompt.
-std::vector<float> decode(Engine& engine, Session& session) {
-  const auto tokens = random_tokens(kPrompt + kSteps);
-  EXPECT_TRUE(session.append(std::span(tokens).first(kPrompt)));
+std::vector<float> decode(Engine& engine, Session& session, size_t prompt = kPrompt) {
+  const auto tokens = random_tokens(prompt + kSteps);
+  EXPECT_TRUE(session.append(std::span(tokens).first(prompt)));
   Session* const sessions[] = {&session};
   while (session.pending() > 0) EXPECT_TRUE(engine.step(sessions));
   std::vector<float> logits;
   const auto keep = [&](std::span<const float> row) { logits.insert(logits.end(), row.begin(), row.end()); };
-  EXPECT_TRUE(engine.logits_of(session, std::span(tokens).subspan(kPrompt), true, keep));
+  EXPECT_TRUE(engine.logits_of(session, std::span(tokens).subspan(prompt), true, keep));
   return logits;
 }
 
@@ -129,21 +129,67 @@ TEST(SparseEngine, RefusesATargetThatIsNone) {
   }
 }
 
-TEST(SparseEngine, AColdTierIsExactAndSaysSo) {
-  const Place place;
-  const std::string folder = place.model + ".cold";
-  EngineOptions options{.model_path = place.model, .kv_bytes_max = 64 << 20};
-  options.attention = AttentionMode::kAdaptive;
-  options.cold_folder = folder;
-  {
+// A place's model with a cold tier, which goes when this does.
+struct Cold {
+  const Place& place;
+  std::string folder = place.model + ".cold";
+
+  explicit Cold(const Place& of) : place(of) { std::filesystem::remove_all(folder); }
+  ~Cold() { std::filesystem::remove_all(folder); }
+  std::unique_ptr<Engine> open(AttentionMode mode, uint64_t bytes) const {
+    EngineOptions options{.model_path = place.model, .kv_bytes_max = 64 << 20};
+    options.attention = mode;
+    options.target_error = 0.01;
+    options.threads = 2;
+    options.cold_folder = folder;
+    options.hot_bytes = bytes;
+    options.warm_bytes = 0;
     auto engine = Engine::open(options);
-    ASSERT_TRUE(engine);
-    const auto warnings = (*engine)->take_warnings();
-    ASSERT_EQ(warnings.size(), 1u);
-    EXPECT_NE(warnings[0].find("exact"), std::string::npos);
-    EXPECT_EQ((*engine)->new_session()->attention().mode, AttentionMode::kExact);
+    EXPECT_TRUE(engine) << engine.error().message;
+    return std::move(*engine);
   }
-  std::filesystem::remove_all(folder);
+};
+
+TEST(SparseEngine, AColdTierIsReadWhereItMattersAndGivesTheSameBits) {
+  const Place place("plain", 1, {0, 2});
+  constexpr size_t kLong = 7000;  // more than the smaller budget holds
+  std::vector<float> want, first;
+  {
+    const auto exact = place.open(AttentionMode::kExact);
+    want = decode(*exact, *exact->new_session(), kLong);
+  }
+  for (const uint64_t bytes : {uint64_t{32} << 20, uint64_t{2} << 20}) {
+    const Cold cold(place);
+    for (const bool found : {false, true}) {
+      SCOPED_TRACE(testing::Message() << bytes << (found ? " found" : ""));
+      const auto engine = cold.open(AttentionMode::kAdaptive, bytes);
+      const auto session = engine->new_session();
+      const auto logits = decode(*engine, *session, kLong);
+      EXPECT_LT(nmse(logits, want), 2e-3);
+      if (first.empty()) first = logits;
+      if (!found) {
+        EXPECT_EQ(logits, first);
+      }
+      EXPECT_EQ(session->reused() > 0, found);
+      EXPECT_EQ(engine->tiers().bytes_read > 0, bytes < (4 << 20) || found) << "whether memory was enough";
+      const AttentionReport report = session->attention();
+      EXPECT_EQ(report.mode, AttentionMode::kAdaptive);
+      EXPECT_EQ(report.all.steps, kSteps);
+      EXPECT_EQ(report.all.tokens_8bit, 0);
+      EXPECT_GT(report.all.tokens_bf16, 0);
+      EXPECT_TRUE(engine->take_warnings().empty());
+    }
+  }
+}
+
+TEST(SparseEngine, CertifiedWithAColdTierIsExactAndSaysSo) {
+  const Place place;
+  const Cold cold(place);
+  const auto engine = cold.open(AttentionMode::kCertified, 32 << 20);
+  const auto warnings = engine->take_warnings();
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("exact"), std::string::npos);
+  EXPECT_EQ(engine->new_session()->attention().mode, AttentionMode::kExact);
 }
 
 }  // namespace
