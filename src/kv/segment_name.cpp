@@ -67,4 +67,12 @@ SegmentName segment_name(const SegmentModel& model, const SegmentName& parent,
   return {core::hash128(all)};
 }
 
+SegmentName scope_root(std::string_view scope) {
+  if (scope.empty()) return {};
+  std::string all("mneme scope");
+  all += '\0';
+  all += scope;
+  return {core::hash128(std::as_bytes(std::span(all)))};
+}
+
 }  // namespace mneme::kv

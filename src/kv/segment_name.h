@@ -29,7 +29,8 @@ struct ModelKind;
 struct SegmentKind;
 // Of a model file; the engine computes it.
 using ModelId = Id128<ModelKind>;
-// Of 256 tokens in their context. Zero: nothing before (the parent of a context's first segment).
+// Of 256 tokens in their context. Zero: nothing before (the parent of a context's first segment; in a scope
+// its root).
 using SegmentName = Id128<SegmentKind>;
 
 // For unordered containers: names are hashes already.
@@ -58,5 +59,9 @@ struct SegmentModel {
 // tokens too.
 SegmentName segment_name(const SegmentModel& model, const SegmentName& parent,
                          std::span<const int32_t> tokens);
+
+// What the contexts of a scope begin behind, so that other scopes do not find their segments: XXH3-128 of
+// "mneme scope", a zero byte and the scope; zero for the empty one.
+SegmentName scope_root(std::string_view scope);
 
 }  // namespace mneme::kv

@@ -17,6 +17,7 @@ Sequence::Sequence(Tiers& tiers) : Sequence(tiers.pool()) { tiers_ = &tiers; }
 Sequence::Sequence(Sequence&& other) noexcept
     : pool_(other.pool_),
       tiers_(other.tiers_),
+      root_(other.root_),
       segments_(std::move(other.segments_)),
       pinned_(std::move(other.pinned_)),
       damaged_(other.damaged_),

@@ -45,7 +45,9 @@ class Sequence : public BlockSource {
 
   int sealed_tokens() const { return static_cast<int>(segments_.size()) * kSegmentTokens; }
   std::span<const SegmentPtr> segments() const { return segments_; }
-  SegmentName last_segment() const { return segments_.empty() ? SegmentName{} : segments_.back()->name; }
+  SegmentName last_segment() const { return segments_.empty() ? root_ : segments_.back()->name; }
+  // What the first segment is behind (segment_name.h); before anything is sealed or attached.
+  void set_root(const SegmentName& root) { root_ = root; }
   struct SealNotes {
     int text_end = 0;         // where a text ended: others may go on from the last segment before it
     double seconds_each = 0;  // what computing a token took lately; 0: not known
@@ -151,6 +153,7 @@ class Sequence : public BlockSource {
 
   BlockPool* pool_;
   Tiers* tiers_ = nullptr;
+  SegmentName root_;
   std::vector<SegmentPtr> segments_;
   std::vector<SegmentPtr> pinned_;  // the first and the last
   mutable int damaged_ = -1;

@@ -263,6 +263,7 @@ Result<Sequence> Sequence::fork() const {
       other.layers_[i].slabs.push_back(*slab++);
     }
   }
+  other.root_ = root_;
   other.segments_ = segments_;
   other.recent_.copy_from(recent_);
   other.floor_ = floor_;

@@ -256,11 +256,10 @@ class Import {
     auto state = replay_session(*log, "the log in the archive");
     if (!state) return pass(state);
     if (state->torn_bytes > 0) return reader_.damaged();
-    SegmentName parent;
     for (size_t i = 0; i < state->segments.size(); ++i) {
       const auto tokens = std::span(state->tokens).subspan(i * kSegmentTokens, kSegmentTokens);
-      if (segment_name(state->model, parent, tokens) != state->segments[i]) return reader_.damaged();
-      parent = state->segments[i];
+      if (segment_name(state->model, state->parent(i), tokens) != state->segments[i])
+        return reader_.damaged();
     }
     log_ = std::move(*log);
     state_ = std::move(*state);
@@ -273,7 +272,7 @@ class Import {
     SegmentHeader header;
     header.model = state_.model.model;
     header.name = head.name;
-    header.parent = next_ == 0 ? SegmentName{} : state_.segments[next_ - 1];
+    header.parent = state_.parent(next_);
     header.first_token = next_ * kSegmentTokens;
     const auto begin = state_.tokens.begin() + static_cast<ptrdiff_t>(header.first_token);
     header.tokens.assign(begin, begin + kSegmentTokens);

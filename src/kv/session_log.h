@@ -20,6 +20,7 @@ namespace mneme::kv {
 
 inline constexpr uint32_t kSessionLogVersion = 1;
 inline constexpr double kLogSyncSeconds = 5;
+inline constexpr const char* kScopeNote = "scope";  // whose the session is; there from its creation on
 
 // Never renumbered.
 enum class RecordType : uint32_t { kCreated = 1, kTokens, kSegment, kTruncated, kUsed, kNote };
@@ -36,7 +37,13 @@ struct SessionState {
   uint64_t log_bytes = 0;   // that were valid
   uint64_t torn_bytes = 0;  // after them
 
-  SegmentName last_segment() const { return segments.empty() ? SegmentName{} : segments.back(); }
+  std::string scope() const {
+    const auto found = notes.find(kScopeNote);
+    return found == notes.end() ? std::string() : found->second;
+  }
+  // The parent of the segment that follows the first `count` (segment_name.h).
+  SegmentName parent(size_t count) const { return count == 0 ? scope_root(scope()) : segments[count - 1]; }
+  SegmentName last_segment() const { return parent(segments.size()); }
 };
 
 // The state of the longest valid prefix of a log's bytes. An error: not a log, another version, or not even

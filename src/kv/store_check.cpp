@@ -59,9 +59,8 @@ SegmentReport verify_named(const SessionState& state, size_t index, Check& check
   if (found == check.files.end()) found = check.files.emplace(name, verify_file(check, name)).first;
   SegmentReport report = found->second;
   report.index = index;
-  const SegmentName parent = index == 0 ? SegmentName{} : state.segments[index - 1];
   const auto tokens = std::span(state.tokens).subspan(index * kSegmentTokens, kSegmentTokens);
-  if (report.condition == SegmentCondition::kOk && segment_name(state.model, parent, tokens) != name) {
+  if (report.condition == SegmentCondition::kOk && segment_name(state.model, state.parent(index), tokens) != name) {
     report.condition = SegmentCondition::kDamaged;
     report.error = fmt::format("segment {} is not of the session's tokens", name.hex());
   }

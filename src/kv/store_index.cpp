@@ -103,6 +103,7 @@ void StoreIndex::refresh_sessions() {
     session = {status->bytes, status->changed_ns, {}, 0, true};
     auto state = read_session(folder, path.stem().string());
     if (!state) return;
+    session.root = state->parent(0);
     session.segments = std::move(state->segments);
     session.used_unix_s = std::max<int64_t>(state->used_unix_s, 0);
   }));
@@ -122,7 +123,7 @@ void StoreIndex::name_segments(const Session& session) {
     segment.session_used_s = std::max(segment.session_used_s, session.used_unix_s);
     // The log says what the header does.
     if (!segment.header_known)
-      know_header(segment, i == 0 ? SegmentName{} : session.segments[i - 1], i * kSegmentTokens);
+      know_header(segment, i == 0 ? session.root : session.segments[i - 1], i * kSegmentTokens);
   }
 }
 
