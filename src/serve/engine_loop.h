@@ -75,6 +75,7 @@ class EngineLoop {
   void admit();
   bool may_start(const Submission& submission) const;
   bool begin(Submission submission);
+  bool refuse_too_long(const Submission& submission);
   Result<void> begin_generation(Running& running);
   bool fits(const Session& session, size_t tokens) const;
   uint64_t kv_bytes(size_t tokens) const;
