@@ -1,6 +1,7 @@
 #include "engine/session.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "core/error.h"
@@ -20,9 +21,25 @@ kv::Sequence sequence_of(SessionHome& home) {
   return home.tiers != nullptr ? kv::Sequence(*home.tiers) : kv::Sequence(*home.pool);
 }
 
+Result<kv::SessionLog> open_log(const SessionHome& home, const LoadedSession::Named& named) {
+  const std::string path = kv::session_log_path(home.store->sessions_folder(), named.name);
+  const bool exists = kv::session_exists(home.store->sessions_folder(), named.name);
+  auto log = exists ? kv::SessionLog::open(path, home.store->disk())
+                    : kv::SessionLog::create(path, {home.model, named.model_path}, home.store->disk());
+  // One that was created and then cut off has neither tokens nor a scope.
+  if (!log || named.scope.empty() || !log->state().tokens.empty() || !log->state().scope().empty())
+    return log;
+  if (auto noted = log->note(kv::kScopeNote, named.scope); !noted) return pass(noted);
+  if (auto synced = log->sync(); !synced) return pass(synced);
+  return log;
+}
+
 }  // namespace
 
-LoadedSession::LoadedSession(SessionHome& home) : LoadedSession(home, sequence_of(home)) {}
+LoadedSession::LoadedSession(SessionHome& home, const std::string& scope)
+    : LoadedSession(home, sequence_of(home)) {
+  sequence_->set_root(kv::scope_root(scope));
+}
 
 LoadedSession::LoadedSession(SessionHome& home, kv::Sequence sequence)
     : home_(&home), number_(++home.sessions), sequence_(std::move(sequence)) {
@@ -39,20 +56,17 @@ LoadedSession::~LoadedSession() {
   home_->open_names.erase(name_);
 }
 
-Result<std::unique_ptr<LoadedSession>> LoadedSession::open(SessionHome& home, const std::string& name,
-                                                           const std::string& model_path) {
+Result<std::unique_ptr<LoadedSession>> LoadedSession::open(SessionHome& home, const Named& named) {
+  const std::string& name = named.name;
   if (home.store == nullptr) return fail("session {}: there is no folder to keep it in", name);
   if (auto good = kv::check_session_name(name); !good) return pass(good);
   if (home.open_names.contains(name)) return fail("session {} is open already", name);
-  const std::string path = kv::session_log_path(home.store->sessions_folder(), name);
-  const bool exists = kv::session_exists(home.store->sessions_folder(), name);
-  auto log = exists ? kv::SessionLog::open(path, home.store->disk())
-                    : kv::SessionLog::create(path, {home.model, model_path}, home.store->disk());
+  auto log = open_log(home, named);
   if (!log) return pass(log);
   if (log->state().model.model != home.model.model || log->state().model.shape != home.model.shape)
     return fail("session {} belongs to another model: {}", name, log->state().model_path);
   if (!log->warning().empty()) home.warnings.push_back(log->warning());
-  auto session = std::make_unique<LoadedSession>(home);
+  auto session = std::make_unique<LoadedSession>(home, log->state().scope());
   session->tokens_ = log->state().tokens;
   session->log_ = std::move(*log);
   session->name_ = name;
@@ -93,6 +107,22 @@ void LoadedSession::truncate(size_t count) {
   logits_.clear();
 }
 
+size_t LoadedSession::kept_by_truncate(size_t count) const {
+  if (count >= evaluated()) return evaluated();
+  if (resting_) return std::min(count / kv::kSegmentTokens, resting_->segments) * kv::kSegmentTokens;
+  if (evaluated() - count <= static_cast<size_t>(sequence_->tokens_truncatable())) return count;
+  return std::min(count / kv::kSegmentTokens, sequence_->segments().size()) * kv::kSegmentTokens;
+}
+
+std::vector<float> LoadedSession::embedding() const {
+  double squares = 0;
+  for (const double sum : state_sums_) squares += sum * sum;
+  if (!(squares > 0)) return {};
+  std::vector<float> unit;
+  for (const double sum : state_sums_) unit.push_back(static_cast<float>(sum / std::sqrt(squares)));
+  return unit;
+}
+
 Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
   wake();
   if (period == 0 || period % kv::kBlockTokens != 0 || period > evaluated() || depth < period) {
@@ -120,6 +150,7 @@ Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
 }
 
 Result<std::unique_ptr<Session>> LoadedSession::fork() {
+  if (!wants_logits()) return fail("a context that is evaluated for its embedding alone is not forked");
   if (home_->tiers == nullptr) return fail("a context can be forked where there is a cold tier");
   if (pending() > 0) return fail("{} tokens of the session are not evaluated yet", pending());
   wake();
@@ -164,7 +195,7 @@ size_t LoadedSession::rows_to_next_segment() const {
 
 // One token is left to compute where nothing else is said: its logits are what a step is for.
 size_t LoadedSession::begin_step(size_t end) {
-  if (home_->tiers == nullptr || pending() == 0) return SIZE_MAX;
+  if (home_->tiers == nullptr || pending() == 0 || !wants_logits()) return SIZE_MAX;
   wake();
   if (sequence_->token_count() != sequence_->sealed_tokens()) return SIZE_MAX;
   std::vector<kv::SegmentPtr> found = find_segments(end);
@@ -185,11 +216,13 @@ size_t LoadedSession::begin_step(size_t end) {
 }
 
 void LoadedSession::seal(int keep_open) {
-  if (home_->tiers == nullptr) return;
+  if (home_->tiers == nullptr || !wants_logits()) return;
   sequence_->seal(tokens_, keep_open, {static_cast<int>(text_end_), home_->seconds_each});
 }
 
-void LoadedSession::end_step() {
+void LoadedSession::end_step(size_t count) {
+  computed_ += count;
+  for (size_t i = 0; i < pass_states_.size(); ++i) state_sums_[i] += static_cast<double>(pass_states_[i]);
   if (home_->tiers == nullptr) return;
   seal(pending() > 0 ? 0 : kOpenTokens);
   log_segments();
@@ -223,6 +256,7 @@ void LoadedSession::give_up_log(const Error& error) {
 
 Result<void> LoadedSession::set_note(std::string_view key, std::string_view value) {
   if (name_.empty()) return fail("a session without a name keeps no notes");
+  if (key == kv::kScopeNote) return fail("the note {} is the session's own", key);
   if (!log_) return {};  // said when it was given up
   return log_->note(key, value);
 }

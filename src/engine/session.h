@@ -35,12 +35,14 @@ struct SessionHome {
 
 class LoadedSession final : public Session {
  public:
-  explicit LoadedSession(SessionHome& home);
+  LoadedSession(SessionHome& home, const std::string& scope);
   LoadedSession(SessionHome& home, kv::Sequence sequence);
   ~LoadedSession() override;
   // The session of this name as the store has it, or a new one.
-  static Result<std::unique_ptr<LoadedSession>> open(SessionHome& home, const std::string& name,
-                                                     const std::string& model_path);
+  struct Named {
+    const std::string &name, &scope, &model_path;
+  };
+  static Result<std::unique_ptr<LoadedSession>> open(SessionHome& home, const Named& named);
 
   Result<void> append(std::span<const TokenId> tokens) override;
   std::span<const TokenId> tokens() const override { return tokens_; }
@@ -49,9 +51,12 @@ class LoadedSession final : public Session {
     return pending() == 0 ? std::span<const float>(logits_) : std::span<const float>();
   }
   void truncate(size_t count) override;
+  size_t kept_by_truncate(size_t count) const override;
+  std::vector<float> embedding() const override;
   Result<void> repeat_for_bench(size_t period, size_t depth) override;
   const std::string& name() const override { return name_; }
   size_t reused() const override { return reused_; }
+  size_t computed() const override { return computed_; }
   Result<void> flush() override;
   Result<void> demote() override;
   Result<std::unique_ptr<Session>> fork() override;
@@ -67,17 +72,24 @@ class LoadedSession final : public Session {
   size_t begin_step() { return begin_step(tokens_.size() - std::min<size_t>(tokens_.size(), 1)); }
   // The next `count` pending tokens as a chunk for the model.
   model::Chunk chunk(size_t count, model::LogitsOf logits) {
+    std::fill(pass_states_.begin(), pass_states_.end(), 0.0f);
     return {&*sequence_, std::span(tokens_).subspan(evaluated(), count), logits,
-            sparse_ ? &*sparse_ : nullptr};
+            sparse_ ? &*sparse_ : nullptr, pass_states_};
   }
   // Before a pass that may be sparse: what it scans is in memory. An error as of a pass.
   Result<void> make_ready(size_t rows) {
     const bool decodes = rows <= attention::kSparseTokensMax;
     return sparse_ && decodes ? sequence_->load_summaries() : Result<void>();
   }
+  bool wants_logits() const { return pass_states_.empty(); }
   void keep_logits(std::span<const float> row) { logits_.assign(row.begin(), row.end()); }
-  // Seals what was evaluated.
-  void end_step();
+  // `count` tokens were evaluated: seals them.
+  void end_step(size_t count);
+  // From now on the states of what is evaluated are summed up, and nothing is found or sealed.
+  void sum_states(size_t dim) {
+    pass_states_.resize(dim);
+    state_sums_.resize(dim);
+  }
   size_t evaluated() const {
     return resting_ ? resting_->evaluated : static_cast<size_t>(sequence_->token_count());
   }
@@ -110,9 +122,11 @@ class LoadedSession final : public Session {
   std::vector<float> logits_;  // [vocab_size] after the last evaluated token, or empty
   std::string name_;
   std::optional<kv::SessionLog> log_;  // of a named one, until it cannot be written
-  size_t reused_ = 0;
+  size_t reused_ = 0, computed_ = 0;
   size_t text_end_ = 0;  // of what was appended last, but for single tokens
   std::optional<attention::SparseContext> sparse_;
+  std::vector<float> pass_states_;  // [dim] of an embedding, else empty: summed over the tokens of a pass
+  std::vector<double> state_sums_;  // [dim] likewise: over all passes
 };
 
 }  // namespace mneme::engine

@@ -11,6 +11,7 @@
 
 #include "core/rng.h"
 #include "mneme/engine.h"
+#include "mneme/sessions.h"
 #include "model/mneme_model_for_test.h"
 
 namespace mneme {
@@ -422,6 +423,56 @@ TEST(Tiers, RepeatsForBenchBeyondMemory) {
   std::vector<TokenId> repeated;
   while (repeated.size() < 2048) repeated.insert(repeated.end(), tokens.begin(), tokens.end());
   EXPECT_EQ(decode_from(*engine, repeated, more), decode_from(*place.all_in_memory(), repeated, more));
+}
+
+TEST(Tiers, ScopesDoNotFindEachOthersContexts) {
+  const Place place;
+  const auto tokens = random_tokens(1400), more = random_tokens(5, 2);
+  const Rows expected = decode_from(*place.all_in_memory(), tokens, more);
+  for (const std::string& scope : {std::string("alice"), std::string("bob"), std::string()}) {
+    for (const bool again : {false, true}) {
+      const auto engine = place.tiered();
+      const auto session = engine->new_session(scope);
+      ASSERT_TRUE(session->append(tokens));
+      EXPECT_EQ(decode(*engine, *session, more), expected);
+      EXPECT_EQ(session->reused() > 0, again) << scope;
+    }
+  }
+}
+
+TEST(Tiers, ASessionOfAScopeIsKeptCheckedAndMoved) {
+  const Place place;
+  const auto tokens = random_tokens(1400), more = random_tokens(5, 2);
+  {
+    const auto engine = place.tiered();
+    auto session = engine->open_session("tale", "alice");
+    ASSERT_TRUE(session && (*session)->append(tokens));
+    evaluate(*engine, **session);
+    EXPECT_FALSE((*session)->set_note("scope", "bob"));
+  }
+  const auto verified = verify_sessions(place.cold, std::nullopt);
+  ASSERT_TRUE(verified);
+  EXPECT_EQ(verified->problems, std::vector<std::string>{});
+  const std::string archive = (place.folder / "tale.archive").string(), other = place.cold + "_other";
+  ASSERT_TRUE(export_session(place.cold, "tale", archive));
+  { ASSERT_TRUE(Engine::open({.model_path = place.model, .threads = 1, .cold_folder = other})); }
+  const auto imported = import_session(other, archive, "moved");
+  ASSERT_TRUE(imported) << imported.error().message;
+  EXPECT_EQ(imported->segments, 5u);
+  ASSERT_TRUE(verify_sessions(other, std::nullopt)->problems.empty());
+
+  const auto engine = place.tiered();
+  {
+    const auto bobs = engine->new_session("bob"), alices = engine->new_session("alice");
+    for (Session* one : {bobs.get(), alices.get()}) {
+      ASSERT_TRUE(one->append(tokens));
+      evaluate(*engine, *one);
+      EXPECT_EQ(one->reused() > 0, one == alices.get());
+    }
+  }
+  auto session = engine->open_session("tale", "alice");
+  ASSERT_TRUE(session) << session.error().message;
+  EXPECT_EQ((*session)->reused(), tokens.size());
 }
 
 TEST(Tiers, TwoEnginesOnOneFolderAreRefused) {

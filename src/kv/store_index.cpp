@@ -100,7 +100,7 @@ void StoreIndex::refresh_sessions() {
     session.present = true;
     if (session.log_bytes == status->bytes && session.changed_ns == status->changed_ns) return;
     changed = true;
-    session = {status->bytes, status->changed_ns, {}, 0, true};
+    session = {status->bytes, status->changed_ns, {}, {}, 0, true};
     auto state = read_session(folder, path.stem().string());
     if (!state) return;
     session.root = state->parent(0);

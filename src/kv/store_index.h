@@ -63,6 +63,7 @@ class StoreIndex {
   struct Session {
     uint64_t log_bytes = 0;
     int64_t changed_ns = 0;
+    SegmentName root;
     std::vector<SegmentName> segments;
     int64_t used_unix_s = 0;
     bool present = false;
