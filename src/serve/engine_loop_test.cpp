@@ -270,7 +270,7 @@ TEST(EngineLoop, IdleSessionsAreBounded) {
 
 TEST(EngineLoop, IdleSessionsMakeRoomOldestFirst) {
   Scene scene;
-  scene.engine.tokens_max = 10 * 64;
+  scene.engine.tokens_max = 12 * 64;
   for (const char c : {'a', 'b', 'c'}) {
     scene.ask(repeated(c, 150), 3);
     scene.run();
