@@ -130,7 +130,8 @@ SessionPool::Place SessionPool::oldest(bool awake) {
   for (Place at = sessions_.begin(); at != sessions_.end(); ++at) {
     if (at->pinned && !awake) continue;
     if (awake && at->resting) continue;
-    if (oldest == sessions_.end() || at->used_s < oldest->used_s) oldest = at;
+    const auto key = [](const OwnedSession& own) { return std::pair(own.pinned, own.used_s); };
+    if (oldest == sessions_.end() || key(*at) < key(*oldest)) oldest = at;
   }
   return oldest;
 }
@@ -158,7 +159,7 @@ bool SessionPool::give_room() {
     at->resting = true;
     return true;
   }
-  if (at->pinned && engine_->tiers().on) note({"session " + at->id + " is pinned and could not be kept"});
+  if (at->pinned) note({"session " + at->id + " is pinned, but memory is needed: it is dropped"});
   sessions_.erase(at);
   return true;
 }
