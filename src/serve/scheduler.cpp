@@ -78,15 +78,22 @@ void Scheduler::run() {
     }
     for (const Task& task : tasks) task(loop);
     if (stopping) break;
-    loop.turn();
+    loop.begin_waiting();
+    publish(loop);
+    loop.pass();
+    publish(loop);
     for (const std::string& warning : loop.take_warnings())
       if (options_.on_warning) options_.on_warning(warning);
-    std::lock_guard lock(mutex_);
-    state_ = loop.state();
-    waiting_tokens_ = loop.waiting_tokens();
-    service_s_ = loop.service_s();
   }
   drain(loop);
+}
+
+void Scheduler::publish(const EngineLoop& loop) {
+  const BackendState state = loop.state();
+  std::lock_guard lock(mutex_);
+  state_ = state;
+  waiting_tokens_ = loop.waiting_tokens();
+  service_s_ = loop.service_s();
 }
 
 void Scheduler::drain(EngineLoop& loop) {
@@ -185,7 +192,6 @@ void Scheduler::embed(std::vector<std::vector<TokenId>> texts, std::string owner
   (void)owner;  // nothing of an embedding is found again by anybody
   std::optional<Failure> failure;
   for (const auto& tokens : texts) {
-    GenerationRequest as_prompt;
     if (tokens.empty())
       failure = Failure{FailureKind::kInvalid, "a text without tokens has no embedding", 0, 0, 0};
     if (tokens.size() > context_tokens_max_) {
