@@ -84,8 +84,8 @@ struct HttpOptions {
   uint16_t port = 8080;  // 0: any free one
   int io_threads = 1;
   int worker_threads = 2;
-  std::string tls_certificate_path, tls_key_path;  // PEM; both or none
-  HttpLimits limits;
+  std::string tls_certificate_path = {}, tls_key_path = {};  // PEM; both or none
+  HttpLimits limits = {};
   DescribeRefusal describe_refusal = {};  // empty: {"error": {"message": reason}}
 };
 

@@ -130,7 +130,7 @@ void AnswerStream::end() {
 void AnswerStream::write_all(std::function<std::string()> next) {
   const std::lock_guard lock(mutex_);
   if (!begun_ || ended_ || gone_ || next_) return;
-  next_ = std::move(next);
+  next_ = std::make_shared<std::function<std::string()>>(std::move(next));
   wake_locked();
 }
 
@@ -171,7 +171,7 @@ std::string AnswerStream::take() {
   if (waiting_.empty() && next_ && !ended_ && !gone_) {
     const auto next = next_;
     lock.unlock();
-    const std::string piece = next();
+    const std::string piece = (*next)();
     lock.lock();
     if (piece.empty()) {
       add_end();

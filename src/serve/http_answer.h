@@ -55,7 +55,7 @@ class AnswerStream {
   // Guarded by mutex_.
   Wire wire_;
   std::function<void()> wake_;
-  std::function<std::string()> next_;
+  std::shared_ptr<std::function<std::string()>> next_;  // has a state: never copied
   std::vector<std::function<void()>> gone_calls_;
   std::string waiting_;
   size_t passing_ = 0;  // bytes taken last, perhaps not sent yet
