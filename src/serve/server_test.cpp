@@ -182,9 +182,9 @@ TEST_F(ServerBorder, GenerationsOfAKeyAtOnce) {
   ServerOptions options;
   options.more = [&](Router& router) {
     router.add("POST", "/test/hold", [&](const Call& call) {
-      call.answer->begin(200, "text/plain");
       const std::lock_guard lock(mutex);
       held.push_back(call.answer);
+      call.answer->begin(200, "text/plain");
     });
   };
   const auto keys = make_keys(options, {{.generations_max = 1}});
