@@ -37,10 +37,9 @@ Result<std::shared_ptr<const grammar::Constraint>> ConstraintCache::find(const T
   return constraint;
 }
 
-Result<void> ConstraintCache::check(const Text& text, Kind kind, const std::string& source) {
-  auto found = find(text, kind, source);
-  if (!found) return core::pass(found);
-  return {};
+bool ConstraintCache::has(Kind kind, const std::string& source) const {
+  const std::lock_guard lock(mutex_);
+  return by_key_.contains(static_cast<char>(kind) + source);
 }
 
 size_t ConstraintCache::size() const {

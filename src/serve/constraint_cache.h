@@ -21,8 +21,7 @@ class ConstraintCache {
   // The error is the grammar's.
   Result<std::shared_ptr<const grammar::Constraint>> find(const Text& text, Kind kind,
                                                           const std::string& source);
-  // Whether it compiles, and why not; what does is kept too.
-  Result<void> check(const Text& text, Kind kind, const std::string& source);
+  bool has(Kind kind, const std::string& source) const;
   size_t size() const;
 
  private:
