@@ -54,7 +54,7 @@ bool ChatReader::xml_function(bool end) {
   const std::string_view name = trimmed(rest().substr(0, close).substr(kFunction.size()));
   if (name.size() > kNameBytesMax) return fail_call();
   if (close == std::string_view::npos) return end ? fail_call() : false;
-  if (name.empty() || name.find_first_of("<\n\"") != std::string_view::npos) return fail_call();
+  if (name.empty() || name.find_first_of("<\n") != std::string_view::npos) return fail_call();
   function_ = name;
   at_ += close + 1;
   parameters_ = 0;
