@@ -46,6 +46,7 @@ struct Failure {
   std::string message;
   uint64_t tokens = 0, tokens_max = 0;  // kTooLong
   double retry_after_s = 0;             // kBusy
+  std::string param = {};               // kInvalid: the request's field that is wrong; may be empty
 };
 
 // What happens to one generation, in this order: on_begin, on_prefill*, (on_token, on_text)*, then one of
