@@ -29,6 +29,7 @@ tl::expected<void, Failure> answer_messages(const Call& call, Models& models) {
                               .show_thinking = request->show_thinking,
                               .omit_thinking = request->omit_thinking,
                               .request_id = call.request->id,
+                              .ping_every_s = EventStream::kPingEvery_s,
                               .account = account_of(call, **backend)};
   const auto listener = std::make_shared<MessagesAnswer>(call.answer, std::move(setup));
   const std::shared_ptr<ChatListener> listeners[] = {listener};

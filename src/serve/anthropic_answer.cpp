@@ -37,7 +37,9 @@ std::string stop_reason(const ChatEnd& end) {
 }  // namespace
 
 MessagesAnswer::MessagesAnswer(std::shared_ptr<Answer> answer, Setup setup)
-    : stream_(std::move(answer), kPing), setup_(std::move(setup)), id_(random_id("msg_")) {}
+    : stream_(std::move(answer), kPing, setup.ping_every_s),
+      setup_(std::move(setup)),
+      id_(random_id("msg_")) {}
 
 void MessagesAnswer::open() {
   const std::lock_guard lock(mutex_);

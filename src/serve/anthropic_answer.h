@@ -17,6 +17,7 @@ class MessagesAnswer final : public ChatListener {
     std::string model;  // as the answer names it
     bool stream = false, show_thinking = false, omit_thinking = false;
     std::string request_id;
+    double ping_every_s = EventStream::kPingEvery_s;
     std::function<void(uint64_t prompt_tokens, uint64_t generated_tokens)> account;
   };
   MessagesAnswer(std::shared_ptr<Answer> answer, Setup setup);

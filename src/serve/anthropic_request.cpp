@@ -87,6 +87,9 @@ class MessagesReader {
       read_message(Fields(item, path, errors_));
     });
     if (count == 0) errors_.add("messages", "at least one message is required");
+    const auto& messages = out_.chat.messages;
+    out_.chat.continues_last = !messages.empty() && messages.back().role == "assistant" &&
+                               !messages.back().content.empty() && messages.back().tool_calls.empty();
   }
 
   void read_message(const Fields& fields) {

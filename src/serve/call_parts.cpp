@@ -22,6 +22,7 @@ std::string affinity_of(const HttpRequest& request, std::string in_body) {
 void set_caller(ChatRequest& chat, const Call& call, std::string affinity_in_body) {
   chat.owner = call.caller.owner;
   chat.priority = call.caller.priority;
+  chat.context_tokens_max = call.caller.tokens_max;
   chat.affinity = affinity_of(*call.request, std::move(affinity_in_body));
 }
 

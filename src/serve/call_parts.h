@@ -18,7 +18,7 @@ std::string random_id(std::string_view prefix);
 // The conversation that a request says it belongs to: its headers' word, else `in_body`; may be empty.
 std::string affinity_of(const HttpRequest& request, std::string in_body);
 
-// Owner, priority and affinity of the caller.
+// Owner, priority, affinity and limit of the caller.
 void set_caller(ChatRequest& chat, const Call& call, std::string affinity_in_body);
 
 // From then on a client that leaves ends the generations.
