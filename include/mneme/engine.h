@@ -131,6 +131,8 @@ class Session {
   virtual const std::string& name() const = 0;
   // Tokens whose keys and values were found (in memory or in the cold tier) instead of computed, so far.
   virtual size_t reused() const = 0;
+  // Tokens that passes computed so far, those again that had been lost.
+  virtual size_t computed() const = 0;
   // Writes what is not on the disk yet: segments, and of a named session its open tokens and its log, synced.
   // Does nothing without a cold tier.
   virtual Result<void> flush() = 0;
@@ -153,6 +155,13 @@ class Session {
   // Forgets everything from token `count` on; a count beyond the end changes nothing. Models with sliding
   // windows forget what is far back: if more than about 512 tokens are taken back, the rest is pending again.
   virtual void truncate(size_t count) = 0;
+  // How many tokens would stay evaluated after truncate(count); with a cold tier perhaps more are found again
+  // by the next step.
+  virtual size_t kept_by_truncate(size_t count) const = 0;
+  // Of a session of Engine::new_embedding(): the mean over its evaluated tokens of what the head would see
+  // (the last layer's states after the final norm), divided by its length. [dim]; empty for other sessions,
+  // and before anything was evaluated.
+  virtual std::vector<float> embedding() const = 0;
   // Makes the context `depth` tokens deep by copying the keys and values of the first `period` (a multiple of
   // 64, all evaluated, no more than depth) again and again. Tokens after them are forgotten first. For
   // measuring speed at depth only.
@@ -173,19 +182,27 @@ class Engine {
   virtual const ModelInfo& info() const = 0;
   virtual const Text& text() const = 0;
   virtual std::unique_ptr<Session> new_session() = 0;
+  // A context that is evaluated for its embedding() alone: it has no logits, and nothing of it is found in
+  // the cold tier or kept there. Tokens taken back still count in the mean.
+  virtual std::unique_ptr<Session> new_embedding() = 0;
   // The session of this name, as it was when it was last flushed, or a new one; needs a cold tier. What it
   // had is evaluated again only where the cold tier has lost it. Fails for a session of another model, one
   // that is open already, and a name that is none ([A-Za-z0-9._-], at most 100, not beginning with . or -).
   virtual Result<std::unique_ptr<Session>> open_session(const std::string& name) = 0;
+  // Removes what is kept under the name; segments stay until room is needed. Fails where the session is open,
+  // where there is none of this name, and without a cold tier.
+  virtual Result<void> remove_session(const std::string& name) = 0;
   virtual TierReport tiers() const = 0;
   // What went wrong without stopping anybody (a damaged segment that was computed again, a full disk), a line
   // each; empties the list.
   virtual std::vector<std::string> take_warnings() = 0;
 
   // One pass over some of the pending tokens of these sessions (each named once), together: every session
-  // with one pending token decodes, the rest of the rows go to prefill in the order given. Returns how many
-  // tokens were evaluated (0: nothing was pending). Fails without change when the KV budget is used up.
-  virtual Result<size_t> step(std::span<Session* const> sessions) = 0;
+  // with one pending token decodes, the rest of the rows go to prefill in the order given. `rows_max`:
+  // [sessions] or empty; at most so many tokens of each, so that a pass is short while somebody waits for his
+  // next token. Returns how many tokens were evaluated (0: nothing was pending). Fails without change when
+  // the KV budget is used up.
+  virtual Result<size_t> step(std::span<Session* const> sessions, std::span<const size_t> rows_max = {}) = 0;
   // Evaluates `tokens` after the session's context and hands each row of logits [vocab_size] to `row`, in
   // order; one token at a time when `decode`. An error where something appended before is still pending,
   // where an id is outside the vocabulary (nothing evaluated), or where the KV budget is used up (rows handed
@@ -254,5 +271,9 @@ struct GenerateEvents {
 // before anything is evaluated, for a prompt that the KV budget cannot hold.
 Result<GenerateReport> generate(Engine& engine, Session& session, const GenerateOptions& options,
                                 const GenerateEvents& events);
+
+// One embedding a text, [texts][dim] (Session::embedding). Short texts go through the model together. Fails
+// for a text without tokens, an id outside the vocabulary, and where the KV budget cannot hold a text.
+Result<std::vector<std::vector<float>>> embed(Engine& engine, std::span<const std::vector<TokenId>> texts);
 
 }  // namespace mneme

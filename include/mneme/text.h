@@ -56,6 +56,8 @@ class Text {
 
   virtual std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const = 0;
   virtual std::string decode(std::span<const TokenId> tokens, bool show_specials) const = 0;
+  // What one token adds to a text, perhaps part of a character; empty for a special token.
+  virtual std::string token_bytes(TokenId token) const { return decode({&token, 1}, false); }
   virtual bool is_end_of_generation(TokenId token) const = 0;
   virtual int vocab_size() const = 0;
   // Whether the file has a chat template, right or wrong.

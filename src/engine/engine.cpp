@@ -15,6 +15,7 @@
 #include "engine/text.h"
 #include "kernels/select.h"
 #include "kv/kv.h"
+#include "kv/session_folder.h"
 #include "mneme/machine.h"
 #include "model/gguf.h"
 #include "model/model.h"
@@ -39,12 +40,14 @@ class LoadedEngine final : public Engine {
   const ModelInfo& info() const override { return info_; }
   const Text& text() const override { return *text_; }
   std::unique_ptr<Session> new_session() override { return std::make_unique<LoadedSession>(home_); }
+  std::unique_ptr<Session> new_embedding() override;
   Result<std::unique_ptr<Session>> open_session(const std::string& name) override {
     return LoadedSession::open(home_, name, info_.path);
   }
+  Result<void> remove_session(const std::string& name) override;
   TierReport tiers() const override;
   std::vector<std::string> take_warnings() override;
-  Result<size_t> step(std::span<Session* const> sessions) override;
+  Result<size_t> step(std::span<Session* const> sessions, std::span<const size_t> rows_max) override;
   Result<void> logits_of(Session& session, std::span<const TokenId> tokens, bool decode,
                          const std::function<void(std::span<const float>)>& row) override;
   uint64_t kv_bytes_used() const override { return home_.pool->bytes_used(); }
@@ -54,7 +57,7 @@ class LoadedEngine final : public Engine {
   void take_text(std::unique_ptr<Text> text) { text_ = std::move(text); }
 
  private:
-  Result<size_t> pass_over(std::span<Session* const> sessions);
+  Result<size_t> pass_over(std::span<Session* const> sessions, std::span<const size_t> rows_max);
   size_t vocab_size() const { return static_cast<size_t>(model_.config().vocab_size); }
   // The first count * vocab_size floats of the logits buffer, which grows to the most ever needed.
   std::span<float> logits_rows(size_t count) {
@@ -81,9 +84,22 @@ class LoadedEngine final : public Engine {
   std::vector<float> logits_;  // [rows, vocab_size]
 };
 
-Result<size_t> LoadedEngine::step(std::span<Session* const> sessions) {
+std::unique_ptr<Session> LoadedEngine::new_embedding() {
+  auto session = std::make_unique<LoadedSession>(home_);
+  session->sum_states(static_cast<size_t>(model_.config().dim));
+  return session;
+}
+
+Result<void> LoadedEngine::remove_session(const std::string& name) {
+  if (store_ == nullptr) return fail("session {}: there is no folder to keep it in", name);
+  if (home_.open_names.contains(name)) return fail("session {} is open", name);
+  return kv::remove_session(store_->sessions_folder(), name, store_->disk());
+}
+
+Result<size_t> LoadedEngine::step(std::span<Session* const> sessions, std::span<const size_t> rows_max) {
+  MNEME_CHECK(rows_max.empty() || rows_max.size() == sessions.size());
   for (;;) {
-    auto evaluated = pass_over(sessions);
+    auto evaluated = pass_over(sessions, rows_max);
     if (evaluated) return evaluated;
     // A stored segment that cannot be read: its tokens are computed again.
     bool recovered = false;
@@ -93,11 +109,11 @@ Result<size_t> LoadedEngine::step(std::span<Session* const> sessions) {
   }
 }
 
-Result<size_t> LoadedEngine::pass_over(std::span<Session* const> sessions) {
+Result<size_t> LoadedEngine::pass_over(std::span<Session* const> sessions, std::span<const size_t> rows_max) {
   pending_.clear();
-  for (Session* session : sessions) {
-    const size_t rows_max = loaded(session).begin_step();
-    pending_.push_back(std::min(session->pending(), rows_max));
+  for (size_t i = 0; i < sessions.size(); ++i) {
+    const size_t rows = loaded(sessions[i]).begin_step();
+    pending_.push_back(std::min({sessions[i]->pending(), rows, rows_max.empty() ? rows : rows_max[i]}));
   }
   engine::plan_step(pending_, {info_.prefill_rows, model::Model::kRowsMax}, rows_);
 
@@ -107,7 +123,7 @@ Result<size_t> LoadedEngine::pass_over(std::span<Session* const> sessions) {
   size_t logits_count = 0;
   for (size_t i = 0; i < sessions.size(); ++i) {
     if (rows_[i] == 0) continue;
-    const bool last = rows_[i] == sessions[i]->pending();
+    const bool last = rows_[i] == sessions[i]->pending() && loaded(sessions[i]).wants_logits();
     chunks_.push_back(
         loaded(sessions[i]).chunk(rows_[i], last ? model::LogitsOf::kLast : model::LogitsOf::kNone));
     wants_logits_[i] = last;
@@ -125,7 +141,7 @@ Result<size_t> LoadedEngine::pass_over(std::span<Session* const> sessions) {
   size_t row = 0;
   for (size_t i = 0; i < sessions.size(); ++i) {
     if (wants_logits_[i]) loaded(sessions[i]).keep_logits(logits_row(row++));
-    if (rows_[i] > 0) loaded(sessions[i]).end_step();
+    if (rows_[i] > 0) loaded(sessions[i]).end_step(rows_[i]);
   }
   return evaluated;
 }
@@ -160,7 +176,7 @@ Result<void> LoadedEngine::logits_of(Session& session, std::span<const TokenId> 
     for (size_t i = 0; i < wanted; ++i) row(logits_row(i));
     if (wanted > 0) own.keep_logits(logits_row(wanted - 1));
     next += wanted;
-    own.end_step();
+    own.end_step(count);
   }
   return {};
 }

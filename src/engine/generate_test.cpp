@@ -52,6 +52,9 @@ class ScriptedSession final : public Session {
   std::span<const float> logits() const override {
     return pending() == 0 && !stale_ ? std::span<const float>(logits_) : std::span<const float>();
   }
+  size_t computed() const override { return evaluated_; }
+  size_t kept_by_truncate(size_t count) const override { return std::min(count, evaluated_); }
+  std::vector<float> embedding() const override { return {}; }
   void truncate(size_t count) override {
     tokens_.resize(std::min(count, tokens_.size()));
     stale_ = stale_ || count < evaluated_;
@@ -91,9 +94,11 @@ class ScriptedEngine final : public Engine {
   const Text& text() const override { return text_; }
   std::unique_ptr<Session> new_session() override { return nullptr; }
   Result<std::unique_ptr<Session>> open_session(const std::string&) override { return core::fail("no"); }
+  std::unique_ptr<Session> new_embedding() override { return nullptr; }
+  Result<void> remove_session(const std::string&) override { return core::fail("no"); }
   TierReport tiers() const override { return {}; }
   std::vector<std::string> take_warnings() override { return {}; }
-  Result<size_t> step(std::span<Session* const> sessions) override {
+  Result<size_t> step(std::span<Session* const> sessions, std::span<const size_t>) override {
     auto& session = static_cast<ScriptedSession&>(*sessions[0]);
     const size_t count = std::min<size_t>(session.pending(), 4);
     if (session.tokens().size() - session.pending() + count > tokens_max)

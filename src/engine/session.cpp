@@ -1,6 +1,7 @@
 #include "engine/session.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "core/error.h"
@@ -93,6 +94,22 @@ void LoadedSession::truncate(size_t count) {
   logits_.clear();
 }
 
+size_t LoadedSession::kept_by_truncate(size_t count) const {
+  if (count >= evaluated()) return evaluated();
+  if (resting_) return std::min(count / kv::kSegmentTokens, resting_->segments) * kv::kSegmentTokens;
+  if (evaluated() - count <= static_cast<size_t>(sequence_->tokens_truncatable())) return count;
+  return std::min(count / kv::kSegmentTokens, sequence_->segments().size()) * kv::kSegmentTokens;
+}
+
+std::vector<float> LoadedSession::embedding() const {
+  double squares = 0;
+  for (const double sum : state_sums_) squares += sum * sum;
+  if (!(squares > 0)) return {};
+  std::vector<float> unit;
+  for (const double sum : state_sums_) unit.push_back(static_cast<float>(sum / std::sqrt(squares)));
+  return unit;
+}
+
 Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
   wake();
   if (period == 0 || period % kv::kBlockTokens != 0 || period > evaluated() || depth < period) {
@@ -120,6 +137,7 @@ Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
 }
 
 Result<std::unique_ptr<Session>> LoadedSession::fork() {
+  if (!wants_logits()) return fail("a context that is evaluated for its embedding alone is not forked");
   if (home_->tiers == nullptr) return fail("a context can be forked where there is a cold tier");
   if (pending() > 0) return fail("{} tokens of the session are not evaluated yet", pending());
   wake();
@@ -164,7 +182,7 @@ size_t LoadedSession::rows_to_next_segment() const {
 
 // One token is left to compute where nothing else is said: its logits are what a step is for.
 size_t LoadedSession::begin_step(size_t end) {
-  if (home_->tiers == nullptr || pending() == 0) return SIZE_MAX;
+  if (home_->tiers == nullptr || pending() == 0 || !wants_logits()) return SIZE_MAX;
   wake();
   if (sequence_->token_count() != sequence_->sealed_tokens()) return SIZE_MAX;
   std::vector<kv::SegmentPtr> found = find_segments(end);
@@ -185,11 +203,13 @@ size_t LoadedSession::begin_step(size_t end) {
 }
 
 void LoadedSession::seal(int keep_open) {
-  if (home_->tiers == nullptr) return;
+  if (home_->tiers == nullptr || !wants_logits()) return;
   sequence_->seal(tokens_, keep_open, {static_cast<int>(text_end_), home_->seconds_each});
 }
 
-void LoadedSession::end_step() {
+void LoadedSession::end_step(size_t count) {
+  computed_ += count;
+  for (size_t i = 0; i < pass_states_.size(); ++i) state_sums_[i] += static_cast<double>(pass_states_[i]);
   if (home_->tiers == nullptr) return;
   seal(pending() > 0 ? 0 : kOpenTokens);
   log_segments();

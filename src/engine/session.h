@@ -49,9 +49,12 @@ class LoadedSession final : public Session {
     return pending() == 0 ? std::span<const float>(logits_) : std::span<const float>();
   }
   void truncate(size_t count) override;
+  size_t kept_by_truncate(size_t count) const override;
+  std::vector<float> embedding() const override;
   Result<void> repeat_for_bench(size_t period, size_t depth) override;
   const std::string& name() const override { return name_; }
   size_t reused() const override { return reused_; }
+  size_t computed() const override { return computed_; }
   Result<void> flush() override;
   Result<void> demote() override;
   Result<std::unique_ptr<Session>> fork() override;
@@ -67,12 +70,19 @@ class LoadedSession final : public Session {
   size_t begin_step() { return begin_step(tokens_.size() - std::min<size_t>(tokens_.size(), 1)); }
   // The next `count` pending tokens as a chunk for the model.
   model::Chunk chunk(size_t count, model::LogitsOf logits) {
+    std::fill(pass_states_.begin(), pass_states_.end(), 0.0f);
     return {&*sequence_, std::span(tokens_).subspan(evaluated(), count), logits,
-            sparse_ ? &*sparse_ : nullptr};
+            sparse_ ? &*sparse_ : nullptr, pass_states_};
   }
+  bool wants_logits() const { return pass_states_.empty(); }
   void keep_logits(std::span<const float> row) { logits_.assign(row.begin(), row.end()); }
-  // Seals what was evaluated.
-  void end_step();
+  // `count` tokens were evaluated: seals them.
+  void end_step(size_t count);
+  // From now on the states of what is evaluated are summed up, and nothing is found or sealed.
+  void sum_states(size_t dim) {
+    pass_states_.resize(dim);
+    state_sums_.resize(dim);
+  }
   size_t evaluated() const {
     return resting_ ? resting_->evaluated : static_cast<size_t>(sequence_->token_count());
   }
@@ -105,9 +115,11 @@ class LoadedSession final : public Session {
   std::vector<float> logits_;  // [vocab_size] after the last evaluated token, or empty
   std::string name_;
   std::optional<kv::SessionLog> log_;  // of a named one, until it cannot be written
-  size_t reused_ = 0;
+  size_t reused_ = 0, computed_ = 0;
   size_t text_end_ = 0;  // of what was appended last, but for single tokens
   std::optional<attention::SparseContext> sparse_;
+  std::vector<float> pass_states_;  // [dim] of an embedding, else empty: summed over the tokens of a pass
+  std::vector<double> state_sums_;  // [dim] likewise: over all passes
 };
 
 }  // namespace mneme::engine

@@ -46,6 +46,7 @@ Result<void> LoadedSession::flush() {
 
 Result<void> LoadedSession::demote() {
   if (home_->tiers == nullptr) return fail("a context leaves memory only where there is a cold tier");
+  if (!wants_logits()) return fail("a context that is evaluated for its embedding alone stays in memory");
   if (resting_ || evaluated() == 0) return {};
   if (auto flushed = flush(); !flushed) return flushed;
   if (name_.empty()) {

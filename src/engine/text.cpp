@@ -43,6 +43,9 @@ class FileText final : public Text {
     for (const TokenId token : tokens) text += detokenizer.push(token);
     return text + detokenizer.finish();
   }
+  std::string token_bytes(TokenId token) const override {
+    return tokenizer_.is_text(token) ? std::string(tokenizer_.piece(token)) : std::string();
+  }
   bool is_end_of_generation(TokenId token) const override { return tokenizer_.is_end_of_generation(token); }
   int vocab_size() const override { return tokenizer_.vocab_size(); }
   bool has_chat_template() const override { return !compiled || compiled->has_value(); }

@@ -15,6 +15,7 @@ void place(const Pass& pass);
 void mix_embedding(const Pass& pass, const LayerWeights& layer);
 Result<void> attention_layer(const Pass& pass, const LayerWeights& layer, int index);
 void ffn_layer(const Pass& pass, const LayerWeights& layer);
+void sum_states(const Pass& pass);
 void head(const Pass& pass, std::span<float> logits);
 
 }  // namespace
@@ -36,6 +37,7 @@ Result<void> run_forward(const Pass& pass, std::span<float> logits) {
     }
     ffn_layer(pass, layer);
   }
+  sum_states(pass);
   head(pass, logits);
   return {};
 }
@@ -203,6 +205,18 @@ void ffn_layer(const Pass& pass, const LayerWeights& layer) {
   const kernels::Product down[] = {product(layer.down, s.normed)};
   multiply(pass, down, s.gate);
   write_residual(pass, layer.ffn_residual, {});
+}
+
+void sum_states(const Pass& pass) {
+  const size_t dim = as_size(pass.config.dim);
+  for_chunks(pass, [&](const Chunk& chunk, size_t first) {
+    if (chunk.state_sum.empty()) return;
+    for (size_t row = first; row < first + chunk.tokens.size(); ++row) {
+      float* const state = &pass.scratch.normed[row * dim];
+      final_norm(pass, row, pass.weights.output_norm, state);
+      pass.ops.add(chunk.state_sum.data(), state, pass.config.dim);
+    }
+  });
 }
 
 // Only the rows that want logits pass the final norm and the head: they are gathered to the front first.

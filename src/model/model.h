@@ -26,6 +26,8 @@ struct Chunk {
   std::span<const TokenId> tokens;  // at least one, each in [0, vocab_size)
   LogitsOf logits = LogitsOf::kLast;
   attention::SparseContext* sparse = nullptr;  // of the sequence; null: attention is exact
+  // [dim] or empty: the rows' last states after the final norm, which the head would see, are added to it
+  std::span<float> state_sum = {};
 };
 
 class Model {
