@@ -70,6 +70,9 @@ struct BackendLimits {
   uint64_t context_tokens_max = 0;  // of prompt and answer together
 };
 
+class ConstraintCache;  // constraint_cache.h
+std::shared_ptr<ConstraintCache> make_constraint_cache();
+
 // Seen from outside, for /health, /props, /metrics and mneme top.
 struct BackendState {
   size_t running = 0, waiting = 0;  // generations
@@ -93,6 +96,7 @@ class Backend {
   virtual const ModelInfo& info() const = 0;
   virtual const Text& text() const = 0;
   virtual BackendLimits limits() const = 0;
+  ConstraintCache& constraints() { return *constraints_; }
 
   // The listener hears of everything else, failures too, even before this returns.
   virtual GenerationId submit(GenerationRequest request, std::shared_ptr<GenerationListener> listener) = 0;
@@ -115,6 +119,9 @@ class Backend {
   // To a file in the format of `mneme session export`; the caller removes it.
   virtual Result<void> export_session(const std::string& owner, const std::string& id,
                                       const std::string& path) = 0;
+
+ private:
+  std::shared_ptr<ConstraintCache> constraints_ = make_constraint_cache();
 };
 
 }  // namespace mneme::serve
