@@ -78,6 +78,7 @@ Words words_of(int status) {
 Refusal refusal_of(Surface surface, const Failure& failure) {
   Refusal refusal{http_status(failure), failure.message};
   refusal.retry_after_s = failure.retry_after_s;
+  refusal.param = failure.param;
   if (failure.kind == FailureKind::kTooLong) {
     refusal.code = "context_length_exceeded";
     if (surface == Surface::kAnthropic && failure.tokens_max > 0)

@@ -130,7 +130,6 @@ void ChatReader::begin_call(size_t mark_bytes) {
 bool ChatReader::call(bool end) {
   const bool more = dialect_.family == ToolFamily::kXml ? xml_call(end) : object_call(end);
   if (mode_ != Mode::kCall) return more;
-  if (!call_begun_ && at_ - call_start_ > kUnknownBytesMax) return fail_call();
   emit_arguments();
   if (!end || more) return more;
   if (!call_begun_) return fail_call();
@@ -151,6 +150,7 @@ bool ChatReader::object_call(bool) {
       if (byte != '{') return fail_call();
       phase_ = Phase::kObject;
     }
+    if (!call_begun_ && at_ - call_start_ > kUnknownBytesMax) return fail_call();
     const auto step = object_.push(byte);
     if (step == CallObject::Step::kBad) return fail_call();
     if (object_.begun() && !call_begun_) {

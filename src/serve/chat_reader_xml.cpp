@@ -49,12 +49,12 @@ bool ChatReader::xml_function(bool end) {
   skip_blanks();
   const Found found = find_here(kFunction, end);
   if (found == Found::kPartly) return false;
+  if (found == Found::kNo) return fail_call();
   const size_t close = rest().find('>');
-  const std::string_view name = trimmed(
-      rest().substr(0, close).substr(std::min(kFunction.size(), rest().size())));
-  if (found == Found::kNo || name.size() > kNameBytesMax) return fail_call();
+  const std::string_view name = trimmed(rest().substr(0, close).substr(kFunction.size()));
+  if (name.size() > kNameBytesMax) return fail_call();
   if (close == std::string_view::npos) return end ? fail_call() : false;
-  if (name.empty() || name.find_first_of("<\n\"") != std::string_view::npos) return fail_call();
+  if (name.empty() || name.find_first_of("<\n") != std::string_view::npos) return fail_call();
   function_ = name;
   at_ += close + 1;
   parameters_ = 0;

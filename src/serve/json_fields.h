@@ -88,7 +88,5 @@ class Fields {
 std::string_view name_of_type(const Json& value);
 // Nothing: not a whole number, or beyond 64 bits.
 std::optional<int64_t> whole_number(const Json& value);
-// Text of JSON on one line; bytes that are no UTF-8 become U+FFFD.
-std::string json_text(const Json& value);
 
 }  // namespace mneme::serve
