@@ -1,9 +1,9 @@
 #include "serve/openapi.h"
 
 namespace mneme::serve {
+namespace {
 
-std::string_view openapi_anthropic() {
-  static constexpr std::string_view kText = R"json({
+constexpr std::string_view kText = R"json({
   "paths": {
     "/v1/messages": {
       "post": {
@@ -147,7 +147,9 @@ std::string_view openapi_anthropic() {
     }
   }
 })json";
-  return kText;
-}
+
+}  // namespace
+
+std::string_view openapi_anthropic() { return kText; }
 
 }  // namespace mneme::serve

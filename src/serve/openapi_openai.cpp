@@ -1,9 +1,9 @@
 #include "serve/openapi.h"
 
 namespace mneme::serve {
+namespace {
 
-std::string_view openapi_openai() {
-  static constexpr std::string_view kText = R"json({
+constexpr std::string_view kText = R"json({
   "paths": {
     "/v1/models": {
       "get": {
@@ -47,7 +47,7 @@ std::string_view openapi_openai() {
               "text/event-stream": {
                 "schema": {
                   "type": "string",
-                  "description": "data: ChatChunk, then data: [DONE]; comments (: ping) while a long prompt is read"
+                  "description": "data: chunks, then data: [DONE]; comments while a long prompt is read"
                 }
               }
             }
@@ -340,7 +340,9 @@ std::string_view openapi_openai() {
     }
   }
 })json";
-  return kText;
-}
+
+}  // namespace
+
+std::string_view openapi_openai() { return kText; }
 
 }  // namespace mneme::serve

@@ -1,9 +1,9 @@
 #include "serve/openapi.h"
 
 namespace mneme::serve {
+namespace {
 
-std::string_view openapi_text() {
-  static constexpr std::string_view kText = R"json({
+constexpr std::string_view kText = R"json({
   "paths": {
     "/tokenize": {
       "post": {
@@ -199,7 +199,9 @@ std::string_view openapi_text() {
     }
   }
 })json";
-  return kText;
-}
+
+}  // namespace
+
+std::string_view openapi_text() { return kText; }
 
 }  // namespace mneme::serve
