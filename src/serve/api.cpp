@@ -1,7 +1,5 @@
 #include "serve/api.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 

@@ -1,7 +1,7 @@
 // What the server says of itself: GET /, /health, /props, /openapi.json.
-#include <fmt/format.h>
-
 #include "mneme/version.h"
+
+#include "core/error.h"
 #include "serve/api.h"
 #include "serve/openapi.h"
 #include "serve/server.h"

@@ -1,6 +1,8 @@
 // Who may ask what, from where, how often; and what is told of it.
 #include "serve/server.h"
 
+#include <gtest/gtest.h>
+
 #include <atomic>
 
 #include "serve/server_for_test.h"
@@ -31,7 +33,7 @@ ServerOptions with_echo() {
 
 std::string bearer(const std::string& key) { return "Authorization: Bearer " + key + "\r\n"; }
 
-using ServerBorder = ServerTest;
+class ServerBorder : public testing::Test, protected ServerUnderTest {};
 
 TEST_F(ServerBorder, PathsAndMethods) {
   start(with_echo());
