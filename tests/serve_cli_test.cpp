@@ -93,6 +93,39 @@ TEST_F(ServeCli, ServesUntilItIsToldToStop) {
   EXPECT_EQ(paths, (std::vector<std::string>{"/health", "/", "/props", "/metrics"}));
 }
 
+TEST_F(ServeCli, AnswersEndBeforeTheServerDoes) {
+  start("--memory-only");
+  const std::string body = R"({"prompt":"Once upon a time","max_tokens":300,"stream":true,"logit_bias":{}})";
+  serve::RawClient client(port_);
+  client.send("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+              std::to_string(body.size()) + "\r\n\r\n" + body);
+  while (client.unread().find("data: ") == std::string::npos) ASSERT_TRUE(client.read_more(60'000));
+  ::kill(process_, SIGTERM);
+  const serve::RawAnswer answer = client.answer(false, 60'000);
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_TRUE(answer.whole);
+  EXPECT_NE(answer.body.find("data: [DONE]"), std::string::npos);
+  EXPECT_EQ(end(SIGCONT), 0);
+}
+
+TEST_F(ServeCli, PromptsAreFoundAgainAfterARestart) {
+  std::string prompt;
+  for (int i = 0; i < 60; ++i) prompt += "Line " + std::to_string(i * 89) + " of memory. ";
+  const std::string body = Json{{"prompt", prompt}, {"max_tokens", 4}, {"temperature", 0}}.dump();
+  const auto ask_once = [&] {
+    start("--cold-dir " + (folder_ / "store").string());
+    const serve::RawAnswer answer = ask("POST", "/v1/completions", "", body);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    EXPECT_EQ(end(SIGTERM), 0);
+    port_ = 0;
+    return Json::parse(answer.body);
+  };
+  const Json first = ask_once(), second = ask_once();
+  EXPECT_EQ(first["choices"][0]["text"], second["choices"][0]["text"]);
+  EXPECT_EQ(first["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
+  EXPECT_GE(second["usage"]["prompt_tokens_details"]["cached_tokens"].get<int>(), 256);
+}
+
 TEST_F(ServeCli, KeysAreMadeListedAndTakenBack) {
   const std::string file = (folder_ / "keys.json").string(), flag = " --keys " + file;
   std::string key = mneme("serve key add alice --admin --requests 1000" + flag).out;
