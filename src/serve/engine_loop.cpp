@@ -27,10 +27,13 @@ EngineLoop::EngineLoop(Engine& engine, LoopOptions options)
     : engine_(&engine), options_(std::move(options)), pool_(engine, options_.pool), cost_(engine.info()) {}
 EngineLoop::~EngineLoop() = default;
 
-void EngineLoop::turn() {
+void EngineLoop::begin_waiting() {
   end_overdue();
   admit();
   fill_embeddings();
+}
+
+void EngineLoop::pass() {
   step();
   end_embeddings();
 }
@@ -103,8 +106,9 @@ bool EngineLoop::begin(Submission submission) {
   Session& session = *running.own.session;
   while (!fits(session, request.prompt.size()) && pool_.give_room()) {
   }
-  if (!fits(session, request.prompt.size()) && has_running()) {
+  if (!fits(session, request.prompt.size())) {
     pool_.put(std::move(running.own));
+    if (!has_running()) return refuse_too_long(submission);
     waiting_.push_front(std::move(submission));
     return false;
   }
@@ -113,6 +117,16 @@ bool EngineLoop::begin(Submission submission) {
   Running& here = running_.emplace_back(std::move(running));
   if (auto begun = begin_generation(here); !begun)
     end_failed(std::prev(running_.end()), {FailureKind::kInvalid, begun.error().message, 0, 0, 0});
+  return true;
+}
+
+bool EngineLoop::refuse_too_long(const Submission& submission) {
+  const uint64_t tokens = submission.request.prompt.size();
+  const uint64_t tokens_max = engine_->kv_bytes_max() / std::max<uint64_t>(1, engine_->info().kv_token_bytes);
+  ++totals_.failures;
+  submission.listener->on_failure({FailureKind::kTooLong,
+                                   "the prompt does not fit into the memory for keys and values", tokens,
+                                   tokens_max, 0});
   return true;
 }
 

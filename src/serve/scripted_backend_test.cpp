@@ -5,27 +5,10 @@
 
 #include <future>
 
+#include "serve/recorder_for_test.h"
+
 namespace mneme::serve {
 namespace {
-
-class Recorder final : public GenerationListener {
- public:
-  void on_begin(size_t prompt_tokens, size_t found) override {
-    log += "begin " + std::to_string(prompt_tokens) + "/" + std::to_string(found) + ";";
-  }
-  void on_token(const DrawnToken& token) override { tokens.push_back(token); }
-  void on_text(std::string_view piece) override { text += piece; }
-  void on_end(const GenerateReport& report) override { ended.set_value({report, {}}); }
-  void on_failure(const Failure& failure) override { ended.set_value({{}, failure}); }
-
-  struct End {
-    GenerateReport report;
-    std::optional<Failure> failure;
-  };
-  std::string log, text;
-  std::vector<DrawnToken> tokens;
-  std::promise<End> ended;
-};
 
 GenerationRequest request_of(const Text& text, std::string_view prompt) {
   GenerationRequest request;
@@ -38,9 +21,10 @@ TEST(ScriptedBackend, SaysItsAnswer) {
   backend.set_found(3);
   auto listener = std::make_shared<Recorder>();
   backend.submit(request_of(backend.text(), "<|im_start|>hello"), listener);
-  const auto end = listener->ended.get_future().get();
+  const auto end = listener->wait();
   EXPECT_FALSE(end.failure);
-  EXPECT_EQ(listener->log, "begin 6/3;");
+  EXPECT_EQ(listener->prompt, 6u);
+  EXPECT_EQ(listener->found, 3u);
   EXPECT_EQ(listener->text, "Grüße");
   EXPECT_EQ(end.report.text, "Grüße");
   EXPECT_EQ(end.report.reason, StopReason::kEnd);
@@ -54,13 +38,13 @@ TEST(ScriptedBackend, StopsAtStopTextsAndLengths) {
   GenerationRequest request = request_of(backend.text(), "x");
   request.generate.stop = {" three", "never"};
   backend.submit(request, stopped);
-  EXPECT_EQ(stopped->ended.get_future().get().report.reason, StopReason::kStopText);
+  EXPECT_EQ(stopped->wait().report.reason, StopReason::kStopText);
   EXPECT_EQ(stopped->text, "one two");
   auto cut = std::make_shared<Recorder>();
   request.generate = {.tokens_max = 5};
   request.generate.top_logprobs = 2;
   backend.submit(request, cut);
-  EXPECT_EQ(cut->ended.get_future().get().report.reason, StopReason::kLength);
+  EXPECT_EQ(cut->wait().report.reason, StopReason::kLength);
   EXPECT_EQ(cut->text, "one t");
   ASSERT_EQ(cut->tokens.size(), 5u);
   EXPECT_EQ(cut->tokens[0].bytes, "o");
@@ -75,7 +59,7 @@ TEST(ScriptedBackend, FailsInEveryKind) {
       backend.push_failure({kind, "no", 0, 0, 1.5}, after);
       auto listener = std::make_shared<Recorder>();
       backend.submit(request_of(backend.text(), "x"), listener);
-      const auto end = listener->ended.get_future().get();
+      const auto end = listener->wait();
       ASSERT_TRUE(end.failure);
       EXPECT_EQ(end.failure->kind, kind);
       EXPECT_EQ(listener->text.size(), after);
@@ -89,25 +73,24 @@ TEST(ScriptedBackend, IsCancelledWhileHeld) {
   auto listener = std::make_shared<Recorder>();
   const GenerationId id = backend.submit(request_of(backend.text(), "x"), listener);
   backend.cancel(id);
-  EXPECT_EQ(listener->ended.get_future().get().report.reason, StopReason::kCancelled);
+  EXPECT_EQ(listener->wait().report.reason, StopReason::kCancelled);
   EXPECT_TRUE(backend.wait_until_idle());
 }
 
 TEST(ScriptedBackend, StaysWithinAConstraint) {
   ScriptedBackend backend("{\"a\":1}");
   const auto grammar = grammar::Grammar::from_schema(
-      R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false})",
-      {});
+      R"({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})", {});
   ASSERT_TRUE(grammar);
   GenerationRequest request = request_of(backend.text(), "x");
   request.generate.constraint = std::make_shared<grammar::Constraint>(*grammar, backend.text().vocabulary());
   auto fitting = std::make_shared<Recorder>();
   backend.submit(request, fitting);
-  EXPECT_EQ(fitting->ended.get_future().get().report.reason, StopReason::kEnd);
+  EXPECT_EQ(fitting->wait().report.reason, StopReason::kEnd);
   backend.set_answer("no JSON");
   auto refused = std::make_shared<Recorder>();
   backend.submit(request, refused);
-  const auto end = refused->ended.get_future().get();
+  const auto end = refused->wait();
   EXPECT_EQ(end.report.reason, StopReason::kNoToken);
   EXPECT_FALSE(end.report.complete);
 }
