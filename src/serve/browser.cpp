@@ -54,10 +54,11 @@ Headers cors_headers(const BrowserRules& rules, const HttpRequest& request) {
   Headers headers = {{"Vary", "Origin"}};
   if (!origin_allowed(rules, request)) return headers;
   headers.emplace_back("Access-Control-Allow-Origin", request.header("origin"));
-  headers.emplace_back("Access-Control-Expose-Headers",
-                       "x-request-id, request-id, retry-after, x-ratelimit-limit-requests, "
-                       "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
-                       "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens");
+  headers.emplace_back(
+      "Access-Control-Expose-Headers",
+      "x-request-id, request-id, retry-after, x-ratelimit-limit-requests, "
+      "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
+      "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens");
   return headers;
 }
 

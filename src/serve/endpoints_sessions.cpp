@@ -1,5 +1,5 @@
-// /v1/sessions: contexts that are kept, seen and looked after by those whose they are. Of another's session is
-// said what is said of one that is not there.
+// /v1/sessions: contexts that are kept, seen and looked after by those whose they are. Of another's session
+// is said what is said of one that is not there.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -12,8 +12,8 @@ namespace mneme::serve {
 namespace {
 
 Json session_json(const SessionState& state, const std::string& model, bool with_owner) {
-  Json out = {{"id", state.id},           {"model", model},         {"named", state.named},
-              {"running", state.running}, {"pinned", state.pinned}, {"resting", state.resting},
+  Json out = {{"id", state.id},           {"model", model},           {"named", state.named},
+              {"running", state.running}, {"pinned", state.pinned},   {"resting", state.resting},
               {"tokens", state.tokens},   {"pending", state.pending}, {"idle_s", state.idle_s}};
   if (!state.affinity.empty()) out["affinity"] = state.affinity;
   if (with_owner) out["owner"] = state.owner;
@@ -93,8 +93,9 @@ Json map_json(const TierMap& map) {
   for (size_t at = 0; at + layers <= letters.size(); at += layers) rows.push_back(letters.substr(at, layers));
   Json heat = Json::array();
   for (const float value : map.heat) heat.push_back(value);
-  return {{"layers", map.layers}, {"segment_tokens", map.segment_tokens}, {"tokens", map.tokens},
-          {"extents", counts},    {"rows", rows},                         {"heat", heat}};
+  return {{"layers", map.layers}, {"segment_tokens", map.segment_tokens},
+          {"tokens", map.tokens}, {"extents", counts},
+          {"rows", rows},         {"heat", heat}};
 }
 
 void show_session(const Call& call, Models& models) {
@@ -130,11 +131,13 @@ void fork_session(const Call& call, Models& models) {
   if (!body) return;
   const Json name = body->value("name", Json(""));
   if (!name.is_string())
-    return send_refusal(*call.answer, Surface::kOwn, Refusal{400, "'name' is no text", "invalid_type", "name"});
+    return send_refusal(*call.answer, Surface::kOwn,
+                        Refusal{400, "'name' is no text", "invalid_type", "name"});
   const auto kept = find_session(call, models);
   if (!kept) return;
   if (!name.get<std::string>().empty() && !has_room_for_session(call, models))
-    return refuse(call, 403, "this key may keep no more than " + std::to_string(call.caller.sessions_max) + " sessions",
+    return refuse(call, 403,
+                  "this key may keep no more than " + std::to_string(call.caller.sessions_max) + " sessions",
                   "sessions_max");
   auto id = kept->backend->fork_session(kept->state.owner, kept->state.id, name.get<std::string>());
   if (!id) return send_error(call, id.error());

@@ -48,7 +48,8 @@ class RequestReader::Parser : public beast::http::basic_parser<true> {
 
  private:
   size_t skip_empty_lines(std::string_view bytes);
-  bool find_end_of_head(std::string_view bytes);
+  size_t find_end_of_head(std::string_view bytes);
+  void take_head(std::string_view head);
   void check_head();
   void check_host();
   size_t count(std::string_view name) const {
@@ -104,21 +105,31 @@ size_t RequestReader::Parser::skip_empty_lines(std::string_view bytes) {
 }
 
 // Beast would take a head line by line, and wait for an end of it that a client with bare line feeds never
-// sends: it gets the head whole.
-bool RequestReader::Parser::find_end_of_head(std::string_view bytes) {
+// sends: it gets the head whole, and nothing else. Its size; 0: it is not all there, or wrong.
+size_t RequestReader::Parser::find_end_of_head(std::string_view bytes) {
   for (; checked_ < bytes.size() && checked_ < limits_.header_bytes_max; ++checked_) {
     const char c = bytes[checked_];
-    if (c == '\0') return refuse(400, "a zero byte in the head"), false;
+    if (c == '\0') return refuse(400, "a zero byte in the head"), 0;
     if (c != '\n') continue;
     if (checked_ == 0 || bytes[checked_ - 1] != '\r')
-      return refuse(400, "a line ends without a carriage return"), false;
-    if (checked_ >= 3 && bytes[checked_ - 2] == '\n') return true;
-    if (checked_ + 1 == bytes.size()) return false;
+      return refuse(400, "a line ends without a carriage return"), 0;
+    if (checked_ >= 3 && bytes[checked_ - 2] == '\n') return checked_ + 1;
+    if (checked_ + 1 == bytes.size()) return 0;
     if (bytes[checked_ + 1] == ' ' || bytes[checked_ + 1] == '\t')
-      return refuse(400, "a header is continued on the next line"), false;
+      return refuse(400, "a header is continued on the next line"), 0;
   }
   if (bytes.size() >= limits_.header_bytes_max) refuse(431, "the headers are too large");
-  return false;
+  return 0;
+}
+
+void RequestReader::Parser::take_head(std::string_view head) {
+  error_code error;
+  put(boost::asio::const_buffer(head.data(), head.size()), error);
+  if (error && error != beast::http::error::need_more) {
+    const HttpFault why = fault_of(error);
+    refuse(why.status, why.reason);
+  }
+  if (!has_head) refuse(400, "no valid HTTP request: the request line is not whole");
 }
 
 void RequestReader::Parser::check_host() {
@@ -156,18 +167,19 @@ size_t RequestReader::Parser::take(std::string_view bytes) {
   size_t used = 0;
   if (!has_head) {
     if (checked_ == 0) used = skip_empty_lines(bytes);
-    const std::string_view head = bytes.substr(used);
-    if (fault.status != 0 || head == "\r" || !find_end_of_head(head)) return used;
+    const std::string_view rest = bytes.substr(used);
+    const size_t size = fault.status == 0 && rest != "\r" ? find_end_of_head(rest) : 0;
+    if (size == 0) return used;
+    take_head(rest.substr(0, size));
+    used += size;
   }
   while (fault.status == 0 && !is_whole && used < bytes.size()) {
     error_code error;
-    const bool had_head = has_head;
     const size_t more = put(boost::asio::const_buffer(bytes.data() + used, bytes.size() - used), error);
     used += more;
     if (error == beast::http::error::need_more) {
       // Chunk headers and trailers wait for their end as well.
-      if (has_head && bytes.size() - used > limits_.header_bytes_max)
-        refuse(400, "a chunk's header is too long");
+      if (bytes.size() - used > limits_.header_bytes_max) refuse(400, "a chunk's header is too long");
       break;
     }
     if (error) {
@@ -175,7 +187,7 @@ size_t RequestReader::Parser::take(std::string_view bytes) {
       refuse(why.status, why.reason);
     }
     if (request.body.size() > limits_.body_bytes_max) refuse(413, "the body is too large");
-    if (more == 0 && had_head == has_head) break;
+    if (more == 0) break;
   }
   return used;
 }

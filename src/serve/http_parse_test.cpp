@@ -137,6 +137,9 @@ TEST(HttpParse, HostsAndTargets) {
   EXPECT_EQ(read("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n"), "400");
   EXPECT_EQ(read("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), "505");
   EXPECT_EQ(read("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n").substr(0, 1), "5");
+  EXPECT_EQ(read("GET / HTTP\r\n\r\n"), "400");
+  EXPECT_EQ(read("GET /\r\n\r\n"), "400");
+  EXPECT_EQ(read("\r\n\r\nGET\r\n\r\n"), "400");
   EXPECT_EQ(read("G@T / HTTP/1.1\r\nHost: a\r\n\r\n"), "400");
   EXPECT_EQ(read(std::string("\x16\x03\x01\x02\x00\x01\r\n\r\n", 10)), "400");
   EXPECT_EQ(read("GET / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n"), "417");

@@ -1,11 +1,11 @@
 #include "serve/log.h"
 
-#include <fmt/format.h>
-
 #include <chrono>
 #include <cmath>
 #include <ctime>
 #include <nlohmann/json.hpp>
+
+#include "core/error.h"
 
 namespace mneme::serve {
 namespace {
@@ -15,7 +15,8 @@ using Json = nlohmann::ordered_json;
 std::string time_text() {
   const auto now = std::chrono::system_clock::now();
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() %
+                  1000;
   std::tm utc{};
   gmtime_r(&seconds, &utc);
   char text[32];

@@ -15,7 +15,7 @@ struct RequestRecord {
   std::string id, method, path, pattern;  // pattern: of the endpoint; empty where there is none
   std::string owner, peer, model;
   int status = 0;
-  bool gone = false;  // the client left before the end
+  bool gone = false;   // the client left before the end
   uint64_t bytes = 0;  // of the answer's body
   double seconds = 0;
   uint64_t prompt_tokens = 0, generated_tokens = 0;

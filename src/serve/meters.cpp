@@ -1,8 +1,8 @@
 #include "serve/meters.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include "core/error.h"
 
 namespace mneme::serve {
 namespace {
@@ -52,7 +52,8 @@ constexpr Figure kFigures[] = {
     {"mneme_generations_waiting", "gauge", "Generations in the queue.", figure<&S::waiting>},
     {"mneme_generations_total", "counter", "Generations asked for.", figure<&S::requests>},
     {"mneme_generation_failures_total", "counter", "Generations that failed.", figure<&S::failures>},
-    {"mneme_generations_cancelled_total", "counter", "Generations that were cancelled.", figure<&S::cancelled>},
+    {"mneme_generations_cancelled_total", "counter", "Generations that were cancelled.",
+     figure<&S::cancelled>},
     {"mneme_prompt_tokens_total", "counter", "Tokens of prompts.", figure<&S::prompt_tokens>},
     {"mneme_prompt_tokens_found_total", "counter", "Tokens of prompts that needed no computing.",
      figure<&S::found_tokens>},
@@ -69,11 +70,14 @@ constexpr Figure kFigures[] = {
      tier_figure<&T::bytes_passing>},
     {"mneme_tier_hot_hits_total", "counter", "Extents found in the hot tier.", tier_figure<&T::hits_hot>},
     {"mneme_tier_warm_hits_total", "counter", "Extents found in the warm tier.", tier_figure<&T::hits_warm>},
-    {"mneme_tier_ahead_hits_total", "counter", "Extents that had been read ahead.", tier_figure<&T::hits_ahead>},
+    {"mneme_tier_ahead_hits_total", "counter", "Extents that had been read ahead.",
+     tier_figure<&T::hits_ahead>},
     {"mneme_tier_misses_total", "counter", "Extents that were waited for.", tier_figure<&T::misses>},
     {"mneme_tier_read_bytes_total", "counter", "Read from the cold tier.", tier_figure<&T::bytes_read>},
-    {"mneme_tier_written_bytes_total", "counter", "Written to the cold tier.", tier_figure<&T::bytes_written>},
-    {"mneme_tier_stalled_seconds_total", "counter", "Passes waited for the disk.", tier_figure<&T::stalled_s>},
+    {"mneme_tier_written_bytes_total", "counter", "Written to the cold tier.",
+     tier_figure<&T::bytes_written>},
+    {"mneme_tier_stalled_seconds_total", "counter", "Passes waited for the disk.",
+     tier_figure<&T::stalled_s>},
     {"mneme_tier_read_seconds_total", "counter", "The disk read.", tier_figure<&T::read_s>},
     {"mneme_tier_evicted_total", "counter", "Extents that left memory.", tier_figure<&T::extents_evicted>},
     {"mneme_tier_segments_sealed_total", "counter", "Segments written.", tier_figure<&T::segments_sealed>},
@@ -110,8 +114,8 @@ std::string Meters::text() const {
   std::string out;
   add_family(out, "mneme_http_requests_total", "counter", "Requests by path and status.");
   for (const auto& [name, count] : requests_)
-    out += fmt::format("mneme_http_requests_total{{method=\"{}\",path=\"{}\",status=\"{}\"}} {}\n", name.method,
-                       escaped(name.pattern), name.status, count);
+    out += fmt::format("mneme_http_requests_total{{method=\"{}\",path=\"{}\",status=\"{}\"}} {}\n",
+                       name.method, escaped(name.pattern), name.status, count);
   add_family(out, "mneme_http_request_seconds", "histogram", "From a request's arrival to its answer's end.");
   for (const auto& [pattern, latency] : latencies_) {
     const std::string path = escaped(pattern);
@@ -119,7 +123,8 @@ std::string Meters::text() const {
     for (size_t i = 0; i <= kBounds.size(); ++i) {
       count += latency.counts[i];
       const std::string bound = i < kBounds.size() ? fmt::format("{}", kBounds[i]) : "+Inf";
-      out += fmt::format("mneme_http_request_seconds_bucket{{path=\"{}\",le=\"{}\"}} {}\n", path, bound, count);
+      out += fmt::format("mneme_http_request_seconds_bucket{{path=\"{}\",le=\"{}\"}} {}\n", path, bound,
+                         count);
     }
     out += fmt::format("mneme_http_request_seconds_sum{{path=\"{}\"}} {:.6f}\n", path, latency.sum);
     out += fmt::format("mneme_http_request_seconds_count{{path=\"{}\"}} {}\n", path, count);
@@ -138,7 +143,8 @@ std::string metrics_of_models(const std::vector<ModelMeter>& models) {
   for (const Figure& figure : kFigures) {
     add_family(out, figure.name, figure.type, figure.help);
     for (const ModelMeter& model : models)
-      out += fmt::format("{}{{model=\"{}\"}} {:.15g}\n", figure.name, escaped(model.name), figure.value(model));
+      out += fmt::format("{}{{model=\"{}\"}} {:.15g}\n", figure.name, escaped(model.name),
+                         figure.value(model));
   }
   return out;
 }

@@ -20,9 +20,9 @@ std::string joined(const std::vector<std::string>& words) {
   return out;
 }
 
-// Says nothing about models, sessions and their owners.
+// Says nothing about models, sessions and their owners to those who show no key.
 bool is_public(std::string_view pattern) {
-  return pattern == "/" || pattern == "/health" || pattern == "/v1/health" || pattern == "/openapi.json";
+  return pattern == "/" || pattern == "/health" || pattern == "/openapi.json";
 }
 
 // Over all owners.
@@ -32,7 +32,7 @@ bool is_for_admins(std::string_view pattern) { return pattern == "/metrics"; }
 bool generates(std::string_view method, std::string_view pattern) {
   if (method != "POST" || pattern.starts_with("/v1/sessions")) return false;
   return pattern != "/tokenize" && pattern != "/detokenize" && pattern != "/apply-template" &&
-         !pattern.ends_with("/count_tokens");
+         pattern != "/v1/health" && pattern != "/v1/events" && !pattern.ends_with("/count_tokens");
 }
 
 // Keys that a request shows: some clients send two of these headers, one of them with a placeholder.
@@ -73,6 +73,7 @@ class RunningServer : public Server {
     shared_->log = options.log;
     rules_ = {options.cors_origins, !options.keys_path.empty(), options.http.host};
     add_endpoints(router_, *models_);
+    if (options.more) options.more(router_);
     router_.add("GET", "/metrics", [this](const Call& call) { send_metrics(call); });
   }
   ~RunningServer() override {
@@ -120,9 +121,8 @@ Result<void> RunningServer::listen(const ServerOptions& options) {
   http.describe_refusal = [this](int status, const std::string& reason, const HttpRequest& request) {
     return describe_refusal(status, reason, request);
   };
-  auto started = HttpServer::start(http, [this](auto request, auto reply) {
-    this->answer(std::move(request), std::move(reply));
-  });
+  auto started = HttpServer::start(
+      http, [this](auto request, auto reply) { this->answer(std::move(request), std::move(reply)); });
   if (!started) return core::pass(started);
   http_ = std::move(*started);
   return {};
@@ -157,7 +157,8 @@ void RunningServer::answer(std::shared_ptr<const HttpRequest> request, std::shar
   call_endpoint(std::move(request), found, std::move(watched), admitted.key);
 }
 
-bool RunningServer::answer_options(const HttpRequest& request, Answer& answer, const Router::Found& found) const {
+bool RunningServer::answer_options(const HttpRequest& request, Answer& answer,
+                                   const Router::Found& found) const {
   if (request.method != "OPTIONS") return false;
   if (is_preflight(request)) {
     Headers headers = preflight_headers(rules_, request);
@@ -168,8 +169,9 @@ bool RunningServer::answer_options(const HttpRequest& request, Answer& answer, c
     return true;
   }
   if (found.methods.empty() && request.path != "*") return false;
-  answer.send(204, "", "", {{"Allow", found.methods.empty() ? "GET, HEAD, POST, DELETE, OPTIONS"
-                                                           : joined(found.methods) + ", OPTIONS"}});
+  answer.send(204, "", "",
+              {{"Allow", found.methods.empty() ? "GET, HEAD, POST, DELETE, OPTIONS"
+                                               : joined(found.methods) + ", OPTIONS"}});
   return true;
 }
 
@@ -183,7 +185,8 @@ RunningServer::Admitted RunningServer::authenticate(const HttpRequest& request) 
       return {nullptr, Refusal{429, "too many wrong API keys: wait a minute", "", "", 60}};
   }
   if (shown.empty())
-    return {nullptr, Refusal{401, "no API key was sent: Authorization: Bearer KEY, or x-api-key", "", "", 0, how}};
+    return {nullptr,
+            Refusal{401, "no API key was sent: Authorization: Bearer KEY, or x-api-key", "", "", 0, how}};
   return {nullptr, Refusal{401, "the API key is not known here", "", "", 0, how}};
 }
 
@@ -199,7 +202,8 @@ RunningServer::Admitted RunningServer::admit(const HttpRequest& request, const R
   if (found.endpoint == nullptr && found.methods.empty()) {
     admitted.refusal = Refusal{404, "there is no endpoint " + request.path};
   } else if (found.endpoint == nullptr) {
-    admitted.refusal = Refusal{405, request.path + " takes " + joined(found.methods) + ", not " + request.method};
+    admitted.refusal = Refusal{405,
+                               request.path + " takes " + joined(found.methods) + ", not " + request.method};
     admitted.refusal->more = {{"Allow", joined(found.methods) + ", OPTIONS"}};
   } else if (admitted.key && is_for_admins(found.pattern) && !admitted.key->limits.is_admin) {
     admitted.refusal = Refusal{403, "this key is not an admin's"};
@@ -215,10 +219,18 @@ RunningServer::Admitted RunningServer::admit(const HttpRequest& request, const R
 void RunningServer::call_endpoint(std::shared_ptr<const HttpRequest> request, Router::Found found,
                                   WatchedAnswer watched, std::shared_ptr<const Key> key) {
   const Surface surface = surface_of(request->path);
-  Call call{request, watched.answer, {}, std::move(found.parameters), watched.account};
+  Call call;
+  call.request = request;
+  call.answer = watched.answer;
+  call.parameters = std::move(found.parameters);
+  call.account = watched.account;
+  call.caller.is_admin = !keys_;
   if (key) {
-    call.caller = {key->id, key->limits.is_admin, key->limits.tokens_max, key->limits.sessions_max,
-                   key->limits.priority};
+    call.caller.owner = key->id;
+    call.caller.is_admin = key->limits.is_admin;
+    call.caller.tokens_max = key->limits.tokens_max;
+    call.caller.sessions_max = key->limits.sessions_max;
+    call.caller.priority = key->limits.priority;
     call.account = [shared = shared_, key, account = watched.account](std::string_view model, uint64_t prompt,
                                                                       uint64_t generated) {
       shared->limits.spend_tokens(*key, prompt + generated);
@@ -226,8 +238,10 @@ void RunningServer::call_endpoint(std::shared_ptr<const HttpRequest> request, Ro
     };
     if (generates(request->method, found.pattern)) {
       if (!shared_->limits.enter(*key))
-        return send_refusal(*watched.answer, surface, {429, "too many generations of this key at once", "", "", 1});
-      watched.hold(std::shared_ptr<void>(nullptr, [shared = shared_, key](void*) { shared->limits.leave(*key); }));
+        return send_refusal(*watched.answer, surface,
+                            {429, "too many generations of this key at once", "", "", 1});
+      watched.hold(
+          std::shared_ptr<void>(nullptr, [shared = shared_, key](void*) { shared->limits.leave(*key); }));
     }
   }
   const auto answer = call.answer;

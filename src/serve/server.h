@@ -13,10 +13,12 @@
 namespace mneme::serve {
 
 struct ServerOptions {
-  HttpOptions http;
-  std::string keys_path;                  // keys.h; empty: everybody may ask everything
-  std::vector<std::string> cors_origins;  // pages that may ask; "*": all. Those of this machine always may
-  LogSink log;                            // may be empty
+  HttpOptions http = {};
+  std::string keys_path = {};                  // keys.h; empty: everybody may ask everything
+  std::vector<std::string> cors_origins = {};  // pages that may ask; "*": all. Those of this machine always
+                                               // may
+  LogSink log = {};                            // may be empty
+  std::function<void(Router&)> more = {};      // endpoints beside those of add_endpoints()
 };
 
 class Server {

@@ -11,7 +11,10 @@ namespace {
 class Account {
  public:
   Account(RequestRecord record, Headers headers, AnswerEnd end)
-      : record_(std::move(record)), headers_(std::move(headers)), end_(std::move(end)), start_s_(core::now_s()) {}
+      : record_(std::move(record)),
+        headers_(std::move(headers)),
+        end_(std::move(end)),
+        start_s_(core::now_s()) {}
 
   Headers begin(int status, Headers more) {
     const std::lock_guard lock(mutex_);
@@ -117,13 +120,16 @@ class AccountedAnswer : public Answer {
 
 }  // namespace
 
-WatchedAnswer watch_answer(std::shared_ptr<Answer> inner, RequestRecord record, Headers headers, AnswerEnd end) {
+WatchedAnswer watch_answer(std::shared_ptr<Answer> inner, RequestRecord record, Headers headers,
+                           AnswerEnd end) {
   auto account = std::make_shared<Account>(std::move(record), std::move(headers), std::move(end));
   WatchedAnswer watched;
   watched.account = [account](std::string_view model, uint64_t prompt, uint64_t generated) {
     account->tokens(model, prompt, generated);
   };
-  watched.assign = [account](std::string_view owner, std::string_view pattern) { account->assign(owner, pattern); };
+  watched.assign = [account](std::string_view owner, std::string_view pattern) {
+    account->assign(owner, pattern);
+  };
   watched.add_headers = [account](Headers more) { account->add_headers(std::move(more)); };
   watched.hold = [account](std::shared_ptr<void> thing) { account->hold(std::move(thing)); };
   watched.answer = std::make_shared<AccountedAnswer>(std::move(inner), std::move(account));
