@@ -75,7 +75,9 @@ TEST_F(SchedulerOnAModel, TheSecondTurnOfAChatFindsItsFirst) {
       const GenerateReport& report = heard->done->report;
       EXPECT_EQ(report.prompt_tokens + report.found_tokens, prompt.size());
       // All but the new question and the marks around it.
-      if (turn > 0) EXPECT_LE(report.prompt_tokens, 40u) << "turn " << turn << ", tiers " << tiers;
+      if (turn > 0) {
+        EXPECT_LE(report.prompt_tokens, 40u) << "turn " << turn << ", tiers " << tiers;
+      }
       messages.push_back({"assistant", report.text});
       messages.push_back({"user", "And of drawer 35, please?"});
     }
@@ -93,7 +95,7 @@ TEST_F(SchedulerOnAModel, APromptIsFoundAfterARestart) {
     size = prompt.size();
     if (round == 0) said = heard->text;
     EXPECT_EQ(heard->text, said);
-    if (round == 1) EXPECT_GT(heard->found, size - 400) << "of " << size;
+    EXPECT_GE(heard->found, round == 0 ? 0 : size - 400) << "of " << size;
     scheduler->stop(std::chrono::milliseconds(1000));
   }
 }
@@ -121,26 +123,30 @@ TEST_F(SchedulerOnAModel, ManyAtOnceSayWhatEachSaysAlone) {
 }
 
 TEST_F(SchedulerOnAModel, NamedSessionsAreKeptForTheirOwners) {
-  std::vector<TokenId> prompt;
+  std::vector<ChatMessage> messages{{"user", long_question(10)}};
+  size_t tokens = 0;
   {
     auto scheduler = open(true);
-    prompt = tokens_of(*scheduler, {{"user", long_question(10)}});
-    EXPECT_FALSE(ask(*scheduler, prompt, 8, "notes", "alice")->done->failure);
-    EXPECT_EQ(ask(*scheduler, prompt, 8, "notes", "bob")->found, 0u)
-        << "a name of his own, too short to be sealed";
+    const auto prompt = tokens_of(*scheduler, messages);
+    const auto heard = ask(*scheduler, prompt, 8, "notes", "alice");
+    ASSERT_FALSE(heard->done->failure);
+    EXPECT_EQ(ask(*scheduler, prompt, 8, "notes", "bob")->found, 0u) << "too short to be sealed";
     const auto sessions = scheduler->sessions();
     ASSERT_EQ(sessions.size(), 2u);
     EXPECT_TRUE(sessions[0].named);
     EXPECT_EQ(sessions[0].id, "notes");
+    messages.push_back({"assistant", heard->text});
+    messages.push_back({"user", "And of drawer 35?"});
+    tokens = prompt.size() + heard->done->report.generated_tokens;
   }
   EXPECT_EQ(list_sessions(folder_.string())->size(), 2u);
   auto scheduler = open(true);
   for (const auto& session : scheduler->sessions()) {
     EXPECT_TRUE(session.resting);
     EXPECT_EQ(session.id, "notes");
-    EXPECT_EQ(session.tokens, prompt.size() + 8);
+    EXPECT_EQ(session.tokens, tokens);
   }
-  EXPECT_GE(ask(*scheduler, prompt, 8, "notes", "alice")->found + 1, prompt.size() - 255);
+  EXPECT_EQ(ask(*scheduler, tokens_of(*scheduler, messages), 8, "notes", "alice")->found, tokens - 1);
 }
 
 TEST_F(SchedulerOnAModel, SessionsAreForkedExportedAndRemoved) {
@@ -171,15 +177,21 @@ TEST_F(SchedulerOnAModel, IdleSessionsRestOnTheDiskAndComeBack) {
   SchedulerOptions options;
   options.idle_awake_max = 1;
   auto scheduler = open(true, options);
-  std::vector<std::vector<TokenId>> prompts;
+  std::vector<std::vector<ChatMessage>> chats;
+  size_t tokens = 0;
   for (size_t i = 0; i < 3; ++i) {
-    prompts.push_back(tokens_of(*scheduler, {{"user", std::to_string(i) + long_question(20)}}));
-    ask(*scheduler, prompts.back(), 4);
+    std::vector<ChatMessage>& chat = chats.emplace_back();
+    chat.push_back({"user", std::to_string(i) + long_question(20)});
+    const auto prompt = tokens_of(*scheduler, chat);
+    const auto heard = ask(*scheduler, prompt, 4);
+    if (i == 0) tokens = prompt.size() + heard->done->report.generated_tokens;
+    chat.push_back({"assistant", heard->text});
+    chat.push_back({"user", "And of drawer 35?"});
   }
   size_t resting = 0;
   for (const auto& session : scheduler->sessions()) resting += session.resting ? 1 : 0;
   EXPECT_EQ(resting, 2u);
-  EXPECT_EQ(ask(*scheduler, prompts[0], 4)->found, prompts[0].size() - 1);
+  EXPECT_EQ(ask(*scheduler, tokens_of(*scheduler, chats[0]), 4)->found, tokens - 1);
 }
 
 }  // namespace
