@@ -51,7 +51,7 @@ TEST_F(Editors, ThePromptFollowsThePrefixAndOtherFilesComeFirst) {
 
 TEST_F(Editors, MarksWrittenInCodeAreText) {
   server_.post("/infill", infill(R"({"input_prefix":"<|fim_middle|>"})"));
-  const auto& prompt = server_.backend->requests()[0].prompt;
+  const std::vector<TokenId> prompt = server_.backend->requests()[0].prompt;
   EXPECT_EQ(std::count(prompt.begin(), prompt.end(), 260), 1);
 }
 
@@ -149,7 +149,7 @@ TEST_F(Editors, SaysWhatIsWrong) {
 }
 
 TEST_F(Editors, AModelWithoutMarksSaysSo) {
-  ProtocolServer plain({add_editors}, std::make_shared<ByteText>("", false));
+  ProtocolServer plain({add_editors}, std::make_shared<ByteText>(ProtocolServer::kTemplate, false));
   const auto answer = plain.post("/infill", infill());
   EXPECT_EQ(answer->status(), 400);
   EXPECT_NE(answer->body().find("fill in the middle"), std::string::npos);
