@@ -113,13 +113,13 @@ TEST_F(Editors, PredictsNoLongerThanAllowed) {
 
 TEST_F(Editors, WhatDoesNotFitIsLeftOut) {
   server_.backend->set_limits({.context_tokens_max = 70});
-  const auto answer = server_.post("/infill", infill(R"({"n_predict":20,"filename":"m",
+  const auto answer = server_.post("/infill", infill(R"({"n_predict":30,"filename":"m",
       "input_extra":[{"filename":"far","text":"0123456789"},{"filename":"near","text":"01234"}]})"));
   EXPECT_EQ(answer->json()["truncated"], true);
   const std::string prompt = server_.backend->last_prompt();
   EXPECT_EQ(prompt.find("far"), std::string::npos) << prompt;
   EXPECT_NE(prompt.find("near"), std::string::npos) << prompt;
-  EXPECT_LE(server_.backend->requests()[0].prompt.size(), 50u);
+  EXPECT_LE(server_.backend->requests()[0].prompt.size(), 40u);
 }
 
 TEST_F(Editors, WhatIsFarFromTheCursorIsCut) {
