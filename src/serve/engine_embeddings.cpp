@@ -37,6 +37,7 @@ void EngineLoop::end_embeddings() {
     const auto job = at++;
     job->now.remove_if([&](const RunningEmbedding::Text& text) {
       if (text.session->pending() > 0) return false;
+      ended_since_pause_ = true;
       totals_.prompt_tokens += text.session->tokens().size();
       job->vectors[text.index] = text.session->embedding();
       return true;

@@ -27,10 +27,13 @@ EngineLoop::EngineLoop(Engine& engine, LoopOptions options)
     : engine_(&engine), options_(std::move(options)), pool_(engine, options_.pool), cost_(engine.info()) {}
 EngineLoop::~EngineLoop() = default;
 
-void EngineLoop::turn() {
+void EngineLoop::begin_waiting() {
   end_overdue();
   admit();
   fill_embeddings();
+}
+
+void EngineLoop::pass() {
   step();
   end_embeddings();
 }

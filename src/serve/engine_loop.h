@@ -41,8 +41,9 @@ class EngineLoop {
   void submit(Submission submission) { waiting_.push(std::move(submission)); }
   void cancel(GenerationId id);
   void embed(EmbeddingJob job);
-  // Begins what may begin, and makes one pass.
-  void turn();
+  void begin_waiting();  // what may begin
+  void pass();           // one, over what has begun
+  void turn() { begin_waiting(), pass(); }
   bool has_work() const { return waiting_.size() + running_.size() + embeddings_.size() > 0; }
   bool has_running() const { return running_.size() + embeddings_.size() > 0; }
   // Ends what waits (as kStopping), or what runs (as cancelled).

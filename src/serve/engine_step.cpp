@@ -9,6 +9,7 @@ namespace mneme::serve {
 
 namespace {
 
+constexpr size_t kTokensAhead = 64;     // that a generation should have room for before it goes on
 constexpr size_t kFirstRows = 32;       // where nothing is known of speeds yet
 constexpr size_t kRowsMax = 512;        // of a pass
 constexpr double kPrefillShare = 0.25;  // of the time that decoding takes, where that alone takes too long
@@ -150,14 +151,13 @@ void EngineLoop::pause(Running& running) {
 }
 
 void EngineLoop::wake_paused() {
-  const bool others = std::any_of(running_.begin(), running_.end(),
-                                  [](const Running& r) { return !r.paused; });
+  const auto runs = [](const Running& running) { return !running.paused; };
+  const bool others = !embeddings_.empty() || std::any_of(running_.begin(), running_.end(), runs);
   if (others && !ended_since_pause_) return;
   for (Running& running : running_) {
     if (!running.paused) continue;
     const Session& session = *running.own.session;
-    const bool alone = !others && embeddings_.empty();
-    if (!alone && !fits(session, session.tokens().size() + 64)) continue;
+    if (others && !fits(session, session.tokens().size() + kTokensAhead)) continue;
     running.paused = false;
     return;  // one at a time: what it takes shows with the next pass
   }

@@ -78,15 +78,22 @@ void Scheduler::run() {
     }
     for (const Task& task : tasks) task(loop);
     if (stopping) break;
-    loop.turn();
+    loop.begin_waiting();
+    publish(loop);
+    loop.pass();
+    publish(loop);
     for (const std::string& warning : loop.take_warnings())
       if (options_.on_warning) options_.on_warning(warning);
-    std::lock_guard lock(mutex_);
-    state_ = loop.state();
-    waiting_tokens_ = loop.waiting_tokens();
-    service_s_ = loop.service_s();
   }
   drain(loop);
+}
+
+void Scheduler::publish(const EngineLoop& loop) {
+  const BackendState state = loop.state();
+  std::lock_guard lock(mutex_);
+  state_ = state;
+  waiting_tokens_ = loop.waiting_tokens();
+  service_s_ = loop.service_s();
 }
 
 void Scheduler::drain(EngineLoop& loop) {

@@ -61,6 +61,7 @@ class Scheduler final : public Backend {
   using Task = std::function<void(EngineLoop&)>;  // on the engine's thread, between two passes
 
   void run();
+  void publish(const EngineLoop& loop);
   void drain(EngineLoop& loop);
   std::optional<Failure> check(const GenerationRequest& request) const;
   Failure busy_locked() const;
