@@ -1,7 +1,5 @@
 #include "serve/api.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
@@ -76,9 +74,13 @@ Words words_of(int status) {
 }
 
 Refusal refusal_of(Surface surface, const Failure& failure) {
-  Refusal refusal{http_status(failure), failure.message};
+  Refusal refusal;
+  refusal.status = http_status(failure);
+  refusal.message = failure.message;
+  refusal.param = failure.param;
   refusal.retry_after_s = failure.retry_after_s;
   refusal.param = failure.param;
+  if (failure.kind == FailureKind::kNoModel) refusal.code = "model_not_found";
   if (failure.kind == FailureKind::kTooLong) {
     refusal.code = "context_length_exceeded";
     if (surface == Surface::kAnthropic && failure.tokens_max > 0)
@@ -138,6 +140,7 @@ int http_status(const Failure& failure) {
     case FailureKind::kBusy: return 429;
     case FailureKind::kOverTime: return 504;
     case FailureKind::kStopping: return 503;
+    case FailureKind::kNoModel: return 404;
     case FailureKind::kInternal: break;
   }
   return 500;

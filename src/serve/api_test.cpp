@@ -97,9 +97,12 @@ TEST(Api, StatusesHaveTheirWords) {
             "server_error");
   EXPECT_EQ(failure_of(Surface::kAnthropic, {FailureKind::kOverTime, "x"}, 504)["error"]["type"],
             "timeout_error");
-  const Refusal model{404, "no", "model_not_found", "model"};
-  EXPECT_EQ(error_body(Surface::kOpenAi, model, "")["error"]["code"], "model_not_found");
-  EXPECT_EQ(error_body(Surface::kOpenAi, model, "")["error"]["param"], "model");
+  Failure no_model{FailureKind::kNoModel, "no"};
+  no_model.param = "model";
+  const Json unknown = failure_of(Surface::kOpenAi, no_model, 404);
+  EXPECT_EQ(unknown["error"]["code"], "model_not_found");
+  EXPECT_EQ(unknown["error"]["param"], "model");
+  EXPECT_EQ(failure_of(Surface::kAnthropic, no_model, 404)["error"]["type"], "not_found_error");
 }
 
 TEST(Api, BytesThatAreNoUtf8DoNotThrow) { EXPECT_EQ(json_text(Json("a\xff")), "\"a\xEF\xBF\xBD\""); }

@@ -40,6 +40,7 @@ enum class FailureKind : uint8_t {
   kOverTime,  // time_limit_s
   kStopping,  // the server is being stopped
   kInternal,
+  kNoModel,  // there is none of the name
 };
 struct Failure {
   FailureKind kind = FailureKind::kInternal;

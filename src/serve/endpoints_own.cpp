@@ -1,7 +1,7 @@
 // What the server says of itself: GET /, /health, /props, /openapi.json.
-#include <fmt/format.h>
-
 #include "mneme/version.h"
+
+#include "core/error.h"
 #include "serve/api.h"
 #include "serve/openapi.h"
 #include "serve/server.h"
@@ -13,9 +13,12 @@ void send_json(Answer& answer, const Json& value) { answer.send(200, "applicatio
 
 // For people who open the server's address.
 void send_root(const Call& call, const Models& models) {
-  std::string text = fmt::format("mneme {}\n\nmodels:\n", kVersion);
-  for (const ModelEntry& entry : models.list())
-    text += "  " + entry.name + (entry.role.empty() ? "" : " (" + entry.role + ")") + "\n";
+  std::string text = fmt::format("mneme {}\n", kVersion);
+  if (call.caller.is_admin) text += "\nmodels:\n";
+  for (const ModelEntry& entry : models.list()) {
+    if (call.caller.is_admin)
+      text += "  " + entry.name + (entry.role.empty() ? "" : " (" + entry.role + ")") + "\n";
+  }
   text +=
       "\nOpenAI:    POST /v1/chat/completions /v1/completions /v1/responses /v1/embeddings, GET /v1/models\n"
       "Anthropic: POST /v1/messages /v1/messages/count_tokens\n"
@@ -87,6 +90,14 @@ void add_own(Router& router, Models& models) {
 void add_endpoints(Router& router, Models& models) {
   add_own(router, models);
   add_sessions(router, models);
+  add_openai_models(router, models);
+  add_openai_chat(router, models);
+  add_openai_completions(router, models);
+  add_openai_embeddings(router, models);
+  add_responses(router, models);
+  add_anthropic(router, models);
+  add_editors(router, models);
+  add_text(router, models);
 }
 
 }  // namespace mneme::serve

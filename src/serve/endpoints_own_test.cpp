@@ -1,4 +1,6 @@
 // The server's own endpoints: sessions and whose they are, and that the OpenAPI document is true.
+#include <gtest/gtest.h>
+
 #include <set>
 
 #include "serve/schema_check_for_test.h"
@@ -18,7 +20,7 @@ SessionState session(std::string id, std::string owner, bool named = true) {
   return state;
 }
 
-class OwnEndpoints : public ServerTest {
+class OwnEndpoints : public testing::Test, protected ServerUnderTest {
  protected:
   // Sends the request, and holds the answer to the document.
   Json checked(std::string_view method, const std::string& path, const std::string& pattern, int status,

@@ -1,10 +1,9 @@
 #include "serve/http_answer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <ctime>
 
+#include "core/error.h"
 #include "serve/http_text.h"
 
 namespace mneme::serve {

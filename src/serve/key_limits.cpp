@@ -1,11 +1,10 @@
 #include "serve/key_limits.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "core/clock.h"
+#include "core/error.h"
 
 namespace mneme::serve {
 namespace {

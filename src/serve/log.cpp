@@ -1,11 +1,11 @@
 #include "serve/log.h"
 
-#include <fmt/format.h>
-
 #include <chrono>
 #include <cmath>
 #include <ctime>
 #include <nlohmann/json.hpp>
+
+#include "core/error.h"
 
 namespace mneme::serve {
 namespace {

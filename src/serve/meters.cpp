@@ -1,8 +1,8 @@
 #include "serve/meters.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include "core/error.h"
 
 namespace mneme::serve {
 namespace {

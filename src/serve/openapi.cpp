@@ -20,12 +20,15 @@ Json openapi_document() {
          {{"bearer", {{"type", "http"}, {"scheme", "bearer"}}},
           {"x-api-key", {{"type", "apiKey"}, {"in", "header"}, {"name", "x-api-key"}}}}},
         {"schemas", Json::object()}}}};
-  for (const std::string_view text : {openapi_own()}) {
+  for (const std::string_view text : {openapi_own(), openapi_openai(), openapi_anthropic(), openapi_text()}) {
     const Json part = Json::parse(text, nullptr, false);
     MNEME_CHECK(part.is_object(), "a part of the OpenAPI document is no JSON");
     document["paths"].update(part.at("paths"), true);
     document["components"]["schemas"].update(part.at("schemas"));
   }
+  // For clients whose base URL lacks the version.
+  for (const char* path : {"/models", "/chat/completions", "/completions", "/embeddings"})
+    document["paths"][path] = document["paths"].at(std::string("/v1") + path);
   return document;
 }
 

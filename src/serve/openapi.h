@@ -10,6 +10,9 @@ namespace mneme::serve {
 
 // Each a JSON object {"paths": {...}, "schemas": {...}}.
 std::string_view openapi_own();
+std::string_view openapi_openai();
+std::string_view openapi_anthropic();
+std::string_view openapi_text();
 
 Json openapi_document();
 

@@ -1,9 +1,9 @@
 #include "serve/openapi.h"
 
 namespace mneme::serve {
+namespace {
 
-std::string_view openapi_own() {
-  static constexpr std::string_view kText = R"json({
+constexpr std::string_view kText = R"json({
 "paths": {
   "/": {
     "get": {"summary": "What is served, for people", "security": [], "responses": {
@@ -147,7 +147,9 @@ std::string_view openapi_own() {
     "id": {"type": "string"}, "model": {"type": "string"}, "forked_from": {"type": "string"}}}
 }
 })json";
-  return kText;
-}
+
+}  // namespace
+
+std::string_view openapi_own() { return kText; }
 
 }  // namespace mneme::serve

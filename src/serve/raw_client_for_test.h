@@ -1,9 +1,7 @@
 // A client that sends bytes as they are, and reads answers whole: what no HTTP library would do.
 #pragma once
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -20,9 +20,9 @@ std::string joined(const std::vector<std::string>& words) {
   return out;
 }
 
-// Says nothing about models, sessions and their owners.
+// Says nothing about models, sessions and their owners to those who show no key.
 bool is_public(std::string_view pattern) {
-  return pattern == "/" || pattern == "/health" || pattern == "/v1/health" || pattern == "/openapi.json";
+  return pattern == "/" || pattern == "/health" || pattern == "/openapi.json";
 }
 
 // Over all owners.
@@ -32,7 +32,7 @@ bool is_for_admins(std::string_view pattern) { return pattern == "/metrics"; }
 bool generates(std::string_view method, std::string_view pattern) {
   if (method != "POST" || pattern.starts_with("/v1/sessions")) return false;
   return pattern != "/tokenize" && pattern != "/detokenize" && pattern != "/apply-template" &&
-         !pattern.ends_with("/count_tokens");
+         pattern != "/v1/health" && pattern != "/v1/events" && !pattern.ends_with("/count_tokens");
 }
 
 // Keys that a request shows: some clients send two of these headers, one of them with a placeholder.
@@ -224,6 +224,7 @@ void RunningServer::call_endpoint(std::shared_ptr<const HttpRequest> request, Ro
   call.answer = watched.answer;
   call.parameters = std::move(found.parameters);
   call.account = watched.account;
+  call.caller.is_admin = !keys_;
   if (key) {
     call.caller.owner = key->id;
     call.caller.is_admin = key->limits.is_admin;

@@ -1,7 +1,6 @@
 // A whole server over scripted models, and requests to it.
 #pragma once
 
-#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -10,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "serve/backend_for_test.h"
 #include "serve/keys.h"
 #include "serve/models_for_test.h"
@@ -18,9 +18,9 @@
 
 namespace mneme::serve {
 
-class ServerTest : public testing::Test {
+class ServerUnderTest {
  protected:
-  ~ServerTest() override {
+  ~ServerUnderTest() {
     server_ = nullptr;
     if (!keys_path_.empty()) std::filesystem::remove(keys_path_);
   }
@@ -33,12 +33,12 @@ class ServerTest : public testing::Test {
     models_->add("scripted", backend_);
     models_->add("unloaded", nullptr);
     auto started = Server::start(options, models_);
-    ASSERT_TRUE(started) << started.error().message;
+    MNEME_CHECK(started, "{}", started.error().message);
     server_ = std::move(*started);
   }
   // The texts of keys with these limits, in a file that `options` names.
   std::vector<std::string> make_keys(ServerOptions& options, const std::vector<KeyLimits>& limits) {
-    keys_path_ = testing::TempDir() + "/server_keys_" + std::to_string(::getpid()) + ".json";
+    keys_path_ = std::filesystem::temp_directory_path() / fmt::format("server_keys_{}.json", ::getpid());
     std::vector<Key> keys;
     std::vector<std::string> texts;
     for (const KeyLimits& one : limits) {
@@ -47,7 +47,7 @@ class ServerTest : public testing::Test {
       texts.push_back(made.text);
       owners_.push_back(made.key.id);
     }
-    EXPECT_TRUE(write_keys(keys_path_, keys));
+    MNEME_CHECK(write_keys(keys_path_, keys), "{}", keys_path_);
     options.keys_path = keys_path_;
     return texts;
   }

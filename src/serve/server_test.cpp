@@ -1,6 +1,10 @@
 // Who may ask what, from where, how often; and what is told of it.
 #include "serve/server.h"
 
+#include <gtest/gtest.h>
+
+#include <atomic>
+
 #include "serve/server_for_test.h"
 
 namespace mneme::serve {
@@ -29,7 +33,7 @@ ServerOptions with_echo() {
 
 std::string bearer(const std::string& key) { return "Authorization: Bearer " + key + "\r\n"; }
 
-using ServerBorder = ServerTest;
+class ServerBorder : public testing::Test, protected ServerUnderTest {};
 
 TEST_F(ServerBorder, PathsAndMethods) {
   start(with_echo());
@@ -112,8 +116,11 @@ TEST_F(ServerBorder, WithoutAKeyNothingIsTold) {
   EXPECT_EQ(ask("POST", "/test/echo", bearer(keys[0] + "0"), "x").status, 401);
   EXPECT_EQ(ask("POST", "/test/echo", "Authorization: Basic " + keys[0] + "\r\n", "x").status, 401);
   EXPECT_EQ(ask_json("POST", "/v1/messages/echo", "", "x")["error"]["type"], "authentication_error");
+  EXPECT_EQ(ask("GET", "/v1/health").status, 401);
   EXPECT_EQ(ask("GET", "/health").status, 200);
-  EXPECT_EQ(ask("GET", "/").status, 200);
+  const RawAnswer root = ask("GET", "/");
+  EXPECT_EQ(root.status, 200);
+  EXPECT_EQ(root.body.find("scripted"), std::string::npos);
 }
 
 TEST_F(ServerBorder, KeysComeInThreeHeaders) {
@@ -267,6 +274,37 @@ TEST_F(ServerBorder, WithKeysAPreflightNeedsNone) {
   EXPECT_EQ(ask("OPTIONS", "/test/echo", origin + "Access-Control-Request-Method: POST\r\n").status, 204);
   EXPECT_EQ(ask("POST", "/test/echo", origin, "x").status, 401);
   EXPECT_EQ(ask("POST", "/test/echo", origin + bearer(keys[0]), "x").status, 200);
+}
+
+// A server of the test's own that nobody may call.
+TEST_F(ServerBorder, UrlsInRequestsAreNotFetched) {
+  std::atomic<int> calls = 0;
+  auto trap = HttpServer::start({.port = 0}, [&](auto, auto answer) {
+    ++calls;
+    answer->send(200, "text/plain", "fetched");
+  });
+  ASSERT_TRUE(trap);
+  start();
+  const std::string url = "http://127.0.0.1:" + std::to_string((*trap)->port()) + "/x.png";
+  const std::string openai = R"({"model":"m","max_tokens":4,"messages":[{"role":"user","content":[)"
+                             R"({"type":"text","text":"see"},{"type":"image_url","image_url":{"url":")" +
+                             url + R"("}}]}]})";
+  const std::string anthropic = R"({"model":"m","max_tokens":4,"messages":[{"role":"user","content":[)"
+                                R"({"type":"image","source":{"type":"url","url":")" +
+                                url + R"("}}]}],"mcp_servers":[{"type":"url","url":")" + url +
+                                R"(","name":"m"}]})";
+  const std::string schema =
+      R"({"model":"m","max_tokens":4,"messages":[{"role":"user","content":"x"}],)"
+      R"("response_format":{"type":"json_schema","json_schema":{"name":"s","schema":{"$ref":")" +
+      url + R"("}}}})";
+  for (const auto& [path, body] :
+       {std::pair("/v1/chat/completions", openai), std::pair("/v1/messages", anthropic),
+        std::pair("/v1/chat/completions", schema)}) {
+    const RawAnswer answer = ask("POST", path, "", body);
+    EXPECT_TRUE(answer.status == 200 || answer.status == 400) << path << " " << answer.status << answer.body;
+    EXPECT_EQ(answer.body.find("fetched"), std::string::npos);
+  }
+  EXPECT_EQ(calls, 0);
 }
 
 TEST_F(ServerBorder, TooLargeIsSaidInTheProtocolsWords) {
