@@ -217,7 +217,10 @@ struct Told {
   explicit Told(MessagesAnswer::Setup setup)
       : answer(std::make_shared<MessagesAnswer>(kept, std::move(setup))) {}
   void end(Finish finish = Finish::kStop) {
-    answer->on_end({.finish = finish, .prompt_tokens = 9, .found_tokens = 4, .generated_tokens = 2});
+    ChatEnd end;
+    end.finish = finish;
+    end.prompt_tokens = 9, end.found_tokens = 4, end.generated_tokens = 2;
+    answer->on_end(end);
   }
 };
 MessagesAnswer::Setup setup(bool stream, bool show_thinking = false, bool omit_thinking = false) {
@@ -315,9 +318,9 @@ TEST(MessagesAnswer, FailuresBeforeTheHeadersHaveTheirStatus) {
   Told busy(setup(true));
   busy.answer->on_failure({.kind = FailureKind::kBusy, .message = "queues are full", .retry_after_s = 3});
   busy.answer->open();
-  EXPECT_EQ(busy.kept->status(), 429);
+  EXPECT_EQ(busy.kept->status(), 529);
   EXPECT_FALSE(busy.kept->begun());
-  EXPECT_EQ(busy.kept->json()["error"]["type"], "rate_limit_error");
+  EXPECT_EQ(busy.kept->json()["error"]["type"], "overloaded_error");
 
   Told late(setup(true));
   late.answer->open();

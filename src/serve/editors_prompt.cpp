@@ -54,9 +54,9 @@ tl::expected<EditPrompt, Failure> edit_prompt(const Backend& backend, const Edit
   prompt.tokens = beginning(text);
   Tokens prefix = encode(text, place.prefix), suffix = encode(text, place.suffix);
   Tokens head;  // the name of the file that is edited
-  if (marks->file && !place.file.empty() && !place.pieces.empty()) {
+  if (marks->file && !place.pieces.empty()) {
     head.push_back(*marks->file);
-    append(head, encode(text, place.file + "\n"));
+    append(head, encode(text, (place.file.empty() ? "file" : place.file) + "\n"));
   }
   const size_t fixed = prompt.tokens.size() + head.size() + 3;
   if (fixed > tokens_max)

@@ -68,8 +68,8 @@ tl::expected<EditRequest, Failure> read_infill(const Json& json) {
     errors.missing("input_prefix");
   request.place.prefix = body.text("input_prefix") + body.text("prompt");
   request.place.suffix = body.text("input_suffix");
-  request.place.file = body.text("filename", "filename");
-  request.place.repository = body.text("repository", "repository");
+  request.place.file = body.text("filename");
+  request.place.repository = body.text("repository");
   read_pieces(body, "input_extra", request.place);
   constexpr int kMost = std::numeric_limits<int32_t>::max();
   const auto count = body.whole("n_predict", body.whole("max_tokens", kInfillTokens, {-1, kMost}),

@@ -51,7 +51,7 @@ TEST_F(Editors, ThePromptFollowsThePrefixAndOtherFilesComeFirst) {
 
 TEST_F(Editors, MarksWrittenInCodeAreText) {
   server_.post("/infill", infill(R"({"input_prefix":"<|fim_middle|>"})"));
-  const auto& prompt = server_.backend->requests()[0].prompt;
+  const std::vector<TokenId> prompt = server_.backend->requests()[0].prompt;
   EXPECT_EQ(std::count(prompt.begin(), prompt.end(), 260), 1);
 }
 
@@ -113,13 +113,13 @@ TEST_F(Editors, PredictsNoLongerThanAllowed) {
 
 TEST_F(Editors, WhatDoesNotFitIsLeftOut) {
   server_.backend->set_limits({.context_tokens_max = 70});
-  const auto answer = server_.post("/infill", infill(R"({"n_predict":20,"filename":"m",
+  const auto answer = server_.post("/infill", infill(R"({"n_predict":30,"filename":"m",
       "input_extra":[{"filename":"far","text":"0123456789"},{"filename":"near","text":"01234"}]})"));
   EXPECT_EQ(answer->json()["truncated"], true);
   const std::string prompt = server_.backend->last_prompt();
   EXPECT_EQ(prompt.find("far"), std::string::npos) << prompt;
   EXPECT_NE(prompt.find("near"), std::string::npos) << prompt;
-  EXPECT_LE(server_.backend->requests()[0].prompt.size(), 50u);
+  EXPECT_LE(server_.backend->requests()[0].prompt.size(), 40u);
 }
 
 TEST_F(Editors, WhatIsFarFromTheCursorIsCut) {
@@ -149,7 +149,7 @@ TEST_F(Editors, SaysWhatIsWrong) {
 }
 
 TEST_F(Editors, AModelWithoutMarksSaysSo) {
-  ProtocolServer plain({add_editors}, std::make_shared<ByteText>("", false));
+  ProtocolServer plain({add_editors}, std::make_shared<ByteText>(ProtocolServer::kTemplate, false));
   const auto answer = plain.post("/infill", infill());
   EXPECT_EQ(answer->status(), 400);
   EXPECT_NE(answer->body().find("fill in the middle"), std::string::npos);

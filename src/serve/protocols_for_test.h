@@ -11,9 +11,9 @@
 
 namespace mneme::serve {
 
-class OneModel final : public Models {
+class ScriptedModels final : public Models {
  public:
-  explicit OneModel(std::shared_ptr<ScriptedBackend> backend) : backend_(std::move(backend)) {}
+  explicit ScriptedModels(std::shared_ptr<ScriptedBackend> backend) : backend_(std::move(backend)) {}
   std::vector<ModelEntry> list() const override {
     return {{.name = "scripted", .role = "", .loaded = true, .created_unix_s = 1}};
   }
@@ -29,8 +29,11 @@ class OneModel final : public Models {
 
 class ProtocolServer {
  public:
+  // What tells how calls are written: as ByteText does it.
+  static constexpr const char* kTemplate = "{% if tools %}<tool_call>{{% endif %}";
+
   explicit ProtocolServer(std::vector<void (*)(Router&, Models&)> parts,
-                          std::shared_ptr<const Text> text = nullptr)
+                          std::shared_ptr<const Text> text = std::make_shared<ByteText>(kTemplate))
       : backend(std::make_shared<ScriptedBackend>("Hello!", std::move(text))), models(backend) {
     for (const auto add : parts) add(router, models);
     backend->set_limits({.context_tokens_max = 100'000});
@@ -79,7 +82,7 @@ class ProtocolServer {
     uint64_t prompt_tokens, generated_tokens;
   };
   std::shared_ptr<ScriptedBackend> backend;
-  OneModel models;
+  ScriptedModels models;
   Router router;
   Caller caller;
   std::vector<Account> accounts;

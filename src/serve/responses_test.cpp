@@ -242,7 +242,9 @@ std::vector<Json> reasoned(bool summarise) {
   answer.on_reasoning("so ");
   answer.on_reasoning("so");
   answer.on_text("yes", {});
-  answer.on_end({.prompt_tokens = 9, .generated_tokens = 3, .reasoning_tokens = 2});
+  ChatEnd end;
+  end.prompt_tokens = 9, end.generated_tokens = 3, end.reasoning_tokens = 2;
+  answer.on_end(end);
   return json_events(*kept);
 }
 
