@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view text(reinterpret_cast<const char*>(data + 1), size - 1);
   const auto grammar = mneme::grammar::Grammar::from_schema(
-      text, {.strict = (data[0] & 1) != 0, .spaces = (data[0] & 2) != 0});
+      text,
+      {.strict = (data[0] & 1) != 0, .spaces = static_cast<mneme::grammar::JsonSpaces>(data[0] / 2 % 3)});
   if (!grammar) {
     MNEME_CHECK(!grammar.error().message.empty());
     return 0;

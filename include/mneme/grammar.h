@@ -28,11 +28,18 @@ class MaskCache;
 class NewestMasks;
 class Trie;
 
+// After ',' and ':' of JSON.
+enum class JsonSpaces : uint8_t {
+  kNone,
+  kAllowed,
+  kRequired,  // one each, as Python's json.dumps writes and the calls in most models' training data are
+};
+
 struct SchemaOptions {
   // OpenAI's strict mode: the root is an object, every object names all its properties as required and allows
   // no others; and whatever cannot be held to exactly is an error instead of a warning.
   bool strict = false;
-  bool spaces = true;  // a space is allowed (never required) after ',' and ':'
+  JsonSpaces spaces = JsonSpaces::kAllowed;
 };
 
 class Grammar {

@@ -25,5 +25,7 @@ void add_logits(CLI::App& app, int& status);
 void add_session(CLI::App& app, int& status);
 void add_tokenize(CLI::App& app, int& status);
 void add_inspect(CLI::App& app, int& status);
+void add_serve(CLI::App& app, int& status);
+void add_top(CLI::App& app, int& status);
 
 }  // namespace mneme::cli

@@ -17,6 +17,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   add_run(app, status);
   add_chat(app, status);
+  add_serve(app, status);
+  add_top(app, status);
   add_bench(app, status);
   add_eval(app, status);
   add_logits(app, status);

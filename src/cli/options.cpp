@@ -54,6 +54,10 @@ CLI::Validator target_error_range() { return CLI::Range(1e-6, 1.0); }
 void add_model_options(CLI::App& verb, ModelArguments& arguments) {
   verb.add_option("-m,--model", arguments.path, "GGUF model file (the first part of a split one)")
       ->required();
+  add_engine_options(verb, arguments);
+}
+
+void add_engine_options(CLI::App& verb, ModelArguments& arguments) {
   verb.add_option("-t,--threads", arguments.threads,
                   "threads; one a core that this process may use if not given")
       ->check(CLI::Range(1, 1024));

@@ -26,6 +26,8 @@ struct ModelArguments {
   bool has_cold_tier() const { return !session.empty() || !cold_folder.empty(); }
 };
 void add_model_options(CLI::App& verb, ModelArguments& arguments);
+// The same without -m, for verbs that take several models.
+void add_engine_options(CLI::App& verb, ModelArguments& arguments);
 // What --attention and --target-error take.
 CLI::Validator attention_mode();
 CLI::Validator target_error_range();

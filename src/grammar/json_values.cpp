@@ -9,9 +9,14 @@
 
 namespace mneme::grammar {
 
-ExpressionId JsonValues::comma() { return spaces_ ? rules_->words({",", ", "}) : rules_->bytes(","); }
+ExpressionId JsonValues::comma() { return spaced(","); }
 
-ExpressionId JsonValues::colon() { return spaces_ ? rules_->words({":", ": "}) : rules_->bytes(":"); }
+ExpressionId JsonValues::colon() { return spaced(":"); }
+
+ExpressionId JsonValues::spaced(const std::string& sign) {
+  if (spaces_ == JsonSpaces::kAllowed) return rules_->words({sign, sign + " "});
+  return rules_->bytes(spaces_ == JsonSpaces::kRequired ? sign + " " : sign);
+}
 
 ExpressionId JsonValues::string_character() {
   if (character_) return *character_;

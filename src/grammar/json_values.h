@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "grammar/expressions.h"
+#include "mneme/grammar.h"
 
 namespace mneme::grammar {
 
@@ -15,7 +16,7 @@ using Json = nlohmann::ordered_json;
 
 class JsonValues {
  public:
-  JsonValues(Rules& rules, bool spaces) : rules_(&rules), spaces_(spaces) {}
+  JsonValues(Rules& rules, JsonSpaces spaces) : rules_(&rules), spaces_(spaces) {}
 
   ExpressionId comma();
   ExpressionId colon();
@@ -47,8 +48,10 @@ class JsonValues {
   ExpressionId make_object();
   ExpressionId make_array();
 
+  ExpressionId spaced(const std::string& sign);
+
   Rules* rules_;
-  bool spaces_;
+  JsonSpaces spaces_;
   std::optional<ExpressionId> character_, plain_characters_;
   std::optional<RuleId> string_, number_, integer_, any_, object_, array_;
 };

@@ -81,7 +81,7 @@ TEST(Masks, SpecialTokensAreNoText) {
 TEST(Masks, WhatMustFollow) {
   auto schema = Grammar::from_schema(R"({"type": "object", "properties": {"temperature": {"type": "boolean"}},
       "required": ["temperature"], "additionalProperties": false})",
-                                     {.spaces = false});
+                                     {.spaces = JsonSpaces::kNone});
   ASSERT_TRUE(schema);
   const Constraint constraint(*schema, bytes_and({}));
   Guide guide = constraint.guide();

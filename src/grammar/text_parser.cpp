@@ -37,7 +37,7 @@ class TextParser {
   Result<ExpressionId> parse_class();
   Result<char32_t> parse_character(char end);
   Result<ExpressionId> parse_extension();
-  Result<ExpressionId> parse_schema(size_t begin);
+  Result<ExpressionId> parse_schema(size_t begin, const SchemaOptions& options);
   Result<void> parse_braces(uint32_t& min, uint32_t& max);
 
   bool at_end() const { return at_ == text_.size(); }
@@ -297,15 +297,17 @@ Result<char32_t> TextParser::parse_character(char end) {
   return code;
 }
 
-// %json, %regex and %token.
+// %json, %json_spaced, %regex and %token.
 Result<ExpressionId> TextParser::parse_extension() {
   const size_t begin = at_;
   take("%");
   const std::string_view name = take_name();
   skip_blanks();
-  if (name == "json") return parse_schema(begin);
+  if (name == "json") return parse_schema(begin, {});
+  if (name == "json_spaced") return parse_schema(begin, {.spaces = JsonSpaces::kRequired});
   if (name != "regex" && name != "token")
-    return wrong_at(begin, fmt::format("%{} is unknown; %json, %regex and %token are known", name));
+    return wrong_at(begin,
+                    fmt::format("%{} is unknown; %json, %json_spaced, %regex and %token are known", name));
   if (now() != '"') return wrong("a literal in \"...\" is expected");
   const size_t literal_begin = at_;
   auto literal = parse_literal();
@@ -317,7 +319,7 @@ Result<ExpressionId> TextParser::parse_extension() {
 }
 
 // The schema ends with the brace that closes it.
-Result<ExpressionId> TextParser::parse_schema(size_t begin) {
+Result<ExpressionId> TextParser::parse_schema(size_t begin, const SchemaOptions& options) {
   const size_t first = at_;
   if (now() != '{') return wrong("a schema in {...} is expected");
   int open = 0;
@@ -329,7 +331,7 @@ Result<ExpressionId> TextParser::parse_schema(size_t begin) {
     if (c == '"') in_string = !in_string;
     if (!in_string) open += c == '{' ? 1 : c == '}' ? -1 : 0;
   } while (open > 0);
-  SchemaCompiler compiler(rules_, {});
+  SchemaCompiler compiler(rules_, options);
   auto body = compiler.compile(text_.substr(first, at_ - first));
   if (!body) return wrong_at(begin, body.error().message);
   for (const std::string& warning : compiler.warnings()) warnings_.push_back(place(begin) + warning);

@@ -114,6 +114,17 @@ TEST(TextGrammar, SchemasAndExpressionsInIt) {
   EXPECT_FALSE((*grammar)->matches("<call>{}</call>b"));
 }
 
+TEST(TextGrammar, SchemasWithSpaces) {
+  auto grammar = Grammar::from_text(R"(root ::= %json_spaced {"type": "object", "properties": {
+      "a": {"type": "array", "items": {"type": "integer"}}, "b": {"const": {"k": [1, 2]}}}})");
+  ASSERT_TRUE(grammar) << grammar.error().message;
+  EXPECT_TRUE((*grammar)->matches(R"({"a": [1, 2], "b": {"k": [1, 2]}})"));
+  EXPECT_TRUE((*grammar)->matches("{}"));
+  EXPECT_FALSE((*grammar)->matches(R"({"a":[1, 2], "b": {"k": [1, 2]}})"));
+  EXPECT_FALSE((*grammar)->matches(R"({"a": [1,2]})"));
+  EXPECT_FALSE((*grammar)->matches(R"({"a": [1],"b": {"k": [1, 2]}})"));
+}
+
 TEST(TextGrammar, ErrorsNameLineAndColumn) {
   EXPECT_EQ(error_of("root ::= a\nb ::= \"x\""), "line 1, column 10: rule 'a' is not defined");
   EXPECT_EQ(error_of("x ::= \"a\""), "the grammar has no rule 'root'");
@@ -129,7 +140,7 @@ TEST(TextGrammar, ErrorsNameLineAndColumn) {
   EXPECT_EQ(error_of("root ::= \"\xFF\""), "line 1, column 11: the grammar is not UTF-8");
   EXPECT_EQ(error_of("root ::= \"é\" )"), "line 1, column 14: ')' is not expected here");
   EXPECT_EQ(error_of("root ::= %what {}"),
-            "line 1, column 10: %what is unknown; %json, %regex and %token are known");
+            "line 1, column 10: %what is unknown; %json, %json_spaced, %regex and %token are known");
   EXPECT_NE(error_of("root ::= a\na ::= b \"x\"\nb ::= a | \"y\"").find("begins with itself"),
             std::string::npos);
   EXPECT_NE(error_of("root ::= n root \"x\" | \"y\"\nn ::= \"z\"?").find("begins with itself"),

@@ -22,7 +22,8 @@ struct Caller {
   std::string owner;     // id of the key; empty: no keys
   bool is_admin = true;  // may see every owner's sessions, and what the server is
   // Limits of the key; 0: none.
-  uint64_t tokens_max = 0;  // of one prompt and answer
+  uint64_t tokens_max = 0;    // of one prompt and answer
+  uint64_t sessions_max = 0;  // named ones
   Priority priority = Priority::kNormal;
 };
 
@@ -63,6 +64,7 @@ class Router {
     const Endpoint* endpoint = nullptr;
     std::map<std::string, std::string, std::less<>> parameters;
     std::vector<std::string> methods;
+    std::string pattern;  // of the endpoint
   };
   Found find(std::string_view method, std::string_view path) const;
   // Every "METHOD /pattern", for the OpenAPI document's test.
@@ -80,6 +82,8 @@ class Router {
 // Text of a JSON document; the error names line, column and what was expected. Deep nesting (over 200) is
 // refused.
 Result<Json> parse_json(std::string_view text);
+// Never throws: bytes that are no UTF-8 become U+FFFD.
+std::string json_text(const Json& value);
 
 // A failure in the words of a protocol family. The surface is told by the path (error_body()).
 enum class Surface : uint8_t { kOpenAi, kAnthropic, kOwn };
@@ -88,6 +92,18 @@ int http_status(const Failure& failure);
 Json error_body(Surface surface, const Failure& failure);
 // The whole error answer, Retry-After included.
 void send_failure(Answer& answer, Surface surface, const Failure& failure);
+
+// What is refused for other reasons than a Backend's: keys, paths, rates, unknown names.
+struct Refusal {
+  int status = 400;
+  std::string message;
+  std::string code = {};   // OpenAI's: "invalid_api_key", "model_not_found"; empty: by the status
+  std::string param = {};  // the field that is wrong; empty: none
+  double retry_after_s = 0;
+  Headers more = {};
+};
+Json error_body(Surface surface, const Refusal& refusal, std::string_view request_id);
+void send_refusal(Answer& answer, Surface surface, const Refusal& refusal);
 
 // Endpoints, each in its own file. `models` outlives the router.
 void add_openai_models(Router& router, Models& models);       // /v1/models
@@ -99,5 +115,6 @@ void add_anthropic(Router& router, Models& models);           // /v1/messages, c
 void add_editors(Router& router, Models& models);             // /infill, Tabby's three
 void add_text(Router& router, Models& models);                // /tokenize, /detokenize, /apply-template
 void add_sessions(Router& router, Models& models);            // /v1/sessions
+void add_own(Router& router, Models& models);                 // /, /health, /props, /openapi.json
 
 }  // namespace mneme::serve

@@ -40,12 +40,14 @@ enum class FailureKind : uint8_t {
   kOverTime,  // time_limit_s
   kStopping,  // the server is being stopped
   kInternal,
+  kNoModel,  // there is none of the name
 };
 struct Failure {
   FailureKind kind = FailureKind::kInternal;
   std::string message;
   uint64_t tokens = 0, tokens_max = 0;  // kTooLong
   double retry_after_s = 0;             // kBusy
+  std::string param = {};               // kInvalid: the request's field that is wrong; may be empty
 };
 
 // What happens to one generation, in this order: on_begin, on_prefill*, (on_token, on_text)*, then one of
@@ -68,6 +70,9 @@ using GenerationId = uint64_t;
 struct BackendLimits {
   uint64_t context_tokens_max = 0;  // of prompt and answer together
 };
+
+class ConstraintCache;  // constraint_cache.h
+std::shared_ptr<ConstraintCache> make_constraint_cache();
 
 // Seen from outside, for /health, /props, /metrics and mneme top.
 struct BackendState {
@@ -92,6 +97,7 @@ class Backend {
   virtual const ModelInfo& info() const = 0;
   virtual const Text& text() const = 0;
   virtual BackendLimits limits() const = 0;
+  ConstraintCache& constraints() { return *constraints_; }
 
   // The listener hears of everything else, failures too, even before this returns.
   virtual GenerationId submit(GenerationRequest request, std::shared_ptr<GenerationListener> listener) = 0;
@@ -114,6 +120,9 @@ class Backend {
   // To a file in the format of `mneme session export`; the caller removes it.
   virtual Result<void> export_session(const std::string& owner, const std::string& id,
                                       const std::string& path) = 0;
+
+ private:
+  std::shared_ptr<ConstraintCache> constraints_ = make_constraint_cache();
 };
 
 }  // namespace mneme::serve

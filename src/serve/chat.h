@@ -28,12 +28,15 @@ struct ChatRequest {
   std::string format_text;     // the schema, grammar or expression
   bool format_strict = false;  // kJsonSchema
   std::optional<bool> thinking;
+  // The last message is an assistant's, and the answer goes on from it.
+  bool continues_last = false;
   int choices = 1;  // independent answers to the same prompt; seeds count up
   // tokens_max, sampling, stop, top_logprobs; the constraint is made here.
   GenerateOptions generate;
   std::string owner, affinity, session;  // as in GenerationRequest
   Priority priority = Priority::kNormal;
   double time_limit_s = 0;
+  uint64_t context_tokens_max = 0;  // of prompt and answer, beside the backend's own limit; 0: none
 };
 
 enum class Finish : uint8_t { kStop, kStopText, kLength, kToolCalls, kCancelled, kFull };

@@ -45,6 +45,15 @@ class Answer {
   virtual void begin(int status, std::string content_type, Headers more = {}) = 0;  // headers go out at once
   virtual void write(std::string piece) = 0;
   virtual void end() = 0;
+  // After begin(), in place of write() and end(): what `next` gives until it gives nothing, asked for as the
+  // client takes it, so that something large is never in memory at once. `next` is quick: it runs on an io
+  // thread.
+  virtual void write_all(std::function<std::string()> next) {
+    for (std::string piece = next(); !piece.empty() && !gone(); piece = next()) write(std::move(piece));
+    end();
+  }
+  // Of its request, for texts of errors.
+  virtual std::string request_id() const { return {}; }
   virtual bool gone() const = 0;
   // Called once, on some thread, when the client leaves before the end; at once where it has left already.
   virtual void on_gone(std::function<void()> call) = 0;
@@ -57,6 +66,7 @@ struct HttpLimits {
   size_t header_bytes_max = size_t{64} << 10;
   size_t body_bytes_max = size_t{256} << 20;  // a prompt of a million tokens in JSON is some 10 MB
   size_t connections_max = 4096;
+  size_t bodies_bytes_max = size_t{1} << 30;      // of all requests that are held at one time
   size_t waiting_bytes_max = size_t{16} << 20;    // written to one answer and not taken: the client is gone
   std::chrono::milliseconds header_time{15'000};  // for all headers of a request to arrive
   std::chrono::milliseconds body_time{60'000};    // for the next bytes of a body to arrive
@@ -64,13 +74,19 @@ struct HttpLimits {
   std::chrono::milliseconds idle_time{75'000};    // between two requests of a connection
 };
 
+// The JSON body for a request that never becomes one, because of what it is (400, 413, 431, 503) or how
+// slowly it comes (408); `request` has what is known of it.
+using DescribeRefusal =
+    std::function<std::string(int status, const std::string& reason, const HttpRequest& request)>;
+
 struct HttpOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  // 0: any free one
   int io_threads = 1;
   int worker_threads = 2;
-  std::string tls_certificate_path, tls_key_path;  // PEM; both or none
-  HttpLimits limits;
+  std::string tls_certificate_path = {}, tls_key_path = {};  // PEM; both or none
+  HttpLimits limits = {};
+  DescribeRefusal describe_refusal = {};  // empty: {"error": {"message": reason}}
 };
 
 class HttpServer {

@@ -97,9 +97,9 @@ tl::expected<std::shared_ptr<Backend>, Failure> LoadedModels::find(std::string_v
   if (index < 0) {
     std::string names;
     for (const ModelSpec& spec : options_.specs) names += (names.empty() ? "" : ", ") + spec.name;
-    return tl::unexpected(Failure{FailureKind::kInvalid,
-                                  fmt::format("the model {} does not exist; there are: {}", name, names), 0,
-                                  0, 0});
+    return tl::unexpected(
+        Failure{FailureKind::kNoModel,
+                fmt::format("the model {} does not exist; there are: {}", name, names), 0, 0, 0, "model"});
   }
   auto backend = loaded(models_[static_cast<size_t>(index)]);
   if (backend) return *backend;

@@ -29,7 +29,7 @@ constexpr ThirdParty kAlso[] = {
 // Headers of the C library, POSIX, Linux and the compiler; the C++ library's have neither dot nor slash.
 bool is_system_header(std::string_view name) {
   if (name.find_first_of("./") == std::string_view::npos) return true;
-  if (starts_with_any(name, {"sys/", "linux/", "asm/", "bits/"})) return true;
+  if (starts_with_any(name, {"sys/", "linux/", "netinet/", "asm/", "bits/"})) return true;
   static const std::set<std::string_view> kNames = {
       "assert.h", "cpuid.h",  "dirent.h",  "dlfcn.h",   "errno.h",  "fcntl.h",     "immintrin.h", "limits.h",
       "malloc.h", "math.h",   "poll.h",    "pthread.h", "sched.h",  "signal.h",    "stdint.h",    "stdio.h",

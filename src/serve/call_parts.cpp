@@ -1,0 +1,59 @@
+#include "serve/call_parts.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <random>
+#include <utility>
+
+namespace mneme::serve {
+
+std::string random_id(std::string_view prefix) {
+  thread_local std::mt19937_64 random{std::random_device{}()};
+  return fmt::format("{}{:016x}{:08x}", prefix, random(), static_cast<uint32_t>(random()));
+}
+
+std::string affinity_of(const HttpRequest& request, std::string in_body) {
+  for (const std::string_view name : {"x-session-id", "x-session-affinity", "session-id", "session_id"})
+    if (const auto value = request.header(name); !value.empty()) return std::string(value);
+  return in_body;
+}
+
+void set_caller(ChatRequest& chat, const Call& call, std::string affinity_in_body) {
+  chat.owner = call.caller.owner;
+  chat.priority = call.caller.priority;
+  chat.context_tokens_max = call.caller.tokens_max;
+  chat.affinity = affinity_of(*call.request, std::move(affinity_in_body));
+}
+
+void cancel_when_gone(Answer& answer, const std::shared_ptr<Backend>& backend,
+                      std::vector<GenerationId> ids) {
+  // Weak: nobody's answer keeps a model.
+  answer.on_gone([weak = std::weak_ptr<Backend>(backend), ids = std::move(ids)] {
+    if (const auto backend = weak.lock())
+      for (const GenerationId id : ids) backend->cancel(id);
+  });
+}
+
+std::string model_name(const std::string& asked, const Backend& backend) {
+  return asked.empty() ? backend.info().name : asked;
+}
+
+std::function<void(uint64_t, uint64_t)> account_of(const Call& call, const Backend& backend) {
+  if (!call.account) return {};
+  return [account = call.account, name = backend.info().name](uint64_t prompt, uint64_t generated) {
+    account(name, prompt, generated);
+  };
+}
+
+int64_t unix_now_s() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+void add_paragraph(std::string& text, std::string_view more) {
+  if (!text.empty() && !more.empty()) text += "\n\n";
+  text += more;
+}
+
+}  // namespace mneme::serve

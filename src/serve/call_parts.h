@@ -1,0 +1,39 @@
+// What every protocol does around its own words: whose a request is, ids, and an end for a client that left.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "serve/api.h"
+#include "serve/chat.h"
+
+namespace mneme::serve {
+
+// The prefix and 24 random hexadecimal digits.
+std::string random_id(std::string_view prefix);
+
+// The conversation that a request says it belongs to: its headers' word, else `in_body`; may be empty.
+std::string affinity_of(const HttpRequest& request, std::string in_body);
+
+// Owner, priority, affinity and limit of the caller.
+void set_caller(ChatRequest& chat, const Call& call, std::string affinity_in_body);
+
+// From then on a client that leaves ends the generations.
+void cancel_when_gone(Answer& answer, const std::shared_ptr<Backend>& backend, std::vector<GenerationId> ids);
+
+// The name that an answer gives its model: the one asked for, or the model's own.
+std::string model_name(const std::string& asked, const Backend& backend);
+
+// Tells the log and the meters of a call what its answer took; may be empty.
+std::function<void(uint64_t prompt_tokens, uint64_t generated_tokens)> account_of(const Call& call,
+                                                                                  const Backend& backend);
+
+int64_t unix_now_s();
+
+// Parts of one text, an empty line between them.
+void add_paragraph(std::string& text, std::string_view more);
+
+}  // namespace mneme::serve

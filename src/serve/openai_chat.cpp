@@ -1,0 +1,39 @@
+// POST /v1/chat/completions.
+#include <utility>
+
+#include "serve/openai_chat_answer.h"
+#include "serve/openai_chat_request.h"
+
+namespace mneme::serve {
+
+namespace {
+
+void complete_chat(const Call& call, Models& models) {
+  auto body = read_openai_body(call, models);
+  if (!body) return;
+  RequestErrors errors;
+  const Fields fields(body->json, "", errors);
+  OpenAiChatRequest request = read_openai_chat(fields, body->backend->text());
+  const Origin origin = read_origin(fields, *call.request);
+  if (errors.any()) return send_failure(*call.answer, Surface::kOpenAi, errors.failure());
+  ChatRequest& chat = request.chat;
+  chat.owner = call.caller.owner, chat.priority = call.caller.priority;
+  chat.context_tokens_max = call.caller.tokens_max;
+  chat.affinity = origin.affinity, chat.session = origin.session;
+
+  const OpenAiChatAnswer answer = answer_openai_chat(call, request, body->model);
+  auto ids = start_chat(*body->backend, chat, answer.listeners);
+  if (!ids) return send_failure(*call.answer, Surface::kOpenAi, ids.error());
+  answer.begin();
+  cancel_when_gone(*call.answer, body->backend, std::move(*ids));
+}
+
+}  // namespace
+
+void add_openai_chat(Router& router, Models& models) {
+  const auto endpoint = [&models](const Call& call) { complete_chat(call, models); };
+  router.add("POST", "/v1/chat/completions", endpoint);
+  router.add("POST", "/chat/completions", endpoint);
+}
+
+}  // namespace mneme::serve

@@ -1,0 +1,173 @@
+#include "serve/openai_completions.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace mneme::serve {
+
+namespace {
+
+constexpr size_t kPromptsMax = 64;
+constexpr int kChoicesMax = 16;
+constexpr int kLogprobsMax = 20;
+
+using Prompt = CompletionRequest::Prompt;
+
+std::optional<Prompt> prompt_of_tokens(const Json& list, const std::string& path, const Text& text,
+                                       RequestErrors& errors) {
+  Prompt prompt;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const auto token = whole_number(list[i]);
+    if (!token) {
+      errors.wrong_type(fmt::format("{}[{}]", path, i), "a token", list[i]);
+      return std::nullopt;
+    }
+    if (*token < 0 || *token >= text.vocab_size()) {
+      errors.wrong_value(fmt::format("{}[{}]", path, i),
+                         fmt::format("{} is no token: the vocabulary has {}", *token, text.vocab_size()));
+      return std::nullopt;
+    }
+    prompt.tokens.push_back(static_cast<TokenId>(*token));
+  }
+  prompt.text = text.decode(prompt.tokens, true);
+  return prompt;
+}
+
+// The prompt in front of a gap, and the suffix behind it.
+void fill_in_middle(const std::string& suffix, const Fields& fields, const Text& text, Prompt& prompt) {
+  const auto marks = text.fill_in_middle();
+  if (!marks) return fields.errors().wrong_value("suffix", "this model does not fill in the middle");
+  const EncodeOptions plain{.add_bos_eos = false, .parse_specials = false};
+  std::vector<TokenId> tokens = {marks->prefix};
+  const auto append = [&](const std::vector<TokenId>& more) {
+    tokens.insert(tokens.end(), more.begin(), more.end());
+  };
+  append(text.encode(prompt.text, plain));
+  tokens.push_back(marks->suffix);
+  append(text.encode(suffix, plain));
+  tokens.push_back(marks->middle);
+  prompt.tokens = std::move(tokens);
+}
+
+void complete(const Call& call, Models& models) {
+  auto body = read_openai_body(call, models);
+  if (!body) return;
+  RequestErrors errors;
+  const Fields fields(body->json, "", errors);
+  const CompletionRequest request = read_completion(fields, body->backend->text());
+  const Origin origin = read_origin(fields, *call.request);
+  const uint64_t own = body->backend->limits().context_tokens_max, asked = call.caller.tokens_max;
+  const uint64_t tokens_max = own == 0 || asked == 0 ? std::max(own, asked) : std::min(own, asked);
+  for (const Prompt& prompt : request.prompts) {
+    if (errors.any() || tokens_max == 0 || prompt.tokens.size() < tokens_max) continue;
+    return send_failure(*call.answer, Surface::kOpenAi,
+                        {.kind = FailureKind::kTooLong,
+                         .message = "",
+                         .tokens = prompt.tokens.size(),
+                         .tokens_max = tokens_max,
+                         .param = "prompt"});
+  }
+  if (errors.any()) return send_failure(*call.answer, Surface::kOpenAi, errors.failure());
+
+  const CompletionAnswer answer = answer_completion(call, request, body->model);
+  std::vector<GenerationId> ids;
+  for (size_t i = 0; i < answer.listeners.size(); ++i) {
+    const size_t choice = i % static_cast<size_t>(request.best_of);
+    GenerationRequest generation;
+    generation.prompt = request.prompts[i / static_cast<size_t>(request.best_of)].tokens;
+    generation.generate = request.generate;
+    generation.generate.sampling.seed += choice;
+    int& answer_max = generation.generate.tokens_max;
+    const uint64_t room = tokens_max - std::min<uint64_t>(tokens_max, generation.prompt.size());
+    if (tokens_max > 0 && (answer_max < 0 || static_cast<uint64_t>(answer_max) > room))
+      answer_max = static_cast<int>(std::min<uint64_t>(room, INT32_MAX));
+    generation.owner = call.caller.owner, generation.priority = call.caller.priority;
+    generation.affinity = origin.affinity;
+    if (i == 0) generation.session = origin.session;
+    ids.push_back(body->backend->submit(std::move(generation), answer.listeners[i]));
+  }
+  answer.begin();
+  cancel_when_gone(*call.answer, body->backend, std::move(ids));
+}
+
+}  // namespace
+
+std::vector<Prompt> read_prompts(const Fields& fields, std::string_view key, const Text& text,
+                                 size_t count_max) {
+  std::vector<Prompt> prompts;
+  const Json* value = fields.require(key);
+  if (!value) return prompts;
+  const std::string path = fields.path_of(key);
+  RequestErrors& errors = fields.errors();
+  const auto add_text = [&](const Json& item) {
+    std::string words = item.get<std::string>();
+    prompts.push_back({text.encode(words, {}), std::move(words)});
+  };
+  if (value->is_string()) {
+    add_text(*value);
+  } else if (!value->is_array()) {
+    errors.wrong_type(path, "a string, a list of strings, tokens or a list of tokens", *value);
+  } else if (!value->empty() && value->front().is_number()) {
+    if (auto prompt = prompt_of_tokens(*value, path, text, errors)) prompts.push_back(std::move(*prompt));
+  } else if (value->size() > count_max) {
+    errors.wrong_value(path, fmt::format("{} texts in one request, at most {}", value->size(), count_max));
+  } else {
+    for (size_t i = 0; i < value->size() && !errors.any(); ++i) {
+      const Json& item = (*value)[i];
+      const std::string place = fmt::format("{}[{}]", path, i);
+      if (item.is_string()) {
+        add_text(item);
+      } else if (!item.is_array()) {
+        errors.wrong_type(place, "a string or a list of tokens", item);
+      } else if (auto prompt = prompt_of_tokens(item, place, text, errors)) {
+        prompts.push_back(std::move(*prompt));
+      }
+    }
+  }
+  if (prompts.empty()) errors.wrong_value(path, "there is nothing in it");
+  return prompts;
+}
+
+CompletionRequest read_completion(const Fields& fields, const Text& text) {
+  CompletionRequest request;
+  request.prompts = read_prompts(fields, "prompt", text, kPromptsMax);
+  if (const std::string suffix = fields.text("suffix"); !suffix.empty())
+    for (Prompt& prompt : request.prompts) fill_in_middle(suffix, fields, text, prompt);
+  for (const Prompt& prompt : request.prompts)
+    if (prompt.tokens.empty()) fields.errors().wrong_value("prompt", "a prompt has at least one token");
+  read_sampling(fields, text, request.generate);
+  constexpr int kTokensDefault = 16;  // the protocol's
+  const int64_t tokens = fields.whole("max_tokens", kTokensDefault, {-1, INT64_MAX});
+  request.generate.tokens_max = static_cast<int>(std::min<int64_t>(tokens, INT32_MAX));
+  request.generate.ignore_end = fields.flag("ignore_eos", false);
+  request.choices = static_cast<int>(fields.whole("n", 1, {1, kChoicesMax}));
+  request.best_of = static_cast<int>(fields.whole("best_of", request.choices, {1, kChoicesMax}));
+  request.echo = fields.flag("echo", false);
+  request.stream = fields.flag("stream", false);
+  // `logprobs` of the chat protocol is a flag: some clients send false here too.
+  const Json* logprobs = fields.find("logprobs");
+  if (logprobs && logprobs->is_boolean()) {
+    request.logprobs = logprobs->get<bool>() ? 0 : -1;
+  } else {
+    request.logprobs = static_cast<int>(fields.whole("logprobs", -1, {0, kLogprobsMax}));
+  }
+  if (const auto options = fields.object("stream_options"))
+    request.include_usage = options->flag("include_usage", false);
+  if (request.best_of < request.choices) fields.errors().wrong_value("best_of", "it is not less than 'n'");
+  if (request.best_of > request.choices && request.stream)
+    fields.errors().wrong_value("best_of", "a stream cannot wait for the best of several");
+  if (request.echo && request.logprobs >= 0)
+    fields.errors().wrong_value("echo", "a prompt's own log probabilities are not computed");
+  const bool ranks = request.best_of > request.choices;
+  request.generate.top_logprobs = ranks ? std::max(request.logprobs, 0) : request.logprobs;
+  return request;
+}
+
+void add_openai_completions(Router& router, Models& models) {
+  const auto endpoint = [&models](const Call& call) { complete(call, models); };
+  router.add("POST", "/v1/completions", endpoint);
+  router.add("POST", "/completions", endpoint);
+}
+
+}  // namespace mneme::serve

@@ -1,0 +1,239 @@
+// Answers of /v1/completions: all choices of all prompts, as a whole or as a stream.
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <numeric>
+#include <utility>
+
+#include "serve/openai_completions.h"
+#include "serve/sse.h"
+
+namespace mneme::serve {
+
+namespace {
+
+size_t characters_of(std::string_view text) {
+  return static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+struct Choice {
+  std::string text;
+  std::vector<DrawnToken> tokens;
+  GenerateReport report;
+  size_t prompt_tokens = 0, found = 0;
+  double rank() const {
+    if (tokens.empty()) return 0;
+    double sum = 0;
+    for (const DrawnToken& token : tokens) sum += finite_logprob(token.logprob);
+    return sum / static_cast<double>(tokens.size());
+  }
+};
+
+// `offset`: characters before the first token; moved behind the last.
+Json logprobs_json(std::span<const DrawnToken> tokens, size_t& offset) {
+  Json texts = Json::array(), logprobs = Json::array(), tops = Json::array(), offsets = Json::array();
+  for (const DrawnToken& token : tokens) {
+    texts.push_back(sound_text(token.bytes));
+    logprobs.push_back(finite_logprob(token.logprob));
+    Json top = Json::object();
+    for (const auto& other : token.top) top[sound_text(other.bytes)] = finite_logprob(other.logprob);
+    tops.push_back(std::move(top));
+    offsets.push_back(offset);
+    offset += characters_of(token.bytes);
+  }
+  return {{"tokens", std::move(texts)},
+          {"token_logprobs", std::move(logprobs)},
+          {"top_logprobs", std::move(tops)},
+          {"text_offset", std::move(offsets)}};
+}
+
+const char* finish_name(StopReason reason) {
+  return reason == StopReason::kLength || reason == StopReason::kFull ? "length" : "stop";
+}
+
+class SharedCompletion {
+ public:
+  SharedCompletion(const Call& call, const CompletionRequest& request, std::string model)
+      : answer_(call.answer),
+        account_(call.account),
+        stream_(call.answer),
+        request_(request),
+        id_(new_answer_id("cmpl-")),
+        model_(std::move(model)),
+        created_(std::chrono::duration_cast<std::chrono::seconds>(
+                     std::chrono::system_clock::now().time_since_epoch())
+                     .count()),
+        choices_(request.prompts.size() * static_cast<size_t>(request.best_of)) {}
+
+  const CompletionRequest& request() const { return request_; }
+  size_t count() const { return choices_.size(); }
+  const std::string& prompt_of(size_t index) const {
+    return request_.prompts[index / static_cast<size_t>(request_.best_of)].text;
+  }
+  void begin() {
+    const std::lock_guard lock(mutex_);
+    if (request_.stream && !over_) stream_.begin();
+  }
+  void keep_alive() {
+    if (request_.stream && stream_.begun()) stream_.keep_alive();
+  }
+  void chunk(size_t index, std::string_view text, Json logprobs, Json finish) {
+    Json chunk = head();
+    chunk["choices"] = Json::array({{{"index", index},
+                                     {"text", text},
+                                     {"logprobs", std::move(logprobs)},
+                                     {"finish_reason", std::move(finish)}}});
+    if (request_.include_usage) chunk["usage"] = nullptr;
+    const std::lock_guard lock(mutex_);
+    if (!over_) stream_.data(json_text(chunk));
+  }
+  void end(size_t index, Choice choice) {
+    const std::lock_guard lock(mutex_);
+    choices_[index] = std::move(choice);
+    if (++ended_ == choices_.size() && !over_) finish_all();
+  }
+  void fail(const Failure& failure) {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(over_, true)) return;
+    if (!stream_.begun()) return send_failure(*answer_, Surface::kOpenAi, failure);
+    stream_.data(json_text(error_body(Surface::kOpenAi, failure)));
+    stream_.data("[DONE]");
+    stream_.end();
+  }
+
+ private:
+  Json head() const {
+    return {{"id", id_},
+            {"object", "text_completion"},
+            {"created", created_},
+            {"model", model_},
+            {"system_fingerprint", "mneme"}};
+  }
+  TokenUsage usage() const;
+  Json whole_choices() const;
+  void finish_all();
+
+  const std::shared_ptr<Answer> answer_;
+  const std::function<void(std::string_view, uint64_t, uint64_t)> account_;
+  EventStream stream_;
+  const CompletionRequest request_;
+  const std::string id_, model_;
+  const int64_t created_;
+  std::mutex mutex_;
+  std::vector<Choice> choices_;
+  size_t ended_ = 0;
+  bool over_ = false;
+};
+
+TokenUsage SharedCompletion::usage() const {
+  TokenUsage sum;
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    const Choice& choice = choices_[i];
+    sum.generated += choice.report.generated_tokens;
+    sum.prefill_s += choice.report.prefill_s;
+    sum.decode_s = std::max(sum.decode_s, choice.report.decode_s);
+    if (i % static_cast<size_t>(request_.best_of) != 0) continue;  // a prompt counts once
+    sum.prompt += choice.prompt_tokens;
+    sum.found += choice.found;
+  }
+  return sum;
+}
+
+Json SharedCompletion::whole_choices() const {
+  Json all = Json::array();
+  const auto best_of = static_cast<size_t>(request_.best_of);
+  for (size_t first = 0; first < choices_.size(); first += best_of) {
+    std::vector<size_t> order(best_of);
+    std::iota(order.begin(), order.end(), first);
+    if (request_.best_of > request_.choices)
+      std::stable_sort(order.begin(), order.end(),
+                       [&](size_t a, size_t b) { return choices_[a].rank() > choices_[b].rank(); });
+    order.resize(static_cast<size_t>(request_.choices));
+    for (const size_t i : order) {
+      const Choice& choice = choices_[i];
+      const std::string before = request_.echo ? prompt_of(i) : "";
+      size_t offset = characters_of(before);
+      all.push_back({{"index", all.size()},
+                     {"text", before + choice.text},
+                     {"logprobs", request_.logprobs >= 0 ? logprobs_json(choice.tokens, offset) : Json()},
+                     {"finish_reason", finish_name(choice.report.reason)}});
+    }
+  }
+  return all;
+}
+
+void SharedCompletion::finish_all() {
+  over_ = true;
+  const TokenUsage all = usage();
+  if (account_) account_(model_, all.prompt, all.generated);
+  Json body = head();
+  if (request_.stream) {
+    if (request_.include_usage) {
+      body["choices"] = Json::array();
+      body["usage"] = usage_json(all);
+      body["timings"] = timings_json(all);
+      stream_.data(json_text(body));
+    }
+    stream_.data("[DONE]");
+    return stream_.end();
+  }
+  body["choices"] = whole_choices();
+  body["usage"] = usage_json(all);
+  body["timings"] = timings_json(all);
+  answer_->send(200, "application/json", json_text(body));
+}
+
+class CompletionListener final : public GenerationListener {
+ public:
+  CompletionListener(std::shared_ptr<SharedCompletion> shared, size_t index)
+      : shared_(std::move(shared)), index_(index) {}
+
+  void on_begin(size_t prompt_tokens, size_t found) override {
+    choice_.prompt_tokens = prompt_tokens, choice_.found = found;
+    if (!shared_->request().stream || !shared_->request().echo) return;
+    shared_->chunk(index_, shared_->prompt_of(index_), nullptr, nullptr);
+    offset_ = characters_of(shared_->prompt_of(index_));
+  }
+  void on_prefill(size_t, size_t) override { shared_->keep_alive(); }
+  void on_token(const DrawnToken& token) override {
+    if (!token.bytes.empty()) choice_.tokens.push_back(token);
+  }
+  void on_text(std::string_view piece) override {
+    if (!shared_->request().stream) return static_cast<void>(choice_.text += piece);
+    shared_->chunk(index_, piece, take_logprobs(), nullptr);
+  }
+  void on_end(const GenerateReport& report) override {
+    choice_.report = report;
+    if (shared_->request().stream) shared_->chunk(index_, "", take_logprobs(), finish_name(report.reason));
+    shared_->end(index_, std::move(choice_));
+  }
+  void on_failure(const Failure& failure) override { shared_->fail(failure); }
+
+ private:
+  // Of the tokens since the last piece.
+  Json take_logprobs() {
+    const std::vector<DrawnToken> tokens = std::exchange(choice_.tokens, {});
+    if (shared_->request().logprobs < 0 || tokens.empty()) return nullptr;
+    return logprobs_json(tokens, offset_);
+  }
+
+  const std::shared_ptr<SharedCompletion> shared_;
+  const size_t index_;
+  Choice choice_;
+  size_t offset_ = 0;
+};
+
+}  // namespace
+
+CompletionAnswer answer_completion(const Call& call, const CompletionRequest& request,
+                                   const std::string& model) {
+  auto shared = std::make_shared<SharedCompletion>(call, request, model);
+  CompletionAnswer answer;
+  for (size_t i = 0; i < shared->count(); ++i)
+    answer.listeners.push_back(std::make_shared<CompletionListener>(shared, i));
+  answer.begin = [shared] { shared->begin(); };
+  return answer;
+}
+
+}  // namespace mneme::serve

@@ -1,0 +1,49 @@
+// POST /v1/responses.
+#include <memory>
+#include <utility>
+
+#include "serve/call_parts.h"
+#include "serve/json_fields.h"
+#include "serve/responses_answer.h"
+#include "serve/responses_request.h"
+
+namespace mneme::serve {
+
+namespace {
+
+tl::expected<void, Failure> answer_responses(const Call& call, Models& models) {
+  const auto body = parse_json(call.request->body);
+  if (!body) return tl::unexpected(Failure{.kind = FailureKind::kInvalid, .message = body.error().message});
+  auto request = read_responses(*body);
+  if (!request) return tl::unexpected(request.error());
+  const auto backend = models.find(request->model, call.request->body.size());
+  if (!backend) return tl::unexpected(backend.error());
+  set_caller(request->chat, call, request->cache_key);
+  ResponsesAnswer::Setup setup{.model = model_name(request->model, **backend),
+                               .stream = request->stream,
+                               .summarise = request->summarise,
+                               .custom_tools = std::move(request->custom_tools),
+                               .echo = std::move(request->echo),
+                               .account = account_of(call, **backend)};
+  const auto listener = std::make_shared<ResponsesAnswer>(call.answer, std::move(setup));
+  const std::shared_ptr<ChatListener> listeners[] = {listener};
+  auto ids = start_chat(**backend, request->chat, listeners);
+  if (!ids) {
+    listener->on_failure(ids.error());
+    return {};
+  }
+  cancel_when_gone(*call.answer, *backend, std::move(*ids));
+  listener->open();
+  return {};
+}
+
+}  // namespace
+
+void add_responses(Router& router, Models& models) {
+  router.add("POST", "/v1/responses", [&models](Call call) {
+    if (const auto served = answer_responses(call, models); !served)
+      send_failure(*call.answer, Surface::kOpenAi, served.error());
+  });
+}
+
+}  // namespace mneme::serve
