@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "serve/call_parts.h"
 #include "serve/editors.h"
 
 namespace mneme::serve {

@@ -118,16 +118,6 @@ std::optional<OpenAiBody> read_openai_body(const Call& call, Models& models) {
   return body;
 }
 
-void cancel_when_gone(Answer& answer, const std::shared_ptr<Backend>& backend,
-                      std::vector<GenerationId> ids) {
-  // Weak: the backend holds who writes the answer, and must not be let go of by its own thread.
-  answer.on_gone([held = std::weak_ptr(backend), ids = std::move(ids)] {
-    const auto alive = held.lock();
-    if (!alive) return;
-    for (const GenerationId id : ids) alive->cancel(id);
-  });
-}
-
 Json usage_json(const TokenUsage& usage) {
   return {{"prompt_tokens", usage.prompt},
           {"completion_tokens", usage.generated},
