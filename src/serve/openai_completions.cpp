@@ -4,6 +4,9 @@
 
 #include <utility>
 
+#include "serve/call_parts.h"
+#include "serve/editors.h"
+
 namespace mneme::serve {
 
 namespace {
@@ -53,6 +56,7 @@ void fill_in_middle(const std::string& suffix, const Fields& fields, const Text&
 void complete(const Call& call, Models& models) {
   auto body = read_openai_body(call, models);
   if (!body) return;
+  if (is_tabby_completion(body->json)) return answer_tabby_completion(call, body->backend, body->json);
   RequestErrors errors;
   const Fields fields(body->json, "", errors);
   const CompletionRequest request = read_completion(fields, body->backend->text());

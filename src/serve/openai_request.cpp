@@ -118,12 +118,6 @@ std::optional<OpenAiBody> read_openai_body(const Call& call, Models& models) {
   return body;
 }
 
-void cancel_when_gone(Answer& answer, std::shared_ptr<Backend> backend, std::vector<GenerationId> ids) {
-  answer.on_gone([backend = std::move(backend), ids = std::move(ids)] {
-    for (const GenerationId id : ids) backend->cancel(id);
-  });
-}
-
 Json usage_json(const TokenUsage& usage) {
   return {{"prompt_tokens", usage.prompt},
           {"completion_tokens", usage.generated},

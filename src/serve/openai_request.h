@@ -35,9 +35,6 @@ struct OpenAiBody {
 };
 std::optional<OpenAiBody> read_openai_body(const Call& call, Models& models);
 
-// When the client leaves, they are of no use to anybody.
-void cancel_when_gone(Answer& answer, std::shared_ptr<Backend> backend, std::vector<GenerationId> ids);
-
 struct TokenUsage {
   size_t prompt = 0, found = 0, generated = 0, reasoning = 0;
   double prefill_s = 0, decode_s = 0;
