@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "serve/editors.h"
+
 namespace mneme::serve {
 
 namespace {
@@ -53,6 +55,7 @@ void fill_in_middle(const std::string& suffix, const Fields& fields, const Text&
 void complete(const Call& call, Models& models) {
   auto body = read_openai_body(call, models);
   if (!body) return;
+  if (is_tabby_completion(body->json)) return answer_tabby_completion(call, body->backend, body->json);
   RequestErrors errors;
   const Fields fields(body->json, "", errors);
   const CompletionRequest request = read_completion(fields, body->backend->text());
