@@ -6,7 +6,6 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <random>
 #include <utility>
 
 #include "core/utf8.h"
@@ -89,11 +88,6 @@ std::string new_answer_id(std::string_view prefix) {
   return fmt::format("{}{:016x}{:016x}", prefix, fresh_seed(), fresh_seed());
 }
 
-uint64_t fresh_seed() {
-  std::random_device random;
-  return uint64_t{random()} << 32 | random();
-}
-
 std::optional<OpenAiBody> read_openai_body(const Call& call, Models& models) {
   auto json = parse_json(call.request->body);
   if (!json) {
@@ -116,12 +110,6 @@ std::optional<OpenAiBody> read_openai_body(const Call& call, Models& models) {
   if (body.model.empty()) body.model = body.backend->info().name;
   body.json = std::move(*json);
   return body;
-}
-
-void cancel_when_gone(Answer& answer, std::shared_ptr<Backend> backend, std::vector<GenerationId> ids) {
-  answer.on_gone([backend = std::move(backend), ids = std::move(ids)] {
-    for (const GenerationId id : ids) backend->cancel(id);
-  });
 }
 
 Json usage_json(const TokenUsage& usage) {
