@@ -52,16 +52,20 @@ if [ -n "$missing" ]; then
   install $missing || { echo "Could not install (as root: apt-get install ${missing% })" >&2; exit 1; }
 fi
 
-# The oracle of the chat templates is a Node package. Its test is skipped, saying so, where it cannot be had.
+# The oracle of the chat templates and the clients of the server are Node packages. Their tests are skipped, saying so,
+# where they cannot be had.
 case " $* " in *" test "*) ;; *) exit 0 ;; esac
 missing=$(missing_of $torch_wish)
 [ -z "$missing" ] || install $missing || echo "libtorch could not be installed: the trainer is left out, with its tests." >&2
 missing=$(missing_of $wish)
-[ -z "$missing" ] || install $missing || echo "Node.js could not be installed: the template oracle test will be skipped." >&2
-oracle=tests/jinja_oracle
-[ -f "$oracle/package-lock.json" ] || exit 0
-[ "$oracle/node_modules/.package-lock.json" -nt "$oracle/package-lock.json" ] && exit 0
+[ -z "$missing" ] || install $missing || echo "Node.js could not be installed: the template oracle test and the tests with real clients will be skipped." >&2
 command -v npm >/dev/null || exit 0
-echo "Installing with npm: the oracle of the chat templates ($oracle)"
-(cd "$oracle" && npm ci --no-audit --no-fund --loglevel=error) ||
-  echo "npm ci failed: the template oracle test will be skipped." >&2
+# npm_packages FOLDER WHAT TEST: what package-lock.json names, where it is not there yet.
+npm_packages() {
+  [ -f "$1/package-lock.json" ] || return 0
+  [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] && return 0
+  echo "Installing with npm: $2 ($1)"
+  (cd "$1" && npm ci --no-audit --no-fund --loglevel=error) || echo "npm ci failed: $3 will be skipped." >&2
+}
+npm_packages tests/jinja_oracle "the oracle of the chat templates" "the template oracle test"
+npm_packages tests/clients "clients of the server" "the tests with real clients"

@@ -280,6 +280,7 @@ class MessagesReader {
     generate.tokens_max = static_cast<int>(
         body_.whole("max_tokens", 1, {0, std::numeric_limits<int32_t>::max()}));
     SamplingOptions& sampling = generate.sampling;
+    sampling.seed = fresh_seed();
     sampling.temperature = static_cast<float>(body_.number("temperature", sampling.temperature, {0, 2}));
     sampling.top_p = static_cast<float>(body_.number("top_p", sampling.top_p, {0, 1}));
     sampling.top_k = static_cast<int>(body_.whole("top_k", sampling.top_k, {0, 1 << 20}));

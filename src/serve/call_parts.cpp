@@ -13,6 +13,11 @@ std::string random_id(std::string_view prefix) {
   return fmt::format("{}{:016x}{:08x}", prefix, random(), static_cast<uint32_t>(random()));
 }
 
+uint64_t fresh_seed() {
+  std::random_device random;
+  return uint64_t{random()} << 32 | random();
+}
+
 std::string affinity_of(const HttpRequest& request, std::string in_body) {
   for (const std::string_view name : {"x-session-id", "x-session-affinity", "session-id", "session_id"})
     if (const auto value = request.header(name); !value.empty()) return std::string(value);

@@ -81,7 +81,7 @@ class EditListener final : public GenerationListener {
 size_t prompt_tokens_max(const Call& call, const Backend& backend, const EditRequest& request) {
   uint64_t tokens = backend.limits().context_tokens_max;
   if (call.caller.tokens_max > 0) tokens = std::min(tokens, call.caller.tokens_max);
-  const auto generated = static_cast<uint64_t>(std::max(request.generate.tokens_max, 0));
+  const auto generated = static_cast<uint64_t>(std::max(request.generate.tokens_max, 1));
   return static_cast<size_t>(tokens - std::min(tokens, generated));
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "serve/call_parts.h"
 #include "serve/json_fields.h"
 
 namespace mneme::serve {
@@ -52,8 +53,8 @@ void read_sampling(const Fields& body, SamplingOptions& sampling) {
   sampling.presence_penalty = static_cast<float>(body.number("presence_penalty", 0, {-100, 100}));
   sampling.frequency_penalty = static_cast<float>(body.number("frequency_penalty", 0, {-100, 100}));
   // -1, as clients of this protocol write "any".
-  const int64_t seed = body.whole("seed", 0, {-1, std::numeric_limits<int64_t>::max()});
-  sampling.seed = static_cast<uint64_t>(std::max<int64_t>(seed, 0));
+  const int64_t seed = body.whole("seed", -1, {-1, std::numeric_limits<int64_t>::max()});
+  sampling.seed = seed < 0 ? fresh_seed() : static_cast<uint64_t>(seed);
   turn_off_samplers(body, sampling);
 }
 

@@ -6,7 +6,6 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <random>
 #include <utility>
 
 #include "core/utf8.h"
@@ -87,11 +86,6 @@ Origin read_origin(const Fields& fields, const HttpRequest& request) {
 
 std::string new_answer_id(std::string_view prefix) {
   return fmt::format("{}{:016x}{:016x}", prefix, fresh_seed(), fresh_seed());
-}
-
-uint64_t fresh_seed() {
-  std::random_device random;
-  return uint64_t{random()} << 32 | random();
 }
 
 std::optional<OpenAiBody> read_openai_body(const Call& call, Models& models) {

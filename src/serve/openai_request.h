@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "serve/call_parts.h"
 #include "serve/chat.h"
 #include "serve/json_fields.h"
 
@@ -12,8 +13,6 @@ namespace mneme::serve {
 
 // temperature, top_p, top_k, min_p, penalties, logit_bias, seed (a fresh one where there is none), stop.
 void read_sampling(const Fields& fields, const Text& text, GenerateOptions& generate);
-// Nothing is said: as much as fits, but this: a model that finds no end must not hold a place for hours.
-inline constexpr int kAnswerTokensMax = 16384;
 // The first of these fields that is there; -1: as much as fits.
 int read_tokens_max(const Fields& fields, std::initializer_list<std::string_view> keys);
 
@@ -25,7 +24,6 @@ Origin read_origin(const Fields& fields, const HttpRequest& request);
 
 // "chatcmpl-" and letters that no other answer has.
 std::string new_answer_id(std::string_view prefix);
-uint64_t fresh_seed();
 
 // The body and the model that it names; nothing: the failure was sent.
 struct OpenAiBody {

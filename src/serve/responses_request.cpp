@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "serve/call_parts.h"
 #include "serve/json_fields.h"
 #include "serve/responses_items.h"
 
@@ -169,8 +170,9 @@ class ResponsesReader {
   void read_generation() {
     GenerateOptions& generate = out_.chat.generate;
     generate.tokens_max = static_cast<int>(
-        body_.whole("max_output_tokens", -1, {1, std::numeric_limits<int32_t>::max()}));
+        body_.whole("max_output_tokens", kAnswerTokensMax, {1, std::numeric_limits<int32_t>::max()}));
     SamplingOptions& sampling = generate.sampling;
+    sampling.seed = fresh_seed();
     sampling.temperature = static_cast<float>(body_.number("temperature", sampling.temperature, {0, 2}));
     sampling.top_p = static_cast<float>(body_.number("top_p", sampling.top_p, {0, 1}));
     const int64_t top = body_.whole("top_logprobs", -1, {0, 20});

@@ -33,7 +33,7 @@ std::string spelled(std::string_view fields) {
 TEST(ResponsesRequest, ReadsTheLeast) {
   const ResponsesRequest request = read("{}");
   EXPECT_EQ(spelled("{}"), "user: hi\n");
-  EXPECT_EQ(request.chat.generate.tokens_max, -1);
+  EXPECT_EQ(request.chat.generate.tokens_max, 16384);
   EXPECT_EQ(request.chat.generate.top_logprobs, -1);
   EXPECT_EQ(request.chat.thinking, std::nullopt);
   EXPECT_TRUE(request.chat.parallel_tool_calls);

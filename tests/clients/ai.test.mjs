@@ -11,7 +11,8 @@ globalThis.AI_SDK_LOG_WARNINGS = false;
 const url = { baseURL: `${base}/v1`, apiKey: key };
 const compatible = createOpenAICompatible({ name: "mneme", ...url, supportsStructuredOutputs: true });
 const providers = { "openai-compatible": compatible, openai: createOpenAI(url), anthropic: createAnthropic(url) };
-const settings = { temperature: 0, maxOutputTokens: 64, maxRetries: 0 };
+// Without store: false the provider sends references to items in the place of what was said.
+const settings = { temperature: 0, maxOutputTokens: 64, maxRetries: 0, providerOptions: { openai: { store: false } } };
 
 for (const [name, provider] of Object.entries(providers)) {
   const common = { model: provider(model), ...settings };

@@ -25,14 +25,15 @@ for (const useResponsesApi of [false, true]) {
 
     test("completes a tool loop", async () => {
       const messages = [new HumanMessage("How is the weather in Ulm?")];
-      const first = await chat({ maxTokens: 200 }).bindTools(tools, { tool_choice: "required" }).invoke(messages);
-      assert.ok(first.tool_calls.length > 0);
+      // By its name: to /v1/responses this client does not pass on "required" and "none".
+      const first = await chat({ maxTokens: 200 }).bindTools(tools, { tool_choice: tool.name }).invoke(messages);
+      assert.ok(first.tool_calls.length > 0, JSON.stringify(first));
       messages.push(first);
       for (const call of first.tool_calls) {
         checkArguments(assert, call.args);
         messages.push(new ToolMessage({ content: "sunny", tool_call_id: call.id }));
       }
-      const second = await chat().bindTools(tools, { tool_choice: "none" }).invoke(messages);
+      const second = await chat().invoke(messages);
       assert.ok(second instanceof AIMessage);
       assert.equal(second.tool_calls.length, 0);
     });
