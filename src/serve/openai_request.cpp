@@ -1,7 +1,5 @@
 #include "serve/openai_request.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -9,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "core/error.h"
 #include "core/utf8.h"
 
 namespace mneme::serve {
