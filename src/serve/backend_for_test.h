@@ -6,6 +6,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <fstream>
 #include <functional>
 #include <list>
 #include <memory>
@@ -202,10 +203,9 @@ class ScriptedBackend final : public Backend {
                               const std::string& path) override {
     auto found = find(owner, id);
     if (!found) return tl::unexpected(found.error());
-    FILE* file = std::fopen(path.c_str(), "wb");
-    if (file == nullptr) return tl::unexpected(Error{"cannot write " + path});
-    std::fputs(("session " + id).c_str(), file);
-    std::fclose(file);
+    std::ofstream file(path, std::ios::binary);
+    file << "session " << id;
+    if (!file.flush()) return tl::unexpected(Error{"cannot write " + path});
     return {};
   }
 

@@ -266,11 +266,31 @@ TEST(EngineLoop, IdleSessionsAreBounded) {
   EXPECT_EQ(heard->found, 50u) << "the newest is there";
 }
 
+TEST(EngineLoop, PinnedSessionsStay) {
+  Scene scene;
+  scene.options.pool.sessions_max = 2;
+  scene.ask(repeated('a', 150), 3);
+  scene.run();
+  const std::string id = scene.loop().pool().all().front().id;
+  (*scene.loop().pool().find("", id))->pinned = true;
+  for (int i = 1; i < 9; ++i) {
+    scene.ask(repeated(static_cast<char>('a' + i), 50), 3);
+    scene.run();
+  }
+  EXPECT_EQ(scene.loop().pool().count(), 3u);
+  auto beside = scene.ask(joined(repeated('a', 50), bytes("b")), 3);
+  scene.run();
+  EXPECT_EQ(beside->found, 0u) << "it is not cut either";
+  auto heard = scene.ask(joined(Scene::conversation(repeated('a', 150), 3), bytes("x")), 3);
+  scene.run();
+  EXPECT_EQ(heard->found, 152u);
+}
+
 // --- Memory is short ---
 
 TEST(EngineLoop, IdleSessionsMakeRoomOldestFirst) {
   Scene scene;
-  scene.engine.tokens_max = 10 * 64;
+  scene.engine.tokens_max = 12 * 64;
   for (const char c : {'a', 'b', 'c'}) {
     scene.ask(repeated(c, 150), 3);
     scene.run();

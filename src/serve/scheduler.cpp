@@ -192,7 +192,6 @@ void Scheduler::embed(std::vector<std::vector<TokenId>> texts, std::string owner
   (void)owner;  // nothing of an embedding is found again by anybody
   std::optional<Failure> failure;
   for (const auto& tokens : texts) {
-    GenerationRequest as_prompt;
     if (tokens.empty())
       failure = Failure{FailureKind::kInvalid, "a text without tokens has no embedding", 0, 0, 0};
     if (tokens.size() > context_tokens_max_) {

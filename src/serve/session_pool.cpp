@@ -18,6 +18,7 @@ namespace {
 constexpr size_t kSegmentTokens = 256;
 // Losing so many tokens hurts nobody: an answer's end, told in other tokens.
 constexpr size_t kLittle = 64;
+constexpr double kKvShare = 0.75;  // of the KV budget: beyond it idle sessions are dropped
 
 // The tokens that both begin with, the prompt's last left out: it is evaluated for its logits.
 size_t common_prefix(std::span<const TokenId> tokens, std::span<const TokenId> prompt) {
@@ -129,7 +130,8 @@ SessionPool::Place SessionPool::oldest(bool awake) {
   for (Place at = sessions_.begin(); at != sessions_.end(); ++at) {
     if (at->pinned && !awake) continue;
     if (awake && at->resting) continue;
-    if (oldest == sessions_.end() || at->used_s < oldest->used_s) oldest = at;
+    const auto key = [](const OwnedSession& own) { return std::pair(own.pinned, own.used_s); };
+    if (oldest == sessions_.end() || key(*at) < key(*oldest)) oldest = at;
   }
   return oldest;
 }
@@ -141,6 +143,11 @@ void SessionPool::keep_bounds() {
                       [&](const OwnedSession& own) { return awake ? !own.resting : !own.pinned; }));
   };
   while (counted(false) > options_.sessions_max) sessions_.erase(oldest(false));
+  // Without a disk behind it some memory stays free for who comes next, but for the sake of the last one.
+  const auto kv_idle_max = static_cast<uint64_t>(kKvShare * static_cast<double>(engine_->kv_bytes_max()));
+  while (!engine_->tiers().on && engine_->kv_bytes_used() > kv_idle_max && sessions_.size() > 1 &&
+         give_room()) {
+  }
   while (engine_->tiers().on && counted(true) > options_.awake_max)
     if (!give_room()) break;
 }
@@ -152,7 +159,7 @@ bool SessionPool::give_room() {
     at->resting = true;
     return true;
   }
-  if (at->pinned && engine_->tiers().on) note({"session " + at->id + " is pinned and could not be kept"});
+  if (at->pinned) note({"session " + at->id + " is pinned, but memory is needed: it is dropped"});
   sessions_.erase(at);
   return true;
 }

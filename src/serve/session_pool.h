@@ -49,8 +49,8 @@ class SessionPool {
   // After its generation. A named one is flushed.
   void put(OwnedSession own);
 
-  // Gives back memory of the session that was not used for longest: it is sent to the disk, or dropped.
-  // False: there is none.
+  // Gives back memory of the session that was not used for longest, pinned ones last: it is sent to the disk,
+  // or dropped. False: there is none.
   bool give_room();
   void flush();  // all named ones
   void clear() { sessions_.clear(); }
