@@ -137,7 +137,7 @@ TEST(HttpParse, HostsAndTargets) {
   EXPECT_EQ(read("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n"), "400");
   EXPECT_EQ(read("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), "505");
   EXPECT_EQ(read("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n").substr(0, 1), "5");
-  EXPECT_EQ(read("GET / HTTP\r\n\r\n"), "400");
+  EXPECT_EQ(read("GET / HTTP\r\n\r\n"), "505");
   EXPECT_EQ(read("GET /\r\n\r\n"), "400");
   EXPECT_EQ(read("\r\n\r\nGET\r\n\r\n"), "400");
   EXPECT_EQ(read("G@T / HTTP/1.1\r\nHost: a\r\n\r\n"), "400");
