@@ -1,11 +1,10 @@
 #include "serve/chat.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <deque>
 #include <utility>
 
+#include "core/error.h"
 #include "serve/chat_prompt.h"
 #include "serve/chat_reader.h"
 #include "serve/tool_grammar.h"

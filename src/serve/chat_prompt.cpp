@@ -1,11 +1,10 @@
 #include "serve/chat_prompt.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "serve/json_fields.h"
 
 namespace mneme::serve {

@@ -161,7 +161,8 @@ TEST(ChatReader, Bare) {
   EXPECT_EQ(
       read(
           llama(),
-          R"(<|python_tag|>{"type": "function", "name": "f", "parameters": {"n": 1}}; {"name": "g", "parameters": {}})"),
+          R"(<|python_tag|>{"type": "function", "name": "f", "parameters": {"n": 1}}; {"name": "g",
+    "parameters": {}})"),
       R"(call f({"n": 1}) call g({}))");
   // JSON that calls nothing is an answer.
   EXPECT_EQ(read(llama(), R"({"name": "Bob", "age": 3})"), R"(text({"name": "Bob", "age": 3}))");

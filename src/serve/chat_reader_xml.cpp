@@ -1,9 +1,8 @@
 // Calls as Qwen3-Coder writes them: values without quotes, which become JSON here. Which parameters are text
 // is told by the tool's schema.
-#include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
+#include "core/error.h"
 #include "serve/chat_reader.h"
 
 namespace mneme::serve {

@@ -1,10 +1,10 @@
 #include "serve/json_fields.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
+
+#include "core/error.h"
 
 namespace mneme::serve {
 

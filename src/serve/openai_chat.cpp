@@ -1,6 +1,7 @@
 // POST /v1/chat/completions.
 #include <utility>
 
+#include "serve/call_parts.h"
 #include "serve/openai_chat_answer.h"
 #include "serve/openai_chat_request.h"
 

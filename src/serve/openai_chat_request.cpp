@@ -1,8 +1,8 @@
 #include "serve/openai_chat_request.h"
 
-#include <fmt/format.h>
-
 #include <utility>
+
+#include "core/error.h"
 
 namespace mneme::serve {
 

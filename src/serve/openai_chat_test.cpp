@@ -1,4 +1,6 @@
 // POST /v1/chat/completions over a scripted backend: answers, streams, tools, formats.
+#include <gtest/gtest.h>
+
 #include <limits>
 
 #include "serve/openai_for_test.h"
@@ -11,7 +13,7 @@ constexpr const char* kTools = R"("tools":[{"type":"function","function":{"name"
   "parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}}])";
 constexpr const char* kCall = R"(<tool_call>{"name": "weather", "arguments": {"city": "Rome"}}</tool_call>)";
 
-class OpenAiChat : public OpenAiTest {
+class OpenAiChat : public ::testing::Test, public OpenAiEndpoints {
  protected:
   GenerateOptions options() { return backend->requests().back().generate; }
 };
@@ -289,7 +291,8 @@ TEST_F(OpenAiChat, ToolChoice) {
 TEST_F(OpenAiChat, LegacyFunctions) {
   backend->set_answer(kCall);
   const std::string functions =
-      R"("functions":[{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}],
+      R"("functions":[{"name":"weather","parameters":{"type":"object","properties":{"city":
+    {"type":"string"}}}}],
          "function_call":{"name":"weather"})";
   const Json json = json_of(kPath, chat(functions));
   EXPECT_EQ(json["choices"][0]["finish_reason"], "function_call");
@@ -317,7 +320,8 @@ TEST_F(OpenAiChat, ResponseFormats) {
   };
   EXPECT_TRUE(matches(R"("response_format":{"type":"json_object"})", R"({"a":1})"));
   const std::string schema =
-      R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false})";
+      R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],
+    "additionalProperties":false})";
   EXPECT_TRUE(
       matches(R"("response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":)" +
                   schema + "}}",
@@ -378,7 +382,8 @@ TEST_F(OpenAiChat, FullMemoryEndsAnAnswerByLength) {
 
 TEST_F(OpenAiChat, UnknownFieldsAndNullsAreNothing) {
   json_of(kPath, chat(R"("user":"u","metadata":{"a":"b"},"store":true,"service_tier":"auto","nonsense":[1],
-    "temperature":null,"tools":null,"tool_choice":null,"response_format":null,"stop":null,"stream_options":null,
+    "temperature":null,"tools":null,"tool_choice":null,"response_format":null,"stop":null,
+    "stream_options":null,
     "logit_bias":null,"max_tokens":null,"n":null,"logprobs":null,"stream":null,"parallel_tool_calls":null)"));
 }
 

@@ -1,9 +1,9 @@
 #include "serve/openai_completions.h"
 
-#include <fmt/format.h>
-
 #include <utility>
 
+#include "core/error.h"
+#include "serve/call_parts.h"
 #include "serve/editors.h"
 
 namespace mneme::serve {

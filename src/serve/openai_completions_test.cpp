@@ -1,4 +1,6 @@
 // /v1/completions, /v1/models, /v1/embeddings and the text endpoints over a scripted backend.
+#include <gtest/gtest.h>
+
 #include "serve/openai_for_test.h"
 
 namespace mneme::serve {
@@ -6,7 +8,7 @@ namespace {
 
 constexpr const char* kPath = "/v1/completions";
 
-class OpenAiCompletions : public OpenAiTest {};
+class OpenAiCompletions : public ::testing::Test, public OpenAiEndpoints {};
 
 TEST_F(OpenAiCompletions, Whole) {
   const Json json = json_of(kPath, R"({"model":"m","prompt":"Once"})");
@@ -126,7 +128,7 @@ TEST_F(OpenAiCompletions, Models) {
   EXPECT_EQ(missing->json()["error"]["code"], "model_not_found");
 }
 
-class OpenAiEmbeddings : public OpenAiTest {};
+class OpenAiEmbeddings : public ::testing::Test, public OpenAiEndpoints {};
 
 TEST_F(OpenAiEmbeddings, Floats) {
   const Json json = json_of("/v1/embeddings", R"({"model":"m","input":["ab","c"]})");
@@ -157,7 +159,7 @@ TEST_F(OpenAiEmbeddings, Wrong) {
   EXPECT_EQ(ask("/v1/embeddings", R"({"input":"x"})")->status(), 503);
 }
 
-class TextEndpoints : public OpenAiTest {};
+class TextEndpoints : public ::testing::Test, public OpenAiEndpoints {};
 
 TEST_F(TextEndpoints, Tokenize) {
   EXPECT_EQ(json_of("/tokenize", R"({"content":"Hi<|im_end|>"})")["tokens"], Json::parse("[72,105,257]"));

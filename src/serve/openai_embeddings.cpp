@@ -1,10 +1,9 @@
 // POST /v1/embeddings.
-#include <fmt/format.h>
-
 #include <bit>
 #include <cmath>
 #include <utility>
 
+#include "core/error.h"
 #include "serve/openai_completions.h"
 
 namespace mneme::serve {

@@ -1,13 +1,12 @@
 // The OpenAI endpoints over a scripted backend, asked without HTTP.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "serve/answer_for_test.h"
 #include "serve/backend_for_test.h"
 #include "serve/json_fields.h"
@@ -32,9 +31,10 @@ class OneModel final : public Models {
   std::shared_ptr<Backend> backend_;
 };
 
-class OpenAiTest : public ::testing::Test {
- protected:
-  explicit OpenAiTest(std::string template_words = "{% if tools %}<tool_call>{{% endif %}<think>")
+// Aborts where an answer does not come, or has another status.
+class OpenAiEndpoints {
+ public:
+  explicit OpenAiEndpoints(std::string template_words = "{% if tools %}<tool_call>{{% endif %}<think>")
       : backend(std::make_shared<ScriptedBackend>("Hello!", std::make_shared<ByteText>(template_words))),
         models(backend) {
     add_openai_chat(router, models);
@@ -51,35 +51,32 @@ class OpenAiTest : public ::testing::Test {
     request->headers = std::move(headers);
     auto answer = std::make_shared<KeptAnswer>();
     const Router::Found found = router.find(method, path);
-    EXPECT_NE(found.endpoint, nullptr) << method << " " << path;
+    MNEME_CHECK(found.endpoint != nullptr, "{} {}", method, path);
     Call call;
     call.request = request, call.answer = answer, call.caller = caller, call.parameters = found.parameters;
     call.account = [this](std::string_view model, uint64_t prompt, uint64_t generated) {
       accounts.push_back(std::string(model) + " " + std::to_string(prompt) + " " + std::to_string(generated));
     };
-    if (found.endpoint) (*found.endpoint)(std::move(call));
+    (*found.endpoint)(std::move(call));
     return answer;
   }
   std::shared_ptr<KeptAnswer> ask(const std::string& path, std::string body, Headers headers = {}) {
     auto answer = begin("POST", path, std::move(body), std::move(headers));
-    EXPECT_TRUE(answer->wait());
-    EXPECT_TRUE(backend->wait_until_idle());
+    MNEME_CHECK(answer->wait() && backend->wait_until_idle());
     return answer;
   }
   Json json_of(const std::string& path, std::string body, int status = 200) {
     const auto answer = ask(path, std::move(body));
-    EXPECT_EQ(answer->status(), status) << answer->body();
+    MNEME_CHECK(answer->status() == status, "{}: {}", answer->status(), answer->body());
     return answer->json();
   }
   // The chunks of a stream that ends with [DONE].
   std::vector<Json> chunks_of(const std::string& path, std::string body) {
     const auto answer = ask(path, std::move(body));
-    EXPECT_EQ(answer->status(), 200) << answer->body();
+    MNEME_CHECK(answer->status() == 200, "{}: {}", answer->status(), answer->body());
     std::vector<Json> chunks;
     auto events = events_of(answer->body());
-    EXPECT_FALSE(events.empty());
-    if (events.empty()) return chunks;
-    EXPECT_EQ(events.back().second, "[DONE]");
+    MNEME_CHECK(!events.empty() && events.back().second == "[DONE]", "{}", answer->body());
     events.pop_back();
     for (const auto& [name, data] : events) chunks.push_back(Json::parse(data));
     return chunks;
@@ -91,8 +88,7 @@ class OpenAiTest : public ::testing::Test {
   }
   std::string param_of(const std::string& path, std::string body) {
     const Json json = json_of(path, std::move(body), 400);
-    EXPECT_EQ(json["error"]["type"], "invalid_request_error");
-    EXPECT_FALSE(json["error"]["message"].get<std::string>().empty());
+    MNEME_CHECK(json["error"]["type"] == "invalid_request_error" && !json["error"]["message"].empty());
     return json["error"]["param"].is_string() ? json["error"]["param"].get<std::string>() : "";
   }
 

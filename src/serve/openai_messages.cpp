@@ -1,7 +1,6 @@
-#include <fmt/format.h>
-
 #include <utility>
 
+#include "core/error.h"
 #include "serve/openai_chat_request.h"
 
 namespace mneme::serve {

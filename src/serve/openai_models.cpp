@@ -1,6 +1,5 @@
 // GET /v1/models and /v1/models/{id}.
-#include <fmt/format.h>
-
+#include "core/error.h"
 #include "serve/api.h"
 
 namespace mneme::serve {

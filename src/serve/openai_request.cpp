@@ -1,13 +1,12 @@
 #include "serve/openai_request.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
 #include <utility>
 
+#include "core/error.h"
 #include "core/utf8.h"
 
 namespace mneme::serve {

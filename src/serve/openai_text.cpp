@@ -1,8 +1,7 @@
 // POST /tokenize, /detokenize, /apply-template: the text side of a model.
-#include <fmt/format.h>
-
 #include <utility>
 
+#include "core/error.h"
 #include "serve/openai_chat_request.h"
 #include "serve/openai_completions.h"
 

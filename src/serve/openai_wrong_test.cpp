@@ -1,4 +1,6 @@
 // Requests that are wrong: 400, and the field is named. And bodies that real clients send, which are not.
+#include <gtest/gtest.h>
+
 #include "serve/openai_for_test.h"
 
 namespace mneme::serve {
@@ -7,7 +9,7 @@ namespace {
 constexpr const char* kChat = "/v1/chat/completions";
 constexpr const char* kText = "/v1/completions";
 
-class OpenAiWrong : public OpenAiTest {};
+class OpenAiWrong : public ::testing::Test, public OpenAiEndpoints {};
 
 TEST_F(OpenAiWrong, Bodies) {
   for (const char* body : {"", "{", "[]", "3", "\"x\"", "{\"a\":}", "nul"}) {
@@ -33,7 +35,8 @@ TEST_F(OpenAiWrong, Messages) {
   EXPECT_EQ(param(R"([{"role":"user","content":7}])"), "messages[0].content");
   EXPECT_EQ(
       param(
-          R"([{"role":"user","content":"x"},{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:"}}]}])"),
+          R"([{"role":"user","content":"x"},{"role":"user","content":[{"type":"image_url","image_url":
+    {"url":"data:"}}]}])"),
       "messages[1].content[0].type");
   EXPECT_EQ(param(R"([{"role":"user","content":[{"type":"text"}]}])"), "messages[0].content[0].text");
   EXPECT_EQ(param(R"([{"role":"assistant","tool_calls":[{"type":"function"}]}])"),
@@ -48,7 +51,7 @@ struct Wrong {
   const char* param;
 };
 
-class OpenAiWrongField : public OpenAiTest, public ::testing::WithParamInterface<Wrong> {};
+class OpenAiWrongField : public ::testing::TestWithParam<Wrong>, public OpenAiEndpoints {};
 
 TEST_P(OpenAiWrongField, IsNamed) { EXPECT_EQ(param_of(kChat, chat(GetParam().more)), GetParam().param); }
 
@@ -85,14 +88,15 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"("response_format":{"type":"json_schema","json_schema":{"name":"x","schema":5}})",
               "response_format.json_schema.schema"},
         Wrong{
-            R"("response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":{"type":"object","properties":{"a":{}}}}})",
+            R"("response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":
+    {"type":"object","properties":{"a":{}}}}})",
             "response_format"},
         Wrong{R"("grammar":"root ::= (")", "response_format"}, Wrong{R"("regex":"(")", "response_format"},
         Wrong{R"("reasoning_effort":"heroic")", "reasoning_effort"},
         Wrong{R"("stream_options":true)", "stream_options"},
         Wrong{R"("prompt_cache_key":1)", "prompt_cache_key"}, Wrong{R"("session":1)", "session"}));
 
-class OpenAiClients : public OpenAiTest {};
+class OpenAiClients : public ::testing::Test, public OpenAiEndpoints {};
 
 // What the clients send, with their long texts cut.
 TEST_F(OpenAiClients, OpenAiSdk) {
@@ -105,13 +109,15 @@ TEST_F(OpenAiClients, Pi) {
     "content":[{"type":"text","text":"say hi"}]}],"stream":true,"stream_options":{"include_usage":true},
     "store":false,"max_completion_tokens":4096,"tools":[{"type":"function","function":{"name":"read",
     "description":"Read a file","parameters":{"type":"object","required":["path"],"properties":{"path":
-    {"type":"string","description":"p"},"offset":{"type":"number"}}},"strict":false}}],"reasoning_effort":"medium"})");
+    {"type":"string","description":"p"},"offset":{"type":"number"}}},"strict":false}}],
+    "reasoning_effort":"medium"})");
 }
 
 TEST_F(OpenAiClients, Opencode) {
   chunks_of(kChat, R"({"model":"m","max_tokens":32000,"temperature":0,"top_p":1,"messages":[{"role":"system",
     "content":"You are opencode"},{"role":"user","content":"say hi"}],"tools":[{"type":"function","function":
-    {"name":"bash","description":"Runs","parameters":{"$schema":"https://json-schema.org/draft/2020-12/schema",
+    {"name":"bash","description":"Runs","parameters":
+    {"$schema":"https://json-schema.org/draft/2020-12/schema",
     "type":"object","properties":{"command":{"description":"c","type":"string"},"timeout":{"type":"number"}},
     "required":["command"],"additionalProperties":false}}}],"tool_choice":"auto","stream":true,
     "stream_options":{"include_usage":true}})");
@@ -120,7 +126,8 @@ TEST_F(OpenAiClients, Opencode) {
 TEST_F(OpenAiClients, OpencodeSecondTurn) {
   json_of(kChat,
           R"({"model":"m","messages":[{"role":"user","content":"list"},{"role":"assistant","content":"",
-    "tool_calls":[{"id":"call_1","type":"function","function":{"name":"bash","arguments":"{\"command\":\"ls\"}"}}]},
+    "tool_calls":[{"id":"call_1","type":"function","function":{"name":"bash",
+    "arguments":"{\"command\":\"ls\"}"}}]},
     {"role":"tool","tool_call_id":"call_1","content":"a.txt"}]})");
   EXPECT_NE(backend->last_prompt().find("<tool_response>a.txt"), std::string::npos);
 }
@@ -128,8 +135,10 @@ TEST_F(OpenAiClients, OpencodeSecondTurn) {
 TEST_F(OpenAiClients, QwenCode) {
   chunks_of(kChat, R"({"model":"m","messages":[{"role":"system","content":"You are Qwen Code"},{"role":"user",
     "content":[{"type":"text","text":"context"},{"type":"text","text":"say hi"}]}],"stream":true,
-    "stream_options":{"include_usage":true},"temperature":0,"top_p":1,"metadata":{"sessionId":"s","promptId":"p"},
-    "vl_high_resolution_images":true,"tools":[{"type":"function","function":{"name":"todo_write","description":"d",
+    "stream_options":{"include_usage":true},"temperature":0,"top_p":1,"metadata":{"sessionId":"s",
+    "promptId":"p"},
+    "vl_high_resolution_images":true,"tools":[{"type":"function","function":{"name":"todo_write",
+    "description":"d",
     "parameters":{"type":"object","properties":{"todos":{"type":"array","items":{"type":"object","properties":
     {"content":{"type":"string","minLength":1},"status":{"type":"string","enum":["pending","completed"]}},
     "required":["content","status"]}}},"required":["todos"]}}}]})");
@@ -150,7 +159,8 @@ TEST_F(OpenAiClients, LangChain) {
     "$schema":"http://json-schema.org/draft-07/schema#"}}}],"tool_choice":"auto"})");
   json_of(kChat,
           R"({"model":"m","messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema",
-    "json_schema":{"name":"extract","strict":true,"schema":{"type":"object","properties":{"name":{"type":"string"},
+    "json_schema":{"name":"extract","strict":true,"schema":{"type":"object","properties":{"name":
+    {"type":"string"},
     "age":{"type":["number","null"]}},"required":["name","age"],"additionalProperties":false,
     "$schema":"http://json-schema.org/draft-07/schema#"}}},"stream":false})");
 }

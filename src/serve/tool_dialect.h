@@ -1,7 +1,7 @@
 // How a model writes tool calls and reasoning, told by the words of its chat template.
 //
-//   tagged    <tool_call>{"name": "f", "arguments": {...}}</tool_call>   ours; Hermes, Qwen 2.5 and 3: on lines
-//   XML       <tool_call>\n<function=f>\n<parameter=k>\nv\n</parameter>\n</function>\n</tool_call>   Qwen3-Coder
+//   tagged   <tool_call>{"name": "f", "arguments": {...}}</tool_call>   ours; Hermes, Qwen 2.5, 3: on lines
+//   XML      <tool_call>\n<function=f>\n<parameter=k>\n...\n</function>\n</tool_call>  Qwen3-Coder
 //   Mistral   [TOOL_CALLS][{"name": "f", "arguments": {...}}]
 //   bare      {"name": "f", "parameters": {...}}   Llama 3.1, <|python_tag|> before it or not; all others
 #pragma once

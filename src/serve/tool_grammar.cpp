@@ -1,11 +1,10 @@
 #include "serve/tool_grammar.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "serve/json_fields.h"
 #include "serve/tool_grammar_text.h"
 

@@ -26,7 +26,8 @@ ChatRequest with_tools(ToolChoice choice) {
       {.name = "weather",
        .description = "",
        .parameters = R"({"type": "object", "properties": {"city": {"type": "string", "maxLength": 12},
-                         "unit": {"enum": ["C", "F"]}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+                         "unit": {"enum": ["C", "F"]}, "days": {"type": "integer", "minimum": 1,
+    "maximum": 9}},
                          "required": ["city"], "additionalProperties": false})"},
       {.name = "no\"w", .description = "", .parameters = ""}};
   request.tool_choice = choice;
@@ -57,8 +58,9 @@ TEST(ToolGrammar, RequiredCalls) {
   const Made ours(kOurs, request);
   EXPECT_TRUE(ours.matches(
       R"(<tool_call>{"name": "weather", "arguments": {"city": "Rome", "days": 3}}</tool_call>)"));
-  EXPECT_TRUE(ours.matches(
-      R"(<tool_call>{"name": "no\"w", "arguments": {}}</tool_call><tool_call>{"name": "no\"w", "arguments": {}}</tool_call>)"));
+  EXPECT_TRUE(
+      ours.matches(R"(<tool_call>{"name": "no\"w", "arguments": {}}</tool_call><tool_call>{"name": "no\"w", )"
+                   R"("arguments": {}}</tool_call>)"));
   EXPECT_FALSE(ours.matches(R"(<tool_call>{"name": "other", "arguments": {}}</tool_call>)"));
   EXPECT_FALSE(ours.matches(R"(<tool_call>{"name": "weather", "arguments": {}}</tool_call>)"));
   EXPECT_FALSE(ours.matches("Hello"));
@@ -66,8 +68,9 @@ TEST(ToolGrammar, RequiredCalls) {
   EXPECT_TRUE(hermes.matches(
       "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>"));
   const Made mistral(kMistral, request);
-  EXPECT_TRUE(mistral.matches(
-      R"([TOOL_CALLS][{"name": "weather", "arguments": {"city": "Rome"}}, {"name": "no\"w", "arguments": {}}])"));
+  EXPECT_TRUE(
+      mistral.matches(R"([TOOL_CALLS][{"name": "weather", "arguments": {"city": "Rome"}}, {"name": "no\"w", )"
+                      R"("arguments": {}}])"));
   const Made llama(kLlama, request);
   EXPECT_TRUE(llama.matches(R"({"name": "weather", "parameters": {"city": "Rome", "unit": "C"}})"));
   const Made xml(kXml, request);

@@ -1,10 +1,9 @@
 #include "serve/tool_grammar_text.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "core/error.h"
 #include "serve/json_fields.h"
 
 namespace mneme::serve {

@@ -1,10 +1,10 @@
 #include "serve/tool_json.h"
 
-#include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
+
+#include "core/error.h"
 
 namespace mneme::serve {
 
