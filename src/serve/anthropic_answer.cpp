@@ -1,9 +1,8 @@
 #include "serve/anthropic_answer.h"
 
-#include <fmt/format.h>
-
 #include <utility>
 
+#include "core/error.h"
 #include "core/hash.h"
 #include "serve/call_parts.h"
 #include "serve/json_fields.h"

@@ -126,7 +126,8 @@ TEST(AnthropicRequest, ThoughtsComeBack) {
 
 TEST(AnthropicRequest, ServersOwnBlocksAndToolsAreLeftOut) {
   const ChatRequest chat = read(with(R"({"tools":[{"type":"web_search_20250305","name":"web_search"},
-      {"type":"bash_20250124","name":"bash"},{"type":"computer_20250124","name":"computer","display_width_px":9},
+      {"type":"bash_20250124","name":"bash"},{"type":"computer_20250124","name":"computer",
+        "display_width_px":9},
       {"type":"custom","name":"f","description":"d","input_schema":{"type":"object"},"strict":true}],
       "messages":[{"role":"user","content":"q"},{"role":"assistant","content":[
         {"type":"server_tool_use","id":"s","name":"web_search","input":{}},
@@ -240,7 +241,8 @@ TEST(AnthropicRequest, SaysWhatIsWrong) {
       {R"({"messages":[{"role":"user","content":[{"type":"tool_use"}]}]})", "messages.0.content.0.type: "},
       {R"({"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f"}]}]})",
        "messages.0.content.0.input: Field required"},
-      {R"({"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":"x"}]}]})",
+      {R"({"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f",
+        "input":"x"}]}]})",
        "messages.0.content.0.input: "},
       {R"({"system":5})", "system: "},
       {R"({"system":[{"type":"image"}]})", "system.0.type: "},
@@ -271,15 +273,18 @@ TEST(AnthropicRequest, AnAgentsSecondTurnIsItsFirstAndMore) {
       "system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1; cch=00000;"},
                 {"type":"text","text":"You are an agent.","cache_control":{"type":"ephemeral"}},
                 {"type":"text","text":"\nUse the tools.","cache_control":{"type":"ephemeral"}}],
-      "messages":[{"role":"user","content":[{"type":"text","text":"<system-reminder>\ndate\n</system-reminder>\n"},
+      "messages":[{"role":"user","content":[{"type":"text",
+        "text":"<system-reminder>\ndate\n</system-reminder>\n"},
         {"type":"text","text":"read it","cache_control":{"type":"ephemeral"}}]}]})");
   const std::string second = spelled(R"({
       "system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1; cch=9f2c1;"},
                 {"type":"text","text":"You are an agent."},
                 {"type":"text","text":"\nUse the tools.","cache_control":{"type":"ephemeral"}}],
-      "messages":[{"role":"user","content":[{"type":"text","text":"<system-reminder>\ndate\n</system-reminder>\n"},
+      "messages":[{"role":"user","content":[{"type":"text",
+        "text":"<system-reminder>\ndate\n</system-reminder>\n"},
         {"type":"text","text":"read it"}]},
-        {"role":"assistant","content":[{"type":"tool_use","id":"toolu_1","name":"Read","input":{"file_path":"/a"},
+        {"role":"assistant","content":[{"type":"tool_use","id":"toolu_1","name":"Read",
+        "input":{"file_path":"/a"},
           "cache_control":{"type":"ephemeral"}}]},
         {"role":"user","content":[{"tool_use_id":"toolu_1","type":"tool_result","content":"     1\u2192vm",
           "cache_control":{"type":"ephemeral"}}]}]})");

@@ -1,10 +1,10 @@
 #include "serve/call_parts.h"
 
-#include <fmt/format.h>
-
 #include <chrono>
 #include <random>
 #include <utility>
+
+#include "core/error.h"
 
 namespace mneme::serve {
 

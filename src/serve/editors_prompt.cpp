@@ -1,9 +1,8 @@
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <span>
 #include <utility>
 
+#include "core/error.h"
 #include "serve/editors.h"
 
 namespace mneme::serve {

@@ -201,7 +201,8 @@ TEST_F(Editors, TabbyCompletes) {
       R"({"language":"python","user":"u","segments":{"prefix":"def f(","suffix":"): pass",
       "filepath":"src/f.py","git_url":"https://example.org/demo",
       "declarations":[{"filepath":"a.py","body":"A"}],
-      "relevant_snippets_from_changed_files":[{"filepath":"b.py","body":"B","score":1.0}],"clipboard":"c"}})");
+      "relevant_snippets_from_changed_files":[{"filepath":"b.py","body":"B","score":1.0}],
+        "clipboard":"c"}})");
   EXPECT_TRUE(is_tabby_completion(body));
   EXPECT_FALSE(is_tabby_completion(Json::parse(R"({"prompt":"x"})")));
   EXPECT_FALSE(is_tabby_completion(Json::parse(R"([1])")));

@@ -1,10 +1,9 @@
 #include "serve/responses_items.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "core/error.h"
 #include "serve/call_parts.h"
 
 namespace mneme::serve {

@@ -1,11 +1,10 @@
 #include "serve/responses_request.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <limits>
 #include <utility>
 
+#include "core/error.h"
 #include "serve/call_parts.h"
 #include "serve/json_fields.h"
 #include "serve/responses_items.h"
