@@ -239,8 +239,9 @@ enum class StopReason {
 
 struct GenerateReport {
   StopReason reason = StopReason::kEnd;
-  std::string message;   // for a person, where the reason is kFull or kNoToken
-  bool complete = true;  // with a constraint: `text` is one of the grammar's, and not the beginning of one
+  std::string message;    // for a person, where the reason is kFull or kNoToken
+  std::string stop_text;  // which, where the reason is kStopText
+  bool complete = true;   // with a constraint: `text` is one of the grammar's, and not the beginning of one
   std::string text;
   size_t prompt_tokens = 0;  // evaluated before the first new token
   size_t found_tokens = 0;   // of the prompt, found instead of evaluated

@@ -86,6 +86,7 @@ class Output {
     return rest;
   }
   bool stopped() const { return stop_.matched(); }
+  const std::string& stop_text() const { return stop_.matched_text(); }
 
  private:
   std::unique_ptr<Text::Stream> stream_;
@@ -198,6 +199,7 @@ class RunningGeneration final : public Generation {
     show(output_.finish());
     report_.reason = output_.stopped() ? StopReason::kStopText : reason;
     report_.message = std::move(message);
+    report_.stop_text = output_.stop_text();
     report_.complete = choice_.complete() && (!choice_.constrained() || !output_.stopped());
   }
 

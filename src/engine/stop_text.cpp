@@ -21,6 +21,7 @@ std::string StopText::push(std::string_view piece) {
     if (end > best_end || (end == best_end && start > best_start)) continue;
     best_start = start;
     best_end = end;
+    matched_text_ = text;
   }
   matched_ = best_start != std::string::npos;
   const size_t shown = matched_ ? best_start : pending_.size() - held_bytes();

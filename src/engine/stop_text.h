@@ -18,6 +18,7 @@ class StopText {
   // What was held back, at the end of the stream.
   std::string finish();
   bool matched() const { return matched_; }
+  const std::string& matched_text() const { return matched_text_; }  // which; empty: none
 
  private:
   size_t held_bytes() const;
@@ -25,6 +26,7 @@ class StopText {
   std::vector<std::string> texts_;
   std::string pending_;
   bool matched_ = false;
+  std::string matched_text_;
 };
 
 }  // namespace mneme::engine

@@ -34,8 +34,10 @@ TEST(StopText, TheFirstToBeCompleteWins) {
   EXPECT_EQ(two_pieces.push("xab"), "x");
   EXPECT_EQ(two_pieces.push("cd"), "ab");
   EXPECT_TRUE(two_pieces.matched());
+  EXPECT_EQ(two_pieces.matched_text(), "c");
   StopText same_end({"c", "bc"});
   EXPECT_EQ(same_end.push("abc"), "a");
+  EXPECT_EQ(same_end.matched_text(), "bc");
 }
 
 TEST(StopText, EmptyTextsMatchNothing) {

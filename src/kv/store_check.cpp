@@ -60,7 +60,8 @@ SegmentReport verify_named(const SessionState& state, size_t index, Check& check
   SegmentReport report = found->second;
   report.index = index;
   const auto tokens = std::span(state.tokens).subspan(index * kSegmentTokens, kSegmentTokens);
-  if (report.condition == SegmentCondition::kOk && segment_name(state.model, state.parent(index), tokens) != name) {
+  if (report.condition == SegmentCondition::kOk &&
+      segment_name(state.model, state.parent(index), tokens) != name) {
     report.condition = SegmentCondition::kDamaged;
     report.error = fmt::format("segment {} is not of the session's tokens", name.hex());
   }

@@ -50,8 +50,9 @@ struct Failure {
   std::string param = {};               // kInvalid: the request's field that is wrong; may be empty
 };
 
-// What happens to one generation, in this order: on_begin, on_prefill*, (on_token, on_text)*, then one of
-// on_end and on_failure, which may also come alone. Called on the engine's thread: quick, no blocking.
+// What happens to one generation, in this order: on_prefill* (now and then while it waits for its turn, with
+// nothing done), on_begin, on_prefill*, (on_token, on_text)*, then one of on_end and on_failure, which may
+// also come alone. Called on the engine's thread: quick, no blocking.
 class GenerationListener {
  public:
   virtual ~GenerationListener() = default;

@@ -26,7 +26,6 @@ class ChoiceReader final : public GenerationListener, private ReaderEvents {
       : text_(&backend.text()),
         dialect_(reading.dialect),
         wants_tokens_(request.generate.top_logprobs >= 0),
-        stop_(request.generate.stop.size() == 1 ? request.generate.stop[0] : ""),
         listener_(std::move(listener)),
         reader_(
             {.dialect = reading.dialect,
@@ -64,7 +63,6 @@ class ChoiceReader final : public GenerationListener, private ReaderEvents {
   const Text* text_;
   const ToolDialect dialect_;
   const bool wants_tokens_;
-  const std::string stop_;
   const std::shared_ptr<ChatListener> listener_;
   ChatReader reader_;
   size_t prompt_tokens_ = 0, found_ = 0, calls_ = 0;
@@ -115,7 +113,7 @@ void ChoiceReader::on_end(const GenerateReport& report) {
     case StopReason::kLength: end.finish = Finish::kLength; break;
     case StopReason::kStopText:
       end.finish = Finish::kStopText;
-      end.stop_text = stop_;
+      end.stop_text = report.stop_text;
       break;
     case StopReason::kCancelled: end.finish = Finish::kCancelled; break;
     case StopReason::kFull: end.finish = Finish::kFull; break;

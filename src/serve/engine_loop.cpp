@@ -12,6 +12,7 @@ namespace mneme::serve {
 
 namespace {
 
+constexpr double kTellEvery_s = 1;
 constexpr size_t kBlockTokens = 64;  // keys and values are taken in such blocks
 
 GenerateReport cancelled_report() {
@@ -30,6 +31,10 @@ EngineLoop::~EngineLoop() = default;
 void EngineLoop::begin_waiting() {
   end_overdue();
   admit();
+  if (core::now_s() - told_s_ > kTellEvery_s) {
+    told_s_ = core::now_s();
+    waiting_.tell_waiting();
+  }
   fill_embeddings();
 }
 

@@ -108,6 +108,7 @@ class EngineLoop {
   std::list<Running> running_;  // in the order of their beginning
   std::list<RunningEmbedding> embeddings_;
   uint64_t passes_ = 0;
+  double told_s_ = 0;  // when those that wait were last told so
   bool ended_since_pause_ = false;
   double service_s_ = 0;
   BackendState totals_;

@@ -123,6 +123,20 @@ TEST(EngineLoop, WhatIsCancelledEndsBeforeTheNextPass) {
   EXPECT_EQ(scene.loop().state().cancelled, 2u);
 }
 
+TEST(EngineLoop, WhoWaitsHearsOfIt) {
+  Scene scene;
+  scene.options.running_max = 1;
+  auto running = scene.ask(bytes("x"), 1000);
+  scene.loop().turn();
+  auto waiting = scene.ask(bytes("long"), 5);
+  EXPECT_TRUE(waiting->order.empty());
+  const double until_s = core::now_s() + 1.5;
+  while (core::now_s() < until_s && waiting->order.empty()) scene.loop().turn();
+  EXPECT_EQ(waiting->order, "p");
+  EXPECT_EQ(waiting->prefilled, std::vector<size_t>{0});
+  EXPECT_EQ(waiting->prefill_total, 4u);
+}
+
 TEST(EngineLoop, TimeLimitsEndWhatWaitsAndWhatRuns) {
   Scene scene;
   scene.options.running_max = 1;

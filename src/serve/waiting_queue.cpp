@@ -67,6 +67,10 @@ std::list<Submission> WaitingQueue::take_overdue(double now_s) {
   return overdue;
 }
 
+void WaitingQueue::tell_waiting() const {
+  for (const Submission& one : submissions_) one.listener->on_prefill(0, one.request.prompt.size());
+}
+
 std::list<Submission> WaitingQueue::take_all() {
   tokens_ = 0;
   return std::exchange(submissions_, {});
