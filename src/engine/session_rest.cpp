@@ -58,7 +58,9 @@ Result<void> LoadedSession::demote() {
     names.push_back(segment->name);
   }
   resting_ = Resting{evaluated(), names.size()};
+  const kv::SegmentName root = sequence_->root();
   sequence_.emplace(*home_->tiers);
+  sequence_->set_root(root);
   home_->tiers->send_away(names);
   return {};
 }
@@ -84,7 +86,7 @@ bool LoadedSession::resume(size_t segments, const kv::SegmentFile& tail) {
   const size_t sealed = segments * kv::kSegmentTokens, end = sealed + tail.header().tokens.size();
   const auto found = find_segments(sealed);
   if (found.size() != segments || end > tokens_.size()) return false;
-  const kv::SegmentName parent = found.empty() ? kv::SegmentName() : found.back()->name;
+  const kv::SegmentName parent = found.empty() ? sequence_->root() : found.back()->name;
   const auto open = std::span(tokens_).subspan(sealed, end - sealed);
   if (tail.header().name != kv::segment_name(home_->model, parent, open)) return false;
   if (home_->tiers->worth_reading(found, home_->seconds_each) < found.size()) return false;

@@ -48,6 +48,7 @@ class Sequence : public BlockSource {
   SegmentName last_segment() const { return segments_.empty() ? root_ : segments_.back()->name; }
   // What the first segment is behind (segment_name.h); before anything is sealed or attached.
   void set_root(const SegmentName& root) { root_ = root; }
+  const SegmentName& root() const { return root_; }
   struct SealNotes {
     int text_end = 0;         // where a text ended: others may go on from the last segment before it
     double seconds_each = 0;  // what computing a token took lately; 0: not known

@@ -334,6 +334,7 @@ class ScriptedBackend final : public Backend {
       if (const size_t at = job.unseen.find(stop); at != std::string::npos) {
         show(job, at);
         job.unseen.clear();
+        job.report.stop_text = stop;
         return false;
       }
       for (size_t n = std::min(stop.size(), job.unseen.size()); n > keep; --n)

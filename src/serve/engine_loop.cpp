@@ -12,7 +12,6 @@ namespace mneme::serve {
 
 namespace {
 
-constexpr double kTellEvery_s = 1;
 constexpr size_t kBlockTokens = 64;  // keys and values are taken in such blocks
 
 GenerateReport cancelled_report() {
@@ -25,13 +24,17 @@ GenerateReport cancelled_report() {
 }  // namespace
 
 EngineLoop::EngineLoop(Engine& engine, LoopOptions options)
-    : engine_(&engine), options_(std::move(options)), pool_(engine, options_.pool), cost_(engine.info()) {}
+    : engine_(&engine),
+      options_(std::move(options)),
+      pool_(engine, options_.pool),
+      cost_(engine.info()),
+      told_s_(core::now_s()) {}
 EngineLoop::~EngineLoop() = default;
 
 void EngineLoop::begin_waiting() {
   end_overdue();
   admit();
-  if (core::now_s() - told_s_ > kTellEvery_s) {
+  if (core::now_s() - told_s_ >= options_.tell_s) {
     told_s_ = core::now_s();
     waiting_.tell_waiting();
   }

@@ -23,6 +23,7 @@ struct LoopOptions {
   // How long a pass may take while somebody waits for his next token, as well as can be told before; and
   // while nobody does, so that who comes, or goes, need not wait for long.
   double step_s = 0.05, lone_step_s = 0.25;
+  double tell_s = 1;  // between two signs of life to those that wait
   uint64_t context_tokens_max = 0;
   PoolOptions pool;
 };
@@ -108,7 +109,7 @@ class EngineLoop {
   std::list<Running> running_;  // in the order of their beginning
   std::list<RunningEmbedding> embeddings_;
   uint64_t passes_ = 0;
-  double told_s_ = 0;  // when those that wait were last told so
+  double told_s_;  // when those that wait were last told so
   bool ended_since_pause_ = false;
   double service_s_ = 0;
   BackendState totals_;

@@ -99,7 +99,7 @@ TEST(LoadedModels, StrictNamesAreErrorsThatNameWhatThereIs) {
   auto models = *LoadedModels::make(std::move(options));
   const auto found = models->find("gpt-5", 0);
   ASSERT_FALSE(found);
-  EXPECT_EQ(found.error().kind, FailureKind::kInvalid);
+  EXPECT_EQ(found.error().kind, FailureKind::kNoModel);
   EXPECT_NE(found.error().message.find("a, b"), std::string::npos);
   EXPECT_EQ(answers(*models, "b"), "2");
   EXPECT_EQ(answers(*models, ""), "1");
