@@ -14,6 +14,8 @@ using core::pass;
 
 namespace {
 
+// Few segments are opened one by one; then so many at once.
+constexpr size_t kFewSegments = 32, kSegmentsAhead = 512;
 // Of a context that waits for its next turn: so many tokens can be taken back without computing any again.
 constexpr int kOpenTokens = 64;
 
@@ -167,11 +169,34 @@ Result<std::unique_ptr<Session>> LoadedSession::fork() {
 
 // --- What is found instead of computed ---
 
+// The files of the next segments: what is found one after another need not be opened so.
+std::vector<kv::Store::FilePtr> LoadedSession::open_ahead(kv::SegmentName parent, size_t begin,
+                                                          size_t end) const {
+  std::vector<kv::SegmentName> names;
+  for (; begin + kv::kSegmentTokens <= end && names.size() < kSegmentsAhead; begin += kv::kSegmentTokens) {
+    names.push_back(
+        kv::segment_name(home_->model, parent, std::span(tokens_).subspan(begin, kv::kSegmentTokens)));
+    parent = names.back();
+  }
+  std::vector<kv::Store::FilePtr> files;
+  for (auto& file : home_->store->open_segments(names)) {
+    if (!file) home_->warnings.push_back(file.error().message);
+    if (file && *file != nullptr) files.push_back(std::move(*file));
+  }
+  return files;
+}
+
 // The longest run of known segments behind what is sealed, none beyond `end`.
 std::vector<kv::SegmentPtr> LoadedSession::find_segments(size_t end) const {
   std::vector<kv::SegmentPtr> found;
   kv::SegmentName parent = sequence_->last_segment();
+  std::vector<kv::Store::FilePtr> ahead;  // open until they are found
+  size_t next_ahead = kFewSegments;
   for (size_t begin = evaluated(); begin + kv::kSegmentTokens <= end; begin += kv::kSegmentTokens) {
+    if (found.size() == next_ahead) {
+      ahead = open_ahead(parent, begin, end);
+      next_ahead += kSegmentsAhead;
+    }
     auto segment = home_->tiers->find(parent, begin, std::span(tokens_).subspan(begin, kv::kSegmentTokens));
     if (segment == nullptr) break;
     parent = segment->name;

@@ -98,6 +98,7 @@ class LoadedSession final : public Session {
 
  private:
   std::vector<kv::SegmentPtr> find_segments(size_t end) const;
+  std::vector<kv::Store::FilePtr> open_ahead(kv::SegmentName parent, size_t begin, size_t end) const;
   size_t rows_to_next_segment() const;
   void seal(int keep_open);
   std::string tail_path() const;

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "core/file.h"
 #include "kv/session_folder.h"
@@ -175,6 +176,20 @@ Result<Store::FilePtr> Store::open_segment(const SegmentName& name) {
   FilePtr file = std::move(*opened);
   slot = file;
   return file;
+}
+
+std::vector<Result<Store::FilePtr>> Store::open_segments(std::span<const SegmentName> names) {
+  constexpr size_t kThreadsMax = 8, kEachMin = 16;  // a thread takes as long to start as a few reads
+  std::vector<Result<FilePtr>> opened(names.size(), FilePtr());
+  std::atomic<size_t> next = 0;
+  const auto open_some = [&] {
+    for (size_t i = next++; i < names.size(); i = next++) opened[i] = open_segment(names[i]);
+  };
+  std::vector<std::jthread> others;
+  for (size_t i = 1; i < std::min(kThreadsMax, names.size() / kEachMin); ++i) others.emplace_back(open_some);
+  open_some();
+  others.clear();
+  return opened;
 }
 
 // A file that could not be opened may have been set aside: it still takes room, under another name.

@@ -61,6 +61,9 @@ class Store {
   bool take_other_version() { return met_other_version_.exchange(false); }
   // By name alone, as a session's log gives it; whoever serves it compares parent and tokens, as find() does.
   Result<FilePtr> open_segment(const SegmentName& name);
+  // Many of them at once, on threads of their own where it pays: headers are small reads, one after another
+  // each would wait for the disk. In the order of the names.
+  std::vector<Result<FilePtr>> open_segments(std::span<const SegmentName> names);
   // Whether there is a file of this name: one look at the folder, nothing read or compared.
   bool has(const SegmentName& name) const;
 

@@ -111,6 +111,30 @@ TEST_F(Stores, DamageIsSetAsideAndWrittenAnew) {
   EXPECT_EQ(*store->bytes_used(), 0u);
 }
 
+TEST_F(Stores, ManyAreOpenedAtOnce) {
+  std::vector<SegmentName> names = fill(*open(), "", 3, 150);
+  ASSERT_EQ(std::remove(open()->segment_path(names[40]).c_str()), 0);
+  const std::string damaged = open()->segment_path(names[77]);
+  std::string bytes = bytes_of_file(damaged);
+  bytes[100] ^= 1;
+  write_file(damaged, bytes);
+  names.push_back(names[5]);  // twice
+  auto store = open();
+  const auto files = store->open_segments(names);
+  ASSERT_EQ(files.size(), names.size());
+  for (size_t i = 0; i < names.size(); ++i) {
+    ASSERT_EQ(files[i].has_value(), i != 77) << i;
+    if (i == 77) continue;
+    ASSERT_EQ(*files[i] != nullptr, i != 40) << i;
+    if (i != 40) {
+      EXPECT_EQ((*files[i])->header().name, names[i]);
+      EXPECT_EQ(*store->open_segment(names[i]), *files[i]) << "one file while it is held";
+    }
+  }
+  EXPECT_EQ(*files[150], *files[5]);
+  EXPECT_TRUE(store->open_segments({}).empty());
+}
+
 TEST_F(Stores, AReadErrorIsNotServedAndRewritten) {
   auto store = open();
   const auto names = fill(*store, "", 1, 1);
