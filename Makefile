@@ -68,8 +68,8 @@ check:
 	@cmake --build build/dev -j $(JOBS)
 	@tools/ctest.sh dev
 	@cmake --preset tsan
-	@cmake --build build/tsan -j $(JOBS) --target core_test kv_test attention_test engram_test model_test engine_test
-	@tools/ctest.sh tsan -R '^(core|kv|attention|engram|model|engine)_test$$'
+	@cmake --build build/tsan -j $(JOBS) --target core_test kv_test attention_test engram_test model_test engine_test serve_test
+	@tools/ctest.sh tsan -R '^(core|kv|attention|engram|model|engine|serve)_test$$'
 
 bench:
 	@tools/bootstrap.sh build bench
