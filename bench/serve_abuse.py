@@ -2,12 +2,13 @@
 """Abuse of the server at random from a seed: clients that leave at any byte, that lie about lengths, that
 send nonsense, ask for too much, read or write slowly, at the limits of their keys; SIGKILL and a new start in
 between. Meanwhile answers at temperature 0 have to be those of a quiet server, and /health has to answer.
-In the second half nothing is killed: memory and descriptors have to stay.
+From the middle on nothing is killed: memory and descriptors have to stay.
 
 Usage: bench/serve_abuse.py BINARY MODEL [SECONDS [SEED]]     480 s, seed 1. Status 1 if something was found.
 
-From the environment: COLD, a folder for the cold tier (say of a small tmpfs, so that the disk
-is full; a new one each time); CLIENTS (24); FLAGS of the server.
+From the environment: COLD, a folder for the cold tier (say of a small tmpfs, so that the disk is full; a new
+one each time); CLIENTS (24); CALM, the share of the time after which nothing is killed (0.5); FLAGS of the
+server.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from serve_client import Server, Stream, ask, metrics, quantile, request_bytes
 
 FLAGS = os.environ.get("FLAGS", "--kv 256MiB --parallel 16 --queue 64 --drain 5").split()
 CLIENTS = int(os.environ.get("CLIENTS", "24"))
+CALM = float(os.environ.get("CALM", "0.5"))
 HOME = tempfile.mkdtemp(prefix="serve-abuse-")
 COLD = os.environ.get("COLD", f"{HOME}/cold")
 KEYS = {"root": ["--admin"], "few": ["--requests", "60"], "poor": ["--tokens", "3000"],
@@ -74,7 +76,7 @@ class Abuse:
     def __init__(self, server, keys, seconds, seed):
         self.server, self.keys, self.seed = server, keys, seed
         self.begin, self.end = time.monotonic(), time.monotonic() + seconds
-        self.quiet_from = self.begin + seconds / 2  # no kills from here on
+        self.quiet_from = self.begin + seconds * CALM  # no kills from here on
         self.down = True  # the server is being killed or started
         self.deaths = 0
         self.statuses = collections.Counter()
@@ -91,7 +93,7 @@ class Abuse:
 
     def saw(self, kind, stream):
         self.statuses[(kind, stream.status)] += 1
-        broken = stream.status >= 500 and stream.status not in (503, 529)
+        broken = stream.status >= 500 and stream.status not in (503, 505, 529)
         if broken and self.statuses[(kind, stream.status)] <= 3:
             self.wrong(f"{kind}: status {stream.status}: {stream.body()[:300]!r}")
 
@@ -104,7 +106,7 @@ class Abuse:
 async def check(run, rng, reference):
     index = rng.randrange(len(FIXED))
     path, body = FIXED[index]
-    deaths = run.deaths
+    deaths, down = run.deaths, run.down
     try:
         stream = await ask(run.server.port, path, body, headers=run.key("root"))
         if deaths != run.deaths:
@@ -118,13 +120,13 @@ async def check(run, rng, reference):
         else:
             run.right += 1
     except (OSError, ValueError, KeyError) as error:
-        if not run.down and deaths == run.deaths:
+        if not down and deaths == run.deaths:
             run.wrong(f"prompt {index}: {error!r}")
 
 
 async def watch_health(run):
     while run.running():
-        deaths = run.deaths
+        deaths, down = run.deaths, run.down
         try:
             stream = await asyncio.wait_for(ask(run.server.port, "/health"), 10)
             if deaths != run.deaths:
@@ -134,7 +136,7 @@ async def watch_health(run):
             else:
                 run.wrong(f"health: status {stream.status}")
         except (OSError, asyncio.TimeoutError) as error:
-            if not run.down and deaths == run.deaths:
+            if not down and deaths == run.deaths:
                 run.wrong(f"health: {error!r}")
         await asyncio.sleep(0.25)
 
@@ -414,8 +416,10 @@ def report(run):
     median, late_ms, longest = (1000 * quantile(run.health, share) for share in (0.5, 0.99, 1))
     print(f"| /health | {len(run.health)} answers, p50 {median:.0f} ms, p99 {late_ms:.0f} ms, "
           f"longest {longest:.0f} ms |")
-    print(f"| RSS in the second half | {late[0][1]:.0f} to {late[-1][1]:.0f} MB, "
+    print(f"| RSS without kills | {late[0][1]:.0f} to {late[-1][1]:.0f} MB, "
           f"{slope([(at, rss) for at, rss, _ in late]):+.2f} MB a minute |")
+    print("| RSS, ten times meanwhile | " + ", ".join(
+        f"{one[1]:.0f}" for one in late[::max(1, len(late) // 10)]) + " MB |")
     print(f"| descriptors | {min(one[2] for one in late)} to {max(one[2] for one in late)}, "
           f"at the end {late[-1][2]} |")
     print(f"| found wrong | {len(run.found)} |\n")
