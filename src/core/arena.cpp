@@ -10,24 +10,29 @@ namespace mneme::core {
 
 namespace {
 constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kSmallPage = size_t{4} << 10;
 constexpr size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 }  // namespace
 
 Result<Arena> Arena::reserve(size_t bytes_max) {
-  // mmap gives 4 KiB alignment: reserve one huge page more and cut to a 2 MiB border at both ends.
-  const size_t size = round_up(std::max<size_t>(bytes_max, 1), kHugePage);
-  void* raw = ::mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE,
+  // Less than a huge page would cost a whole one at the first byte: a server has hundreds of short contexts,
+  // whose rings (kv/recent_rows.h) are of this size.
+  const size_t page = bytes_max < kHugePage ? kSmallPage : kHugePage;
+  // mmap gives 4 KiB alignment: reserve one page more and cut to its border at both ends.
+  const size_t size = round_up(std::max<size_t>(bytes_max, 1), page);
+  void* raw = ::mmap(nullptr, size + page, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (raw == MAP_FAILED) return fail("cannot reserve {} bytes of memory: {}", size, std::strerror(errno));
   const auto start = reinterpret_cast<uintptr_t>(raw);
-  const uintptr_t aligned = round_up(start, kHugePage);
+  const uintptr_t aligned = round_up(start, page);
   if (aligned > start) ::munmap(raw, aligned - start);
-  const size_t tail = start + kHugePage - aligned;
+  const size_t tail = start + page - aligned;
   if (tail > 0) ::munmap(reinterpret_cast<void*>(aligned + size), tail);
   Arena arena;
   arena.data_ = reinterpret_cast<std::byte*>(aligned);
   arena.size_ = size;
-  ::madvise(arena.data_, size, MADV_HUGEPAGE);  // a wish: 4 KiB pages are slower, not wrong
+  // A wish: 4 KiB pages are slower, not wrong.
+  ::madvise(arena.data_, size, page == kHugePage ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   return arena;
 }
 
