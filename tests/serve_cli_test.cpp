@@ -73,6 +73,7 @@ TEST_F(ServeCli, OtherMachinesNeedKeys) {
   expect_failure(serve + " --tls-cert a.pem", 2, "--tls-cert and --tls-key go together");
   expect_failure(serve + " --memory-only --hot 1GiB", 2, "--memory-only");
   expect_failure("serve -m /no/such.gguf --memory-only", 1, "/no/such.gguf");
+  expect_failure("serve -m /no/such.gguf --memory-only --lazy", 1, "/no/such.gguf: No such file");
   expect_failure(serve + " --memory-only --host no.such.host.invalid --no-keys", 1, "no.such.host.invalid");
 }
 
@@ -124,6 +125,45 @@ TEST_F(ServeCli, PromptsAreFoundAgainAfterARestart) {
   EXPECT_EQ(first["choices"][0]["text"], second["choices"][0]["text"]);
   EXPECT_EQ(first["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
   EXPECT_GE(second["usage"]["prompt_tokens_details"]["cached_tokens"].get<int>(), 256);
+}
+
+TEST_F(ServeCli, AKeyKeepsNoMoreNamedSessionsThanItMay) {
+  const std::string file = (folder_ / "keys.json").string();
+  std::string key = mneme("serve key add alice --sessions 1 --keys " + file).out;
+  key.pop_back();
+  start("--keys " + file + " --cold-dir " + (folder_ / "store").string());
+  const auto ask_in = [&](const std::string& session, const std::string& path = "/v1/completions") {
+    const Json body = {{"prompt", "Once"},
+                       {"session", session},
+                       {"max_tokens", 2},
+                       {"messages", Json::array({{{"role", "user"}, {"content", "Once"}}})}};
+    return ask("POST", path, "x-api-key: " + key + "\r\n", body.dump());
+  };
+  const serve::RawAnswer first = ask_in("a");
+  EXPECT_EQ(first.status, 200) << first.body;
+  EXPECT_EQ(Json::parse(first.body)["model"], "tiny") << "the name that the server gives it";
+  for (const char* path : {"/v1/completions", "/v1/chat/completions"}) {
+    const serve::RawAnswer more = ask_in("b", path);
+    EXPECT_EQ(more.status, 403) << more.body;
+    EXPECT_EQ(Json::parse(more.body)["error"]["code"], "sessions_max");
+    EXPECT_EQ(ask_in("a", path).status, 200) << "it is there already";
+  }
+  const Json list = Json::parse(ask("GET", "/v1/sessions", "x-api-key: " + key + "\r\n").body);
+  ASSERT_EQ(list["data"].size(), 1u);
+  EXPECT_EQ(list["data"][0]["id"], "a");
+  EXPECT_EQ(end(SIGTERM), 0);
+}
+
+TEST_F(ServeCli, KeysHaveANameAndOneOfSeveralIsTakenBackByItsId) {
+  const std::string flag = " --keys " + (folder_ / "keys.json").string();
+  expect_failure("serve key list" + flag, 1, "no such file of keys");
+  expect_failure("serve key add \"\"" + flag, 2, "name is empty");
+  mneme("serve key add alice" + flag), mneme("serve key add alice" + flag);
+  expect_failure("serve key rm alice" + flag, 1, "2 keys have the name 'alice': say which by its id");
+  const Json list = Json::parse(mneme("serve key list --json" + flag).out);
+  ASSERT_EQ(list["keys"].size(), 2u);
+  EXPECT_EQ(mneme("serve key rm " + list["keys"][0]["id"].get<std::string>() + flag).status, 0);
+  EXPECT_EQ(mneme("serve key rm alice" + flag).status, 0);
 }
 
 TEST_F(ServeCli, KeysAreMadeListedAndTakenBack) {

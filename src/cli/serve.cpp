@@ -5,6 +5,7 @@
 #include "cli/serve_keys.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
+#include "core/file.h"
 #include "mneme/sessions.h"
 #include "serve/models.h"
 #include "serve/scheduler.h"
@@ -66,6 +67,7 @@ Result<std::shared_ptr<serve::Backend>> load(const ServeArguments& a, const serv
   auto engine = open_engine(arguments);
   if (!engine) return tl::unexpected(engine.error());
   serve::SchedulerOptions options;
+  options.name = spec.name;
   options.context_tokens_max = a.context_max;
   options.share_prefixes = a.share;
   options.cold_folder = arguments.cold_folder;
@@ -83,6 +85,8 @@ Result<std::shared_ptr<serve::LoadedModels>> open_models(const ServeArguments& a
   for (const std::string& text : a.models) {
     auto spec = serve::parse_model_spec(text);
     if (!spec) return tl::unexpected(spec.error());
+    // A lazy server says at once what it could not load later.
+    if (auto file = core::File::open_read(spec->path); !file) return tl::unexpected(file.error());
     options.specs.push_back(std::move(*spec));
   }
   options.strict_names = a.strict_models;
@@ -178,7 +182,7 @@ void add_limit_options(CLI::App& verb, ServeArguments& a) {
                   "tokens of a prompt and its answer; 0: what the memory holds")
       ->capture_default_str();
   verb.add_option("--parallel", a.parallel, "generations that run at one time")
-      ->check(CLI::Range(1, 4096))
+      ->check(CLI::Range(1, 256))
       ->capture_default_str();
   verb.add_option("--queue", a.queue, "generations that may wait; more are told to come again later")
       ->check(CLI::Range(1, 1 << 20))

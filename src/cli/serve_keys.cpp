@@ -1,5 +1,6 @@
 #include "cli/serve_keys.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/report.h"
@@ -16,7 +17,16 @@ struct KeyArguments {
   bool json = false;
 };
 
+// Of a file that has to be there.
+Result<std::vector<serve::Key>> keys_of(const KeyArguments& a) {
+  std::error_code error;
+  if (!std::filesystem::exists(a.path, error))
+    return tl::unexpected(Error{a.path + ": no such file of keys"});
+  return serve::read_keys(a.path);
+}
+
 int add(const KeyArguments& a) {
+  if (a.name.empty()) return wrong_usage("the key's name is empty");
   auto keys = serve::read_keys(a.path);
   if (!keys) return fail(keys.error());
   serve::KeyLimits limits = a.limits;
@@ -60,7 +70,7 @@ nlohmann::ordered_json key_json(const serve::Key& key) {
 }
 
 int list(const KeyArguments& a) {
-  auto keys = serve::read_keys(a.path);
+  auto keys = keys_of(a);
   if (!keys) return fail(keys.error());
   Output output;
   if (a.json) {
@@ -77,11 +87,17 @@ int list(const KeyArguments& a) {
 }
 
 int remove(const KeyArguments& a) {
-  auto keys = serve::read_keys(a.path);
+  auto keys = keys_of(a);
   if (!keys) return fail(keys.error());
-  const size_t before = keys->size();
-  std::erase_if(*keys, [&](const serve::Key& key) { return key.id == a.name || key.name == a.name; });
-  if (keys->size() == before) return fail({a.path + ": no key has the id or name '" + a.name + "'"});
+  const auto has_id = [&](const serve::Key& key) { return key.id == a.name; };
+  const auto has_name = [&](const serve::Key& key) { return key.name == a.name; };
+  if (std::erase_if(*keys, has_id) == 0) {
+    const size_t found = std::erase_if(*keys, has_name);
+    if (found == 0) return fail({a.path + ": no key has the id or name '" + a.name + "'"});
+    if (found > 1)
+      return fail({format("%s: %zu keys have the name '%s': say which by its id (key list)", a.path.c_str(),
+                          found, a.name.c_str())});
+  }
   auto written = serve::write_keys(a.path, *keys);
   return written ? kDone : fail(written.error());
 }

@@ -22,7 +22,7 @@ using Json = nlohmann::ordered_json;
 
 struct TopArguments {
   std::string url = "http://127.0.0.1:8080";
-  std::string key;
+  std::string key, ca_path;
   double interval_s = 1;
   bool once = false, json = false;
 };
@@ -37,7 +37,7 @@ struct View {
 Result<Json> get_json(const TopArguments& a, const std::string& path) {
   serve::Headers headers;
   if (!a.key.empty()) headers.emplace_back("Authorization", "Bearer " + a.key);
-  const auto reply = serve::http_get(a.url + path, headers, std::chrono::seconds(5));
+  const auto reply = serve::http_get(a.url + path, headers, std::chrono::seconds(5), a.ca_path);
   if (!reply) return tl::unexpected(reply.error());
   if (reply->status == 401) return tl::unexpected(Error{a.url + ": asks for a key: --key, or MNEME_KEY"});
   Json value = Json::parse(reply->body, nullptr, false);
@@ -185,6 +185,10 @@ void add_top(CLI::App& app, int& status) {
   CLI::App& verb = *app.add_subcommand("top", "sessions, tiers and speeds of a server, live");
   verb.add_option("url", arguments->url, "where it listens")->capture_default_str();
   verb.add_option("--key", arguments->key, "API key; MNEME_KEY of the environment if not given");
+  verb.add_option(
+      "--tls-ca", arguments->ca_path,
+      "PEM file that an https server's certificate is checked with; those this machine trusts if not "
+      "given");
   verb.add_option("--interval", arguments->interval_s, "seconds between two looks")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();

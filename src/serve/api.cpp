@@ -44,10 +44,10 @@ std::string reason_of(std::string_view what) {
   const size_t at = what.find(" - ");
   if (at == std::string_view::npos)
     return std::string(what.substr(std::min(what.rfind("] ") + 2, what.size())));
-  return std::string(what.substr(at + 3, what.find("; last read") - at - 3)) +
-         (what.find("; expected ") == std::string_view::npos
-              ? std::string()
-              : std::string(what.substr(what.rfind("; expected "))));
+  const std::string_view reason = what.substr(at + 3);
+  const size_t read = reason.find("; last read"), expected = reason.rfind("; expected ");
+  const bool is_between = read != reason.npos && expected != reason.npos && expected > read;
+  return std::string(reason.substr(0, read)) + std::string(is_between ? reason.substr(expected) : "");
 }
 
 struct Words {
@@ -81,6 +81,7 @@ Refusal refusal_of(Surface surface, const Failure& failure) {
   refusal.retry_after_s = failure.retry_after_s;
   refusal.param = failure.param;
   if (failure.kind == FailureKind::kNoModel) refusal.code = "model_not_found";
+  if (failure.kind == FailureKind::kNoSessions) refusal.code = "sessions_max";
   if (failure.kind == FailureKind::kTooLong) {
     refusal.code = "context_length_exceeded";
     if (surface == Surface::kAnthropic && failure.tokens_max > 0)
@@ -141,6 +142,7 @@ int http_status(const Failure& failure) {
     case FailureKind::kOverTime: return 504;
     case FailureKind::kStopping: return 503;
     case FailureKind::kNoModel: return 404;
+    case FailureKind::kNoSessions: return 403;
     case FailureKind::kInternal: break;
   }
   return 500;

@@ -18,6 +18,9 @@ TEST(ParseJson, SaysWhere) {
   EXPECT_EQ(json_error(" \n"), "the body is empty, not JSON");
   EXPECT_EQ(json_error("{\n \"a\": nul}"), "the body is no JSON: line 2, column 10: invalid literal");
   EXPECT_EQ(json_error("{\"a\": 1").substr(0, 37), "the body is no JSON: line 1, column 8");
+  EXPECT_EQ(
+      json_error("{\"a\": "),
+      "the body is no JSON: line 1, column 7: unexpected end of input; expected '[', '{', or a literal");
   EXPECT_EQ(json_error("[1] x").substr(0, 37), "the body is no JSON: line 1, column 5");
   EXPECT_NE(json_error("[1e999]"), "fine");
   EXPECT_NE(json_error("\"\xff\""), "fine");

@@ -26,6 +26,7 @@ struct GenerationRequest {
   std::string affinity;
   // A session that is kept under this name in the owner's space, created where there is none. Empty: none.
   std::string session;
+  uint64_t sessions_max = 0;  // named ones that the owner may have, this one included; 0: no limit
   Priority priority = Priority::kNormal;
   double time_limit_s = 0;  // from submission; 0: none
   // Only evaluate the prompt, so that it is found later.
@@ -40,7 +41,8 @@ enum class FailureKind : uint8_t {
   kOverTime,  // time_limit_s
   kStopping,  // the server is being stopped
   kInternal,
-  kNoModel,  // there is none of the name
+  kNoModel,     // there is none of the name
+  kNoSessions,  // the owner may keep no more of them
 };
 struct Failure {
   FailureKind kind = FailureKind::kInternal;

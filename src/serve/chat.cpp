@@ -196,7 +196,8 @@ tl::expected<std::vector<GenerationId>, Failure> start_chat(
   if (reading.dialect.hides_marks && generation.generate.top_logprobs < 0)
     generation.generate.top_logprobs = 0;
   generation.owner = request.owner, generation.affinity = request.affinity;
-  generation.session = request.session, generation.priority = request.priority;
+  generation.session = request.session, generation.sessions_max = request.sessions_max;
+  generation.priority = request.priority;
   generation.time_limit_s = request.time_limit_s;
 
   reading.tools = !request.tools.empty() && request.tool_choice != ToolChoice::kNone;

@@ -36,6 +36,7 @@ struct ChatRequest {
   std::string owner, affinity, session;  // as in GenerationRequest
   Priority priority = Priority::kNormal;
   double time_limit_s = 0;
+  uint64_t sessions_max = 0;        // as in GenerationRequest
   uint64_t context_tokens_max = 0;  // of prompt and answer, beside the backend's own limit; 0: none
 };
 

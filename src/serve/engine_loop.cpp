@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/clock.h"
+#include "core/error.h"
 #include "serve/engine_running.h"
 #include "serve/session_names.h"
 
@@ -96,12 +97,31 @@ bool EngineLoop::fits(const Session& session, size_t tokens) const {
   return needed <= engine_->kv_bytes_max();
 }
 
+// Whether the owner has the session already, or may have one more.
+bool EngineLoop::may_keep(const GenerationRequest& request) const {
+  if (request.sessions_max == 0) return true;
+  uint64_t others = 0;
+  for (const SessionState& state : sessions()) {
+    if (!state.named || state.owner != request.owner) continue;
+    if (state.id == request.session) return true;
+    ++others;
+  }
+  return others < request.sessions_max;
+}
+
 // False where it has to wait for memory.
 bool EngineLoop::begin(Submission submission) {
   const GenerationRequest& request = submission.request;
   Running running;
   if (request.session.empty()) {
     running.own = pool_.take(request.owner, request.affinity, request.prompt);
+  } else if (!may_keep(request)) {
+    ++totals_.failures;
+    submission.listener->on_failure(
+        {FailureKind::kNoSessions,
+         fmt::format("this key may keep no more than {} sessions", request.sessions_max), 0, 0, 0,
+         "session"});
+    return true;
   } else {
     auto own = pool_.take_named(request.owner, request.session, request.prompt);
     if (!own) {

@@ -80,6 +80,7 @@ class EngineLoop {
   bool refuse_too_long(const Submission& submission);
   Result<void> begin_generation(Running& running);
   bool fits(const Session& session, size_t tokens) const;
+  bool may_keep(const GenerationRequest& request) const;
   uint64_t kv_bytes(size_t tokens) const;
   void end(std::list<Running>::iterator at);
   void end_failed(std::list<Running>::iterator at, const Failure& failure);

@@ -10,6 +10,7 @@ namespace mneme::serve {
 namespace {
 
 using asio::ip::tcp;
+using Side = asio::ssl::stream_base::handshake_type;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
 void close_socket(tcp::socket& socket) {
@@ -42,9 +43,15 @@ class PlainStream : public Stream {
 
 class TlsStream : public Stream {
  public:
-  TlsStream(tcp::socket socket, asio::ssl::context& context) : stream_(std::move(socket), context) {}
+  TlsStream(tcp::socket socket, asio::ssl::context& context, Side side)
+      : stream_(std::move(socket), context), side_(side) {}
+  void expect(const std::string& host) {  // a client's
+    stream_.set_verify_mode(asio::ssl::verify_peer);
+    stream_.set_verify_callback(asio::ssl::host_name_verification(host));
+    (void)SSL_set_tlsext_host_name(stream_.native_handle(), host.c_str());
+  }
   asio::awaitable<error_code> handshake() override {
-    const auto [error] = co_await stream_.async_handshake(asio::ssl::stream_base::server, kAwait);
+    const auto [error] = co_await stream_.async_handshake(side_, kAwait);
     co_return error;
   }
   asio::awaitable<std::pair<error_code, size_t>> read_some(asio::mutable_buffer into) override {
@@ -60,20 +67,47 @@ class TlsStream : public Stream {
 
  private:
   asio::ssl::stream<tcp::socket> stream_;
+  Side side_;
 };
 
 class LoadedTlsContext : public TlsContext {
  public:
   std::unique_ptr<Stream> stream(tcp::socket socket) override {
-    return std::make_unique<TlsStream>(std::move(socket), context);
+    return std::make_unique<TlsStream>(std::move(socket), context, asio::ssl::stream_base::server);
   }
   asio::ssl::context context{asio::ssl::context::tls_server};
+};
+
+class ClientTlsContext : public TlsContext {
+ public:
+  explicit ClientTlsContext(std::string host) : host_(std::move(host)) {}
+  std::unique_ptr<Stream> stream(tcp::socket socket) override {
+    auto stream = std::make_unique<TlsStream>(std::move(socket), context, asio::ssl::stream_base::client);
+    stream->expect(host_);
+    return stream;
+  }
+  asio::ssl::context context{asio::ssl::context::tls_client};
+
+ private:
+  std::string host_;
 };
 
 }  // namespace
 
 std::unique_ptr<Stream> plain_stream(tcp::socket socket) {
   return std::make_unique<PlainStream>(std::move(socket));
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContext::client(const std::string& host, const std::string& ca_path) {
+  auto client = std::make_shared<ClientTlsContext>(host);
+  error_code error;
+  SSL_CTX_set_min_proto_version(client->context.native_handle(), TLS1_2_VERSION);
+  if (ca_path.empty())
+    client->context.set_default_verify_paths(error);
+  else
+    client->context.load_verify_file(ca_path, error);
+  if (error) return core::fail("{}: no certificates in PEM: {}", ca_path, error.message());
+  return client;
 }
 
 Result<std::shared_ptr<TlsContext>> TlsContext::load(const std::string& certificate_path,

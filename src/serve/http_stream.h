@@ -27,9 +27,12 @@ class Stream {
 
 std::unique_ptr<Stream> plain_stream(asio::ip::tcp::socket socket);
 
-// Certificate and key of a server.
+// Certificate and key of a server; or whose certificates a client trusts.
 class TlsContext {
  public:
+  // Of a client that talks to `host`: certificates of this PEM file, or where it is empty those that this
+  // machine trusts (SSL_CERT_FILE too).
+  static Result<std::shared_ptr<TlsContext>> client(const std::string& host, const std::string& ca_path);
   static Result<std::shared_ptr<TlsContext>> load(const std::string& certificate_path,
                                                   const std::string& key_path);
   virtual ~TlsContext() = default;

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "serve/http.h"
+#include "serve/http_get.h"
 #include "serve/raw_client_for_test.h"
 
 namespace mneme::serve {
@@ -63,6 +64,26 @@ class HttpTls : public testing::Test {
   }
   HttpOptions options_;
 };
+
+TEST_F(HttpTls, OurClientTrustsWhomItIsToldTo) {
+  auto server = HttpServer::start(options_,
+                                  [](auto, auto answer) { answer->send(200, "text/plain", "here"); });
+  ASSERT_TRUE(server) << server.error().message;
+  const std::string port = ":" + std::to_string((*server)->port());
+  const auto get = [&](const std::string& url, const std::string& ca_path) {
+    return http_get(url + port + "/", {}, std::chrono::seconds(5), ca_path);
+  };
+  const auto reply = get("https://localhost", options_.tls_certificate_path);
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->body, "here");
+  const auto unknown = get("https://localhost", "");
+  ASSERT_FALSE(unknown);
+  EXPECT_NE(unknown.error().message.find("certificate verify failed"), std::string::npos)
+      << unknown.error().message;
+  EXPECT_FALSE(get("https://127.0.0.1", options_.tls_certificate_path)) << "it is another's name";
+  EXPECT_FALSE(get("http://localhost", ""));
+  EXPECT_FALSE(get("https://localhost", "/no/such.pem"));
+}
 
 TEST_F(HttpTls, AnswersAndStreams) {
   auto server = HttpServer::start(options_, [](auto request, auto answer) {

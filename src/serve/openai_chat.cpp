@@ -20,6 +20,7 @@ void complete_chat(const Call& call, Models& models) {
   ChatRequest& chat = request.chat;
   chat.owner = call.caller.owner, chat.priority = call.caller.priority;
   chat.context_tokens_max = call.caller.tokens_max;
+  chat.sessions_max = call.caller.sessions_max;
   chat.affinity = origin.affinity, chat.session = origin.session;
 
   const OpenAiChatAnswer answer = answer_openai_chat(call, request, body->model);

@@ -88,6 +88,7 @@ void complete(const Call& call, Models& models) {
     generation.owner = call.caller.owner, generation.priority = call.caller.priority;
     generation.affinity = origin.affinity;
     if (i == 0) generation.session = origin.session;
+    generation.sessions_max = call.caller.sessions_max;
     ids.push_back(body->backend->submit(std::move(generation), answer.listeners[i]));
   }
   answer.begin();

@@ -218,7 +218,8 @@ constexpr std::string_view kText = R"json({
             "type": {"enum": ["text", "json_object", "json_schema"]}, "json_schema": {"type": "object"}
           }
         },
-        "prompt_cache_key": {"type": "string"}
+        "prompt_cache_key": {"type": "string"},
+        "session": {"type": "string", "description": "the name that the context is kept under"}
       }
     },
     "ChatAnswer": {
@@ -264,7 +265,8 @@ constexpr std::string_view kText = R"json({
         "presence_penalty": {"type": "number"}, "frequency_penalty": {"type": "number"},
         "stop": {"type": ["string", "array", "null"]}, "n": {"type": "integer"},
         "echo": {"type": "boolean"}, "logprobs": {"type": ["integer", "boolean", "null"]},
-        "segments": {"type": "object", "description": "Tabby's: prefix and suffix in place of prompt"}
+        "segments": {"type": "object", "description": "Tabby's: prefix and suffix in place of prompt"},
+        "session": {"type": "string", "description": "the name that the context is kept under"}
       }
     },
     "CompletionAnswer": {

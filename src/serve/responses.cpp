@@ -29,6 +29,7 @@ tl::expected<void, Failure> answer_responses(const Call& call, Models& models) {
   const std::shared_ptr<ChatListener> listeners[] = {listener};
   auto ids = start_chat(**backend, request->chat, listeners);
   if (!ids) {
+    if (ids.error().param == "messages") ids.error().param = "input";  // as it is called here
     listener->on_failure(ids.error());
     return {};
   }

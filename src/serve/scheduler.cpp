@@ -44,7 +44,9 @@ Error stopped_error() { return {kStopped.message}; }
 Scheduler::Scheduler(std::unique_ptr<Engine> engine, SchedulerOptions options)
     : engine_(std::move(engine)),
       options_(std::move(options)),
+      info_(engine_->info()),
       context_tokens_max_(context_limit(*engine_, options_)) {
+  if (!options_.name.empty()) info_.name = options_.name;
   state_.kv_bytes_max = engine_->kv_bytes_max();
   thread_ = std::thread([this] { run(); });
 }

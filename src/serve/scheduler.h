@@ -23,6 +23,7 @@ struct SchedulerOptions {
   uint64_t context_tokens_max = 0;  // of prompt and answer; 0: what the memory for keys and values holds
   bool share_prefixes = false;      // owners find each other's contexts
   std::string cold_folder = {};     // that of the engine; empty: it has none
+  std::string name = {};            // the model's, to those who ask; empty: the file's own
   // How much
   size_t running_max = 64, waiting_max = 4096;         // generations
   size_t waiting_tokens_max = size_t{32} << 20;        // of all prompts that wait
@@ -40,7 +41,7 @@ class Scheduler final : public Backend {
   // the sessions.
   void stop(std::chrono::milliseconds within);
 
-  const ModelInfo& info() const override { return engine_->info(); }
+  const ModelInfo& info() const override { return info_; }
   const Text& text() const override { return engine_->text(); }
   BackendLimits limits() const override { return {context_tokens_max_}; }
   GenerationId submit(GenerationRequest request, std::shared_ptr<GenerationListener> listener) override;
@@ -75,6 +76,7 @@ class Scheduler final : public Backend {
 
   std::unique_ptr<Engine> engine_;
   SchedulerOptions options_;
+  ModelInfo info_;  // the engine's, under the name that it is served by
   uint64_t context_tokens_max_ = 0;
 
   mutable std::mutex mutex_;

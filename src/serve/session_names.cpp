@@ -1,5 +1,7 @@
 #include "serve/session_names.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace mneme::serve {
@@ -37,6 +39,12 @@ std::string escape(std::string_view text) {
   return escaped;
 }
 
+// As one segment: else /v1/sessions/{id} would never find it.
+bool fits_in_a_path(std::string_view session) {
+  const auto is_wrong = [](unsigned char c) { return c < 0x20 || c == 0x7F || c == '/'; };
+  return session != "." && session != ".." && std::ranges::none_of(session, is_wrong);
+}
+
 std::string unescape(std::string_view text) {
   std::string plain;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -54,6 +62,8 @@ std::string unescape(std::string_view text) {
 
 Result<std::string> kept_name(std::string_view owner, std::string_view session) {
   if (session.empty()) return core::fail("a session's name is empty");
+  if (!fits_in_a_path(session))
+    return core::fail("a session's name has no slash and no control character, and is neither . nor ..");
   std::string name = owner.empty() ? escape(session) : escape(owner) + "." + escape(session);
   if (name.size() > kBytesMax) {
     return core::fail("the session's name is too long: {} bytes of at most {}, owner and escapes included",
