@@ -387,7 +387,13 @@ async def run_all(run, reference):
     run.down = False
     tasks = [client(run, number, reference) for number in range(CLIENTS)]
     tasks += [watch_health(run), watch_process(run), kill_now_and_then(run, random.Random(run.seed))]
-    await asyncio.gather(*tasks)
+    tasks = [asyncio.create_task(task) for task in tasks]
+    done, late = await asyncio.wait(tasks, timeout=run.end - time.monotonic() + 90)
+    for task in done:
+        task.result()
+    for task in late:
+        run.wrong("a client did not come to its end")
+        task.cancel()
     await asyncio.sleep(3)
     if run.server.process.poll() is None:
         left = await metrics(run.server.port, run.key("root"))

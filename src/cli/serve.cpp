@@ -1,11 +1,12 @@
 // mneme serve: models behind the OpenAI, Anthropic and Responses protocols.
+#include <filesystem>
+
 #include "cli/cli.h"
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/serve_keys.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
-#include "core/file.h"
 #include "mneme/sessions.h"
 #include "serve/models.h"
 #include "serve/scheduler.h"
@@ -86,7 +87,9 @@ Result<std::shared_ptr<serve::LoadedModels>> open_models(const ServeArguments& a
     auto spec = serve::parse_model_spec(text);
     if (!spec) return tl::unexpected(spec.error());
     // A lazy server says at once what it could not load later.
-    if (auto file = core::File::open_read(spec->path); !file) return tl::unexpected(file.error());
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(spec->path, error))
+      return tl::unexpected(Error{spec->path + ": No such file"});
     options.specs.push_back(std::move(*spec));
   }
   options.strict_names = a.strict_models;

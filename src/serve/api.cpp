@@ -66,6 +66,7 @@ Words words_of(int status) {
     case 500: return {"server_error", "internal_error", "api_error"};
     case 503: return {"server_error", "service_unavailable", "api_error"};
     case 504: return {"server_error", "timeout", "timeout_error"};
+    case 505: return {"invalid_request_error", "http_version_not_supported", "invalid_request_error"};
     case 529: return {"server_error", "overloaded", "overloaded_error"};
     default: break;
   }
