@@ -176,7 +176,8 @@ class Tiers {
   void warn(std::string message);
   void write_behind();
   uint64_t bytes_away(const Segment& segment) const;
-  double read_pace(const SegmentPtr& segment);
+  double read_pace(std::span<const SegmentPtr> found);
+  double probe(const SegmentPtr& segment);
   void summarise(Segment& segment);
   size_t summaries_bytes() const;
   void spread_values(Segment& segment) const;

@@ -22,9 +22,11 @@ uint64_t Tiers::bytes_away(const Segment& segment) const {
   return extents * kSegmentBlocks * shape().slab_bytes();
 }
 
-// Seconds a byte, of the last reads. Where there were none, this segment is read to know: it is wanted next.
-double Tiers::read_pace(const SegmentPtr& segment) {
+// Seconds a byte, of the last reads. Where there were none, the first ones found are read to know: they are
+// wanted next. Of three the middle one counts, since any disk stalls once; of fewer there is little to save.
+double Tiers::read_pace(std::span<const SegmentPtr> found) {
   constexpr uint64_t kEnough = uint64_t{4} << 20;
+  constexpr size_t kProbes = 3;
   const IoCounters io = io_->counters();
   if (const uint64_t bytes = io.bytes - paced_bytes_; bytes >= kEnough) {
     const double lately = (io.busy_s - paced_s_) / static_cast<double>(bytes);
@@ -32,8 +34,23 @@ double Tiers::read_pace(const SegmentPtr& segment) {
     paced_bytes_ = io.bytes;
     paced_s_ = io.busy_s;
   }
+  std::vector<double> paces;
+  for (const SegmentPtr& segment : found) {
+    if (read_pace_ > 0) break;
+    if (bytes_away(*segment) == 0) continue;
+    const double pace = probe(segment);
+    if (pace == 0) return 0;
+    paces.push_back(pace);
+    if (paces.size() < kProbes) continue;
+    std::nth_element(paces.begin(), paces.begin() + kProbes / 2, paces.end());
+    read_pace_ = paces[kProbes / 2];
+  }
+  return read_pace_;
+}
+
+// Seconds a byte that reading this one took; 0, and the trouble noted, where it could not be read.
+double Tiers::probe(const SegmentPtr& segment) {
   const uint64_t away = bytes_away(*segment);
-  if (read_pace_ > 0 || away == 0) return read_pace_;
   const double start_s = core::now_s();
   for (int layer = 0, damaged = 0; layer < shape().layers; ++layer) {
     if (shape().window(layer) > 0) continue;
@@ -43,8 +60,7 @@ double Tiers::read_pace(const SegmentPtr& segment) {
     }
     release({&segment, 1}, layer, 0, 1);
   }
-  read_pace_ = (core::now_s() - start_s) / static_cast<double>(away);
-  return read_pace_;
+  return (core::now_s() - start_s) / static_cast<double>(away);
 }
 
 size_t Tiers::worth_reading(std::span<const SegmentPtr> found, double seconds_each) {
@@ -60,7 +76,7 @@ size_t Tiers::worth_reading(std::span<const SegmentPtr> found, double seconds_ea
   const bool known = std::all_of(found.begin(), found.end(),
                                  [&](const SegmentPtr& s) { return compute_s(*s) > 0; });
   if (first_away == found.end() || !known) return found.size();
-  const double pace = read_pace(*first_away);
+  const double pace = read_pace(found.subspan(static_cast<size_t>(first_away - found.begin())));
   // Saved by reading the first `count`, which is the best so far.
   double saved_s = 0, best_s = 0;
   size_t count = 0;
