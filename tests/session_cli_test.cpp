@@ -62,7 +62,7 @@ TEST_F(SessionCli, AKilledRunIsTakenBack) {
   // Killed while it generates: what it read is in the log.
   shell(std::string(MNEME_BINARY) + " run -m " + kModel + " --ignore-eos -n -1 --session k -f " +
         write("long", long_text()) +
-        " > /dev/null & pid=$!; for i in $(seq 100); do sleep 0.05; test $(stat -c %s " + log.string() +
+        " > /dev/null & pid=$!; for i in $(seq 1000); do sleep 0.05; test $(stat -c %s " + log.string() +
         " || echo 0) -gt 3000 && break; done; kill -9 $pid; wait $pid");
   EXPECT_GT(list()["sessions"][0]["tokens_unfinished"], 500);
   for (const char* look : {"session list", "session show k"})

@@ -75,6 +75,12 @@ struct ModelInfo {
   uint64_t weight_bytes = 0;    // resident
   uint64_t decode_bytes = 0;    // weights read a decoded token
   uint64_t kv_token_bytes = 0;  // keys and values a token, all layers but those with a sliding window
+
+  // Of a context of so many tokens: they are taken in whole blocks.
+  static constexpr uint64_t kKvBlockTokens = 64;
+  uint64_t kv_bytes(uint64_t tokens) const {
+    return (tokens + kKvBlockTokens - 1) / kKvBlockTokens * kKvBlockTokens * kv_token_bytes;
+  }
 };
 
 // Where the keys and values of an engine's contexts are, and what it took to bring them there.
@@ -172,6 +178,12 @@ class Session {
   virtual Result<void> set_note(std::string_view key, std::string_view value) = 0;
   virtual std::string note(std::string_view key) const = 0;  // empty: there is none
 };
+
+// A cold tier keeps and finds contexts in pieces of so many tokens.
+inline constexpr size_t kSegmentTokens = 256;
+
+// How many tokens both begin with.
+size_t common_prefix(std::span<const TokenId> one, std::span<const TokenId> other);
 
 class Engine {
  public:

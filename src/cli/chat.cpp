@@ -117,9 +117,7 @@ class Conversation {
 
   // What the session already holds of these tokens stays, but for the last one, whose logits are wanted.
   void keep_common_prefix(std::span<const TokenId> tokens) {
-    const auto held = session_->tokens();
-    const auto end = std::mismatch(held.begin(), held.end(), tokens.begin(), tokens.end()).first;
-    const auto common = static_cast<size_t>(end - held.begin());
+    const size_t common = common_prefix(session_->tokens(), tokens);
     session_->truncate(tokens.empty() ? 0 : std::min(common, tokens.size() - 1));
   }
 

@@ -14,7 +14,6 @@ namespace mneme::cli {
 
 namespace {
 
-constexpr size_t kBlockTokens = 64;
 constexpr size_t kRepeatedTokens = 512;  // really evaluated before the rest of a depth is copied
 
 // Any ids will do, as long as each repetition has its own: rows of n-gram tables that were read once come
@@ -189,8 +188,7 @@ Result<void> check_fits(const Engine& engine, const BenchPlan& plan) {
   if (engine.tiers().on) return {};  // the disk is the limit
   const size_t deepest = *std::max_element(plan.depths.begin(), plan.depths.end());
   const size_t most = deepest + std::max(plan.prefill_tokens, plan.decode_tokens);
-  const uint64_t needed = (most + kBlockTokens - 1) / kBlockTokens * kBlockTokens *
-                          engine.info().kv_token_bytes;
+  const uint64_t needed = engine.info().kv_bytes(most);
   if (needed <= engine.kv_bytes_max()) return {};
   return tl::unexpected(
       Error{format("depth %zu needs %s of keys and values, the budget is %s (raise --kv)", deepest,

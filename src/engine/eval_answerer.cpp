@@ -18,8 +18,7 @@ class EngineAnswerer final : public Answerer {
 
   Result<void> check_fits(size_t tokens) const override {
     if (engine_->tiers().on) return {};  // the disk is the limit
-    const size_t blocks = (tokens + kv::kBlockTokens - 1) / kv::kBlockTokens;
-    const uint64_t needed = blocks * kv::kBlockTokens * engine_->info().kv_token_bytes;
+    const uint64_t needed = engine_->info().kv_bytes(tokens);
     if (needed <= engine_->kv_bytes_max()) return {};
     return fail("{} MiB of keys and values are needed, the budget is {} MiB (raise --kv)", (needed >> 20) + 1,
                 engine_->kv_bytes_max() >> 20);
@@ -29,10 +28,7 @@ class EngineAnswerer final : public Answerer {
     session_ = engine_->new_session();
   }
   Result<GenerateReport> answer(const EvalPrompt& prompt, const GenerateEvents& events) override {
-    const auto held = session_->tokens();
-    const auto end =
-        std::mismatch(held.begin(), held.end(), prompt.tokens.begin(), prompt.tokens.end()).first;
-    session_->truncate(static_cast<size_t>(end - held.begin()));
+    session_->truncate(common_prefix(session_->tokens(), prompt.tokens));
     auto appended = session_->append(prompt.tokens.subspan(session_->tokens().size()));
     if (!appended) return pass(appended);
     GenerateOptions options;

@@ -18,16 +18,12 @@ using core::pass;
 
 namespace {
 
-// Keys and values are taken in blocks of 64 tokens: what the pending tokens take beyond the blocks already
-// held.
+// What the pending tokens take beyond the blocks already held.
 Result<void> check_prompt_fits(const Engine& engine, const Session& session) {
   if (engine.tiers().on) return {};  // the disk is the limit
-  const auto blocks_bytes = [&](size_t tokens) {
-    const uint64_t blocks = (tokens + kv::kBlockTokens - 1) / kv::kBlockTokens;
-    return blocks * kv::kBlockTokens * engine.info().kv_token_bytes;
-  };
+  const ModelInfo& info = engine.info();
   const size_t count = session.tokens().size();
-  const uint64_t needed = blocks_bytes(count) - blocks_bytes(count - session.pending());
+  const uint64_t needed = info.kv_bytes(count) - info.kv_bytes(count - session.pending());
   const uint64_t left = engine.kv_bytes_max() - std::min(engine.kv_bytes_max(), engine.kv_bytes_used());
   if (needed <= left) return {};
   return fail("a prompt of {} tokens needs {} MiB more for keys and values, {} MiB are left (raise --kv)",

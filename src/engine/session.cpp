@@ -319,3 +319,14 @@ TierMap LoadedSession::map() const {
 }
 
 }  // namespace mneme::engine
+
+namespace mneme {
+
+static_assert(kSegmentTokens == kv::kSegmentTokens && ModelInfo::kKvBlockTokens == kv::kBlockTokens);
+
+size_t common_prefix(std::span<const TokenId> one, std::span<const TokenId> other) {
+  const auto end = std::mismatch(one.begin(), one.end(), other.begin(), other.end()).first;
+  return static_cast<size_t>(end - one.begin());
+}
+
+}  // namespace mneme

@@ -356,20 +356,21 @@ TEST_F(Stores, OneThreadPutsWhileAnotherFinds) {
       put_count = i + 1;
     }
   });
-  core::Rng rng(1);
   uint64_t found = 0;
-  while (put_count < kCount) {
-    if (put_count == 0) continue;
-    const uint64_t seed = rng.next_below(static_cast<uint32_t>(put_count.load()));
+  const auto look = [&](uint64_t seed) {
     auto file = store->find(model_for_test(), {}, tokens_for_test(seed));
     ASSERT_TRUE(file) << file.error().message;
-    if (*file == nullptr) continue;
+    if (*file == nullptr) return;
     auto whole = is_whole(**file);  // held, so nobody removes it
     ASSERT_TRUE(whole) << whole.error().message;
     ASSERT_TRUE(*whole);
     ++found;
-  }
+  };
+  core::Rng rng(1);
+  while (put_count < kCount)
+    if (put_count > 0) look(rng.next_below(static_cast<uint32_t>(put_count.load())));
   writer.join();
+  for (uint64_t seed = 0; seed < kCount; ++seed) look(seed);
   EXPECT_GT(found, 0u);
   EXPECT_LE(*store->bytes_used(), 20 * kSegmentBytes);
 }

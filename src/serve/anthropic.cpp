@@ -15,7 +15,9 @@ tl::expected<MessagesRequest, Failure> read_call(const Call& call, MessagesPurpo
   const auto body = parse_json(call.request->body);
   if (!body) return tl::unexpected(Failure{.kind = FailureKind::kInvalid, .message = body.error().message});
   auto request = read_messages(*body, purpose);
-  if (request) set_caller(request->chat, call, request->user);
+  if (!request) return request;
+  request->chat.from = origin_of(call, request->user, request->session);
+  request->chat.context_tokens_max = call.caller.tokens_max;
   return request;
 }
 

@@ -36,6 +36,7 @@ class MessagesReader {
     read_output_format();
     read_generation();
     if (const auto metadata = body_.object("metadata")) out_.user = metadata->text("user_id");
+    out_.session = body_.text("session");
     if (errors_.any()) return tl::unexpected(in_anthropic_words(errors_.failure()));
     return std::move(out_);
   }
@@ -51,6 +52,13 @@ class MessagesReader {
         field += c;
       }
     if (failure.message.starts_with("Missing required parameter")) failure.message = "Field required";
+    // The field comes first here, and once.
+    for (const std::string_view what : {"type", "value"}) {
+      const std::string named = fmt::format("Invalid {} for '{}': ", what, failure.param);
+      if (!failure.message.starts_with(named)) continue;
+      failure.message.erase(0, named.size());
+      if (failure.message.starts_with("expected")) failure.message[0] = 'E';
+    }
     if (!field.empty()) failure.message = fmt::format("{}: {}", field, failure.message);
     failure.param = std::move(field);
     return failure;

@@ -13,7 +13,8 @@ namespace mneme::serve {
 struct MessagesRequest {
   std::string model;
   ChatRequest chat;
-  std::string user;  // metadata.user_id: tells conversations apart
+  std::string user;     // metadata.user_id: tells conversations apart
+  std::string session;  // to be kept under this name
   bool stream = false;
   bool show_thinking = false;  // blocks of reasoning are part of the answer,
   bool omit_thinking = false;  // without their text

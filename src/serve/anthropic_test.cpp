@@ -142,12 +142,14 @@ TEST_F(Messages, AMaximumOfNoneReadsThePromptAlone) {
 TEST_F(Messages, SaysWhoAsks) {
   server_.caller.owner = "key-1";
   server_.post("/v1/messages", body(R"({"metadata":{"user_id":"u1"}})"));
-  server_.post("/v1/messages", body(R"({"metadata":{"user_id":"u1"}})"), {{"X-Session-Id", "s9"}});
+  server_.post("/v1/messages", body(R"({"session":"notes","metadata":{"user_id":"u1"}})"),
+               {{"X-Session-Id", "s9"}});
   const auto requests = server_.backend->requests();
   ASSERT_EQ(requests.size(), 2u);
-  EXPECT_EQ(requests[0].owner, "key-1");
-  EXPECT_EQ(requests[0].affinity, "u1");
-  EXPECT_EQ(requests[1].affinity, "s9");
+  EXPECT_EQ(requests[0].from.owner, "key-1");
+  EXPECT_EQ(requests[0].from.affinity, "u1");
+  EXPECT_EQ(requests[1].from.affinity, "s9");
+  EXPECT_EQ(requests[1].from.session, "notes");
 }
 
 TEST_F(Messages, GoesOnFromAnAssistantsLastMessage) {

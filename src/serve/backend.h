@@ -16,9 +16,8 @@ namespace mneme::serve {
 
 enum class Priority : uint8_t { kHigh, kNormal, kLow };  // low: batch work, warming of caches
 
-struct GenerationRequest {
-  std::vector<TokenId> prompt;  // at least one token
-  GenerateOptions generate;
+// Who asks, and what for.
+struct Origin {
   // Whose it is: contexts are found again for the same owner alone, unless sharing is on. Empty: nobody's,
   // that is everybody's (a server without keys).
   std::string owner;
@@ -28,9 +27,20 @@ struct GenerationRequest {
   std::string session;
   uint64_t sessions_max = 0;  // named ones that the owner may have, this one included; 0: no limit
   Priority priority = Priority::kNormal;
+};
+
+// Refers to a generation that was submitted; 0: none.
+using GenerationId = uint64_t;
+
+struct GenerationRequest {
+  Origin from;
+  std::vector<TokenId> prompt;  // at least one token
+  GenerateOptions generate;
   double time_limit_s = 0;  // from submission; 0: none
   // Only evaluate the prompt, so that it is found later.
   bool warm_only = false;
+  // Another answer to the same prompt: this one waits until that one's prompt is evaluated, and finds it.
+  GenerationId beside = 0;
 };
 
 // How a request ended without an end of its generation.
@@ -66,9 +76,6 @@ class GenerationListener {
   virtual void on_end(const GenerateReport& report) = 0;
   virtual void on_failure(const Failure& failure) = 0;
 };
-
-// Refers to a generation that was submitted; 0: none.
-using GenerationId = uint64_t;
 
 struct BackendLimits {
   uint64_t context_tokens_max = 0;  // of prompt and answer together

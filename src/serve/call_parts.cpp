@@ -18,17 +18,16 @@ uint64_t fresh_seed() {
   return uint64_t{random()} << 32 | random();
 }
 
-std::string affinity_of(const HttpRequest& request, std::string in_body) {
-  for (const std::string_view name : {"x-session-id", "x-session-affinity", "session-id", "session_id"})
-    if (const auto value = request.header(name); !value.empty()) return std::string(value);
-  return in_body;
-}
-
-void set_caller(ChatRequest& chat, const Call& call, std::string affinity_in_body) {
-  chat.owner = call.caller.owner;
-  chat.priority = call.caller.priority;
-  chat.context_tokens_max = call.caller.tokens_max;
-  chat.affinity = affinity_of(*call.request, std::move(affinity_in_body));
+Origin origin_of(const Call& call, std::string affinity_in_body, std::string session) {
+  Origin from;
+  from.owner = call.caller.owner;
+  from.priority = call.caller.priority;
+  from.sessions_max = call.caller.sessions_max;
+  from.session = std::move(session);
+  from.affinity = std::move(affinity_in_body);
+  for (const std::string_view name : {"session_id", "session-id", "x-session-affinity", "x-session-id"})
+    if (const auto value = call.request->header(name); !value.empty()) from.affinity = value;
+  return from;
 }
 
 void cancel_when_gone(Answer& answer, const std::shared_ptr<Backend>& backend,
@@ -41,7 +40,7 @@ void cancel_when_gone(Answer& answer, const std::shared_ptr<Backend>& backend,
 }
 
 std::string model_name(const std::string& asked, const Backend& backend) {
-  return asked.empty() ? backend.info().name : asked;
+  return asked.empty() || asked == "auto" ? backend.info().name : asked;
 }
 
 std::function<void(uint64_t, uint64_t)> account_of(const Call& call, const Backend& backend) {

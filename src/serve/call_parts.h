@@ -21,16 +21,14 @@ uint64_t fresh_seed();
 // Where nothing is said of an answer's length: a model that finds no end must not hold a place for hours.
 inline constexpr int kAnswerTokensMax = 16384;
 
-// The conversation that a request says it belongs to: its headers' word, else `in_body`; may be empty.
-std::string affinity_of(const HttpRequest& request, std::string in_body);
-
-// Owner, priority, affinity and limit of the caller.
-void set_caller(ChatRequest& chat, const Call& call, std::string affinity_in_body);
+// The caller's part, the conversation that the request says it belongs to (its headers' word, else that of
+// its body; may be empty), and the session that its body names.
+Origin origin_of(const Call& call, std::string affinity_in_body = {}, std::string session = {});
 
 // From then on a client that leaves ends the generations: they are of no use to anybody.
 void cancel_when_gone(Answer& answer, const std::shared_ptr<Backend>& backend, std::vector<GenerationId> ids);
 
-// The name that an answer gives its model: the one asked for, or the model's own.
+// The name that an answer gives its model: the one asked for, or, where that was "auto" or none, its own.
 std::string model_name(const std::string& asked, const Backend& backend);
 
 // Tells the log and the meters of a call what its answer took; may be empty.

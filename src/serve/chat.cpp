@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "serve/answer_room.h"
 #include "serve/chat_prompt.h"
 #include "serve/chat_reader.h"
 #include "serve/tool_grammar.h"
@@ -128,22 +129,6 @@ ChatRequest adapted(const ChatRequest& request, const ToolDialect& dialect) {
   return copy;
 }
 
-tl::expected<void, Failure> check_length(uint64_t tokens, uint64_t tokens_max) {
-  if (tokens_max == 0 || tokens < tokens_max) return {};
-  return tl::unexpected(Failure{
-      .kind = FailureKind::kTooLong,
-      .message = fmt::format("the prompt has {} tokens, and at most {} of prompt and answer together fit",
-                             tokens, tokens_max),
-      .tokens = tokens,
-      .tokens_max = tokens_max,
-      .param = "messages"});
-}
-
-uint64_t context_tokens_max(const Backend& backend, const ChatRequest& request) {
-  const uint64_t own = backend.limits().context_tokens_max, asked = request.context_tokens_max;
-  return own == 0 || asked == 0 ? std::max(own, asked) : std::min(own, asked);
-}
-
 Reasoning reasoning_of(const ChatRequest& request, const ToolDialect& dialect, const ChatPrompt& prompt) {
   if (request.format == AnswerFormat::kGrammar || request.continues_last) return Reasoning::kNone;
   if (prompt.reasoning_open) return Reasoning::kOpen;
@@ -186,19 +171,15 @@ tl::expected<std::vector<GenerationId>, Failure> start_chat(
 
   GenerationRequest generation;
   generation.prompt = text.encode(prompt->text, {.add_bos_eos = false});
-  const uint64_t tokens = generation.prompt.size(), tokens_max = context_tokens_max(backend, request);
-  if (auto fits = check_length(tokens, tokens_max); !fits) return tl::unexpected(std::move(fits.error()));
   generation.generate = request.generate;
-  int& answer_max = generation.generate.tokens_max;
-  if (tokens_max > 0 && (answer_max < 0 || static_cast<uint64_t>(answer_max) > tokens_max - tokens))
-    answer_max = static_cast<int>(std::min<uint64_t>(tokens_max - tokens, INT32_MAX));
+  if (auto fits = fit_answer(generation.generate.tokens_max, generation.prompt.size(),
+                             context_tokens_max(backend, request.context_tokens_max), "messages");
+      !fits)
+    return tl::unexpected(std::move(fits.error()));
   generation.generate.constraint = *constraint;
   if (reading.dialect.hides_marks && generation.generate.top_logprobs < 0)
     generation.generate.top_logprobs = 0;
-  generation.owner = request.owner, generation.affinity = request.affinity;
-  generation.session = request.session, generation.sessions_max = request.sessions_max;
-  generation.priority = request.priority;
-  generation.time_limit_s = request.time_limit_s;
+  generation.from = request.from;
 
   reading.tools = !request.tools.empty() && request.tool_choice != ToolChoice::kNone;
   reading.reasoning = reasoning != Reasoning::kNone;
@@ -208,8 +189,10 @@ tl::expected<std::vector<GenerationId>, Failure> start_chat(
     auto reader = std::make_shared<ChoiceReader>(backend, request, reading, listeners[i]);
     GenerationRequest one = generation;
     one.generate.sampling.seed += i;
-    // A session is one conversation: the other answers are beside it.
-    if (i > 0) one.session.clear();
+    if (i > 0) {
+      one.from.session.clear();  // a session is one conversation
+      one.beside = ids.front();
+    }
     ids.push_back(backend.submit(std::move(one), std::move(reader)));
   }
   return ids;

@@ -33,10 +33,7 @@ struct ChatRequest {
   int choices = 1;  // independent answers to the same prompt; seeds count up
   // tokens_max, sampling, stop, top_logprobs; the constraint is made here.
   GenerateOptions generate;
-  std::string owner, affinity, session;  // as in GenerationRequest
-  Priority priority = Priority::kNormal;
-  double time_limit_s = 0;
-  uint64_t sessions_max = 0;        // as in GenerationRequest
+  Origin from;
   uint64_t context_tokens_max = 0;  // of prompt and answer, beside the backend's own limit; 0: none
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/clock.h"
+#include "serve/answer_room.h"
 #include "serve/call_parts.h"
 #include "serve/json_fields.h"
 
@@ -79,8 +80,8 @@ class EditListener final : public GenerationListener {
 }  // namespace
 
 size_t prompt_tokens_max(const Call& call, const Backend& backend, const EditRequest& request) {
-  uint64_t tokens = backend.limits().context_tokens_max;
-  if (call.caller.tokens_max > 0) tokens = std::min(tokens, call.caller.tokens_max);
+  const uint64_t tokens = context_tokens_max(backend, call.caller.tokens_max);
+  if (tokens == 0) return SIZE_MAX;
   const auto generated = static_cast<uint64_t>(std::max(request.generate.tokens_max, 1));
   return static_cast<size_t>(tokens - std::min(tokens, generated));
 }
@@ -91,9 +92,8 @@ tl::expected<void, Failure> start_edit(const Call& call, const std::shared_ptr<B
   GenerationRequest generation;
   generation.prompt = std::move(prompt);
   generation.generate = std::move(request.generate);
-  generation.owner = call.caller.owner;
-  generation.affinity = affinity_of(*call.request, "");
-  generation.priority = request.warm_only ? Priority::kLow : call.caller.priority;
+  generation.from = origin_of(call);
+  if (request.warm_only) generation.from.priority = Priority::kLow;
   generation.warm_only = request.warm_only;
   const GenerationId id = backend->submit(std::move(generation), listener);
   cancel_when_gone(*call.answer, backend, {id});

@@ -90,10 +90,10 @@ tl::expected<void, Failure> answer_infill(const Call& call, Models& models) {
   InfillAnswer write{.model = (*backend)->info().name,
                      .settings = {{"n_predict", request->generate.tokens_max},
                                   {"seed", sampling.seed},
-                                  {"temperature", sampling.temperature},
+                                  {"temperature", short_number(sampling.temperature)},
                                   {"top_k", sampling.top_k},
-                                  {"top_p", sampling.top_p},
-                                  {"min_p", sampling.min_p},
+                                  {"top_p", short_number(sampling.top_p)},
+                                  {"min_p", short_number(sampling.min_p)},
                                   {"stop", request->generate.stop}},
                      .fields = std::move(request->answer_fields),
                      .cut = prompt->cut};

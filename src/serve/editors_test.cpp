@@ -62,7 +62,7 @@ TEST_F(Editors, NothingToPredictWarmsTheCache) {
   EXPECT_EQ(answer->json(), Json::object());
   ASSERT_EQ(server_.backend->requests().size(), 1u);
   EXPECT_TRUE(server_.backend->requests()[0].warm_only);
-  EXPECT_EQ(server_.backend->requests()[0].priority, Priority::kLow);
+  EXPECT_EQ(server_.backend->requests()[0].from.priority, Priority::kLow);
 }
 
 // As llama.vim asks.

@@ -13,8 +13,6 @@ namespace mneme::serve {
 
 namespace {
 
-constexpr size_t kBlockTokens = 64;  // keys and values are taken in such blocks
-
 GenerateReport cancelled_report() {
   GenerateReport report;
   report.reason = StopReason::kCancelled;
@@ -54,7 +52,7 @@ void EngineLoop::admit() {
   if (std::any_of(running_.begin(), running_.end(), is_paused)) return;  // memory is theirs first
   const auto running_of = [&](const std::string& owner) {
     return static_cast<size_t>(std::count_if(running_.begin(), running_.end(), [&](const Running& running) {
-      return running.submission.request.owner == owner;
+      return running.submission.request.from.owner == owner;
     }));
   };
   while (running_.size() < options_.running_max) {
@@ -64,13 +62,23 @@ void EngineLoop::admit() {
   }
 }
 
-// Batch work leaves room for others, and a named session does one thing at a time.
+// Batch work leaves room for others, several answers to a prompt wait for the first to have read it, and a
+// named session does one thing at a time.
 bool EngineLoop::may_start(const Submission& submission) const {
   const GenerationRequest& request = submission.request;
-  if (request.priority == Priority::kLow &&
+  if (request.from.priority == Priority::kLow &&
       running_.size() >= std::max<size_t>(1, options_.running_max * 3 / 4))
     return false;
-  return request.session.empty() || !in_use(request.owner, request.session);
+  if (request.beside != 0 && reads_prompt(request.beside)) return false;
+  return request.from.session.empty() || !in_use(request.from.owner, request.from.session);
+}
+
+// Whether this generation's prompt is still to be evaluated.
+bool EngineLoop::reads_prompt(GenerationId id) const {
+  if (waiting_.has(id)) return true;
+  return std::any_of(running_.begin(), running_.end(), [&](const Running& running) {
+    return running.submission.id == id && !running.decodes();
+  });
 }
 
 bool EngineLoop::in_use(const std::string& owner, const std::string& id) const {
@@ -79,15 +87,12 @@ bool EngineLoop::in_use(const std::string& owner, const std::string& id) const {
   });
 }
 
-uint64_t EngineLoop::kv_bytes(size_t tokens) const {
-  return (tokens + kBlockTokens - 1) / kBlockTokens * kBlockTokens * engine_->info().kv_token_bytes;
-}
-
 // Whether there will be memory for the whole context, beside what the others' prompts are yet to take.
 bool EngineLoop::fits(const Session& session, size_t tokens) const {
   if (engine_->tiers().on) return true;  // the disk is the limit
+  const ModelInfo& info = engine_->info();
   const auto to_come = [&](const Session& one, size_t count) {
-    return kv_bytes(count) - kv_bytes(one.tokens().size() - one.pending());
+    return info.kv_bytes(count) - info.kv_bytes(one.tokens().size() - one.pending());
   };
   uint64_t needed = engine_->kv_bytes_used() + to_come(session, tokens);
   for (const Running& running : running_) {
@@ -99,31 +104,31 @@ bool EngineLoop::fits(const Session& session, size_t tokens) const {
 
 // Whether the owner has the session already, or may have one more.
 bool EngineLoop::may_keep(const GenerationRequest& request) const {
-  if (request.sessions_max == 0) return true;
+  if (request.from.sessions_max == 0) return true;
   uint64_t others = 0;
   for (const SessionState& state : sessions()) {
-    if (!state.named || state.owner != request.owner) continue;
-    if (state.id == request.session) return true;
+    if (!state.named || state.owner != request.from.owner) continue;
+    if (state.id == request.from.session) return true;
     ++others;
   }
-  return others < request.sessions_max;
+  return others < request.from.sessions_max;
 }
 
 // False where it has to wait for memory.
 bool EngineLoop::begin(Submission submission) {
   const GenerationRequest& request = submission.request;
   Running running;
-  if (request.session.empty()) {
-    running.own = pool_.take(request.owner, request.affinity, request.prompt);
+  if (request.from.session.empty()) {
+    running.own = pool_.take(request.from.owner, request.from.affinity, request.prompt);
   } else if (!may_keep(request)) {
     ++totals_.failures;
     submission.listener->on_failure(
         {FailureKind::kNoSessions,
-         fmt::format("this key may keep no more than {} sessions", request.sessions_max), 0, 0, 0,
+         fmt::format("this key may keep no more than {} sessions", request.from.sessions_max), 0, 0, 0,
          "session"});
     return true;
   } else {
-    auto own = pool_.take_named(request.owner, request.session, request.prompt);
+    auto own = pool_.take_named(request.from.owner, request.from.session, request.prompt);
     if (!own) {
       ++totals_.failures;
       submission.listener->on_failure({FailureKind::kInvalid, own.error().message, 0, 0, 0});

@@ -76,12 +76,12 @@ class EngineLoop {
   void end_overdue();
   void admit();
   bool may_start(const Submission& submission) const;
+  bool reads_prompt(GenerationId id) const;
   bool begin(Submission submission);
   bool refuse_too_long(const Submission& submission);
   Result<void> begin_generation(Running& running);
   bool fits(const Session& session, size_t tokens) const;
   bool may_keep(const GenerationRequest& request) const;
-  uint64_t kv_bytes(size_t tokens) const;
   void end(std::list<Running>::iterator at);
   void end_failed(std::list<Running>::iterator at, const Failure& failure);
   void give_back(Running& running);

@@ -42,8 +42,8 @@ struct Scene {
     GenerationRequest request;
     request.prompt = prompt;
     request.generate.tokens_max = tokens_max;
-    request.owner = owner;
-    request.affinity = affinity;
+    request.from.owner = owner;
+    request.from.affinity = affinity;
     return submit(std::move(request));
   }
   void run() {
@@ -166,7 +166,7 @@ TEST(EngineLoop, BadRequestsFailAlone) {
   auto biased = scene.submit(bad);
   auto outside = scene.ask({1, 2, 500}, 5);
   bad.generate.sampling.logit_bias.clear();
-  bad.session = "kept";
+  bad.from.session = "kept";
   auto named = scene.submit(bad);
   scene.run();
   EXPECT_EQ(good->text, ScriptedEngine::answer_to(bytes("good"), 5));
@@ -175,6 +175,29 @@ TEST(EngineLoop, BadRequestsFailAlone) {
     EXPECT_EQ(failed->done->failure->kind, FailureKind::kInvalid);
   }
   EXPECT_NE(named->done->failure->message.find("--cold-dir"), std::string::npos);
+}
+
+TEST(EngineLoop, AnswersToOnePromptWaitForTheFirstToReadIt) {
+  Scene scene;
+  const Tokens prompt = repeated('p', 3000);
+  auto first = scene.ask(prompt, 4);
+  GenerationRequest request;
+  request.prompt = prompt;
+  request.generate.tokens_max = 4;
+  request.beside = 1;
+  auto second = scene.submit(request), other = scene.ask(bytes("other"), 4);
+  request.beside = 77;  // ended long ago, or never was
+  auto third = scene.submit(request);
+  scene.loop().turn();
+  EXPECT_EQ(scene.loop().state().waiting, 1u) << "the second alone";
+  while (first->text.empty()) {
+    EXPECT_TRUE(second->text.empty());
+    scene.loop().turn();
+  }
+  scene.loop().cancel(1);
+  scene.run();
+  for (const auto& heard : {second, third}) EXPECT_EQ(heard->text, ScriptedEngine::answer_to(prompt, 4));
+  EXPECT_EQ(other->text, ScriptedEngine::answer_to(bytes("other"), 4));
 }
 
 // --- Prefixes ---

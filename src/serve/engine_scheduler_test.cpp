@@ -47,8 +47,8 @@ class SchedulerOnAModel : public testing::Test {
     request.prompt = std::move(prompt);
     request.generate.tokens_max = tokens_max;
     request.generate.sampling.temperature = 0;
-    request.session = session;
-    request.owner = owner;
+    request.from.session = session;
+    request.from.owner = owner;
     auto heard = std::make_shared<Recorder>();
     scheduler.submit(request, heard);
     heard->wait();
@@ -100,6 +100,22 @@ TEST_F(SchedulerOnAModel, APromptIsFoundAfterARestart) {
   }
 }
 
+TEST_F(SchedulerOnAModel, APromptOfSeveralAnswersIsReadOnce) {
+  auto scheduler = open(true);
+  GenerationRequest request;
+  request.prompt = tokens_of(*scheduler, {{"user", long_question(120)}});
+  request.generate.tokens_max = 24;
+  std::vector<std::shared_ptr<Recorder>> heard;
+  for (int i = 0; i < 3; ++i) {
+    const GenerationId id = scheduler->submit(request, heard.emplace_back(std::make_shared<Recorder>()));
+    if (i == 0) request.beside = id;
+  }
+  for (size_t i = 0; i < 3; ++i) {
+    ASSERT_FALSE(heard[i]->wait().failure);
+    EXPECT_GE(heard[i]->found, i == 0 ? 0 : request.prompt.size() - 400) << "of " << request.prompt.size();
+  }
+}
+
 TEST_F(SchedulerOnAModel, ManyAtOnceSayWhatEachSaysAlone) {
   std::vector<std::string> alone;
   auto scheduler = open(false);
@@ -111,7 +127,7 @@ TEST_F(SchedulerOnAModel, ManyAtOnceSayWhatEachSaysAlone) {
   for (size_t i = 0; i < prompts.size(); ++i) {
     GenerationRequest request;
     request.prompt = prompts[i];
-    request.owner = "other" + std::to_string(i);  // finds nothing
+    request.from.owner = "other" + std::to_string(i);  // finds nothing
     request.generate.tokens_max = 24;
     request.generate.sampling.temperature = 0;
     scheduler->submit(request, heard.emplace_back(std::make_shared<Recorder>()));

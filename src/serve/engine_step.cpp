@@ -53,7 +53,7 @@ void EngineLoop::add_prompts(Batch& batch) {
   };
   for (Running& running : running_) {
     if (running.paused || running.decodes() || running.own.session->pending() == 0) continue;
-    add(*running.own.session, running.submission.request.priority, running.served);
+    add(*running.own.session, running.submission.request.from.priority, running.served);
     candidates.generations.push_back(&running);
     candidates.embeddings.push_back(nullptr);
   }
@@ -132,7 +132,7 @@ void EngineLoop::relieve(const Error& error) {
     if (running.paused) continue;
     ++active;
     const bool later = newest == nullptr ||
-                       running.submission.request.priority >= newest->submission.request.priority;
+                       running.submission.request.from.priority >= newest->submission.request.from.priority;
     if (later) newest = &running;
   }
   if (newest == nullptr) return;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <utility>
 
 #include "core/error.h"
@@ -168,6 +169,11 @@ std::optional<int64_t> whole_number(const Json& value) {
   constexpr double kExact = 9007199254740992.0;  // 2^53: whole numbers of a double are themselves up to here
   if (!(number >= -kExact && number <= kExact) || std::floor(number) != number) return std::nullopt;
   return static_cast<int64_t>(number);
+}
+
+double short_number(float value) {
+  const std::string shortest = fmt::format("{}", value);
+  return std::strtod(shortest.c_str(), nullptr);
 }
 
 }  // namespace mneme::serve

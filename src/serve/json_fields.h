@@ -88,5 +88,7 @@ class Fields {
 std::string_view name_of_type(const Json& value);
 // Nothing: not a whole number, or beyond 64 bits.
 std::optional<int64_t> whole_number(const Json& value);
+// As a person would write it: 0.8, not 0.800000011920929 (a float's value in full).
+double short_number(float value);
 
 }  // namespace mneme::serve

@@ -105,6 +105,17 @@ TEST(EventStream, Events) {
             (std::vector<std::pair<std::string, std::string>>{{"", "{\"a\":1}"}, {"named", "two\nlines"}}));
 }
 
+TEST(ShortNumber, IsTheFloatsOwnDecimal) {
+  for (const auto& [value, text] : {std::pair{0.8f, "0.8"},
+                                    {0.95f, "0.95"},
+                                    {1.0f, "1.0"},
+                                    {0.0f, "0.0"},
+                                    {16777216.0f, "16777216.0"},
+                                    {-2.5f, "-2.5"},
+                                    {1e-9f, "1e-09"}})
+    EXPECT_EQ(Json(short_number(value)).dump(), text);
+}
+
 TEST(EventStream, SignsOfLife) {
   auto answer = std::make_shared<KeptAnswer>();
   EventStream stream(answer, "event: ping\ndata: {}\n\n", 0);

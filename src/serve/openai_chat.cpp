@@ -15,16 +15,12 @@ void complete_chat(const Call& call, Models& models) {
   RequestErrors errors;
   const Fields fields(body->json, "", errors);
   OpenAiChatRequest request = read_openai_chat(fields, body->backend->text());
-  const Origin origin = read_origin(fields, *call.request);
+  request.chat.from = origin_of(call, fields.text("prompt_cache_key"), fields.text("session"));
+  request.chat.context_tokens_max = call.caller.tokens_max;
   if (errors.any()) return send_failure(*call.answer, Surface::kOpenAi, errors.failure());
-  ChatRequest& chat = request.chat;
-  chat.owner = call.caller.owner, chat.priority = call.caller.priority;
-  chat.context_tokens_max = call.caller.tokens_max;
-  chat.sessions_max = call.caller.sessions_max;
-  chat.affinity = origin.affinity, chat.session = origin.session;
 
   const OpenAiChatAnswer answer = answer_openai_chat(call, request, body->model);
-  auto ids = start_chat(*body->backend, chat, answer.listeners);
+  auto ids = start_chat(*body->backend, request.chat, answer.listeners);
   if (!ids) return send_failure(*call.answer, Surface::kOpenAi, ids.error());
   answer.begin();
   cancel_when_gone(*call.answer, body->backend, std::move(*ids));

@@ -50,7 +50,7 @@ class SharedAnswer {
         include_usage_(request.include_usage),
         logprobs_(request.logprobs),
         legacy_(request.legacy_functions),
-        id_(new_answer_id("chatcmpl-")),
+        id_(random_id("chatcmpl-")),
         model_(std::move(model)),
         created_(std::chrono::duration_cast<std::chrono::seconds>(
                      std::chrono::system_clock::now().time_since_epoch())

@@ -340,16 +340,17 @@ TEST_F(OpenAiChat, Origins) {
     ask(kPath, chat(more), std::move(headers));
     return backend->requests().back();
   };
-  EXPECT_EQ(ask_with("", {{"X-Session-Id", "s1"}}).affinity, "s1");
-  EXPECT_EQ(ask_with("", {{"x-session-affinity", "s2"}}).affinity, "s2");
-  EXPECT_EQ(ask_with(R"("prompt_cache_key":"s3")", {}).affinity, "s3");
-  EXPECT_EQ(ask_with(R"("prompt_cache_key":"s3")", {{"x-session-id", "s1"}}).affinity, "s1");
-  EXPECT_EQ(ask_with(R"("session":"notes")", {}).session, "notes");
+  EXPECT_EQ(ask_with("", {{"X-Session-Id", "s1"}}).from.affinity, "s1");
+  EXPECT_EQ(ask_with("", {{"x-session-affinity", "s2"}}).from.affinity, "s2");
+  EXPECT_EQ(ask_with(R"("prompt_cache_key":"s3")", {}).from.affinity, "s3");
+  EXPECT_EQ(ask_with(R"("prompt_cache_key":"s3")", {{"x-session-id", "s1"}}).from.affinity, "s1");
+  EXPECT_EQ(ask_with(R"("session":"notes")", {}).from.session, "notes");
+  EXPECT_EQ(json_of(kPath, chat(R"("model":"auto")"))["model"], "scripted") << "who it was";
   caller.owner = "key1";
   caller.priority = Priority::kLow;
   const GenerationRequest request = ask_with("", {});
-  EXPECT_EQ(request.owner, "key1");
-  EXPECT_EQ(request.priority, Priority::kLow);
+  EXPECT_EQ(request.from.owner, "key1");
+  EXPECT_EQ(request.from.priority, Priority::kLow);
 }
 
 TEST_F(OpenAiChat, ClientsThatLeaveCancel) {

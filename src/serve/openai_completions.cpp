@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "serve/answer_room.h"
 #include "serve/call_parts.h"
 #include "serve/editors.h"
 
@@ -52,6 +53,25 @@ void fill_in_middle(const std::string& suffix, const Fields& fields, const Text&
   prompt.tokens = std::move(tokens);
 }
 
+// best_of of each prompt, prompt by prompt.
+tl::expected<std::vector<GenerationRequest>, Failure> generations_of(const CompletionRequest& request,
+                                                                     const Origin& from,
+                                                                     uint64_t tokens_max) {
+  std::vector<GenerationRequest> generations;
+  for (const Prompt& prompt : request.prompts) {
+    GenerationRequest generation{.from = from, .prompt = prompt.tokens, .generate = request.generate};
+    int& answer_max = generation.generate.tokens_max;
+    if (auto fits = fit_answer(answer_max, prompt.tokens.size(), tokens_max, "prompt"); !fits)
+      return tl::unexpected(std::move(fits.error()));
+    for (int choice = 0; choice < request.best_of; ++choice) {
+      GenerationRequest& one = generations.emplace_back(generation);
+      one.generate.sampling.seed += static_cast<uint64_t>(choice);
+      if (generations.size() > 1) one.from.session.clear();  // a session is one conversation
+    }
+  }
+  return generations;
+}
+
 void complete(const Call& call, Models& models) {
   auto body = read_openai_body(call, models);
   if (!body) return;
@@ -59,36 +79,18 @@ void complete(const Call& call, Models& models) {
   RequestErrors errors;
   const Fields fields(body->json, "", errors);
   const CompletionRequest request = read_completion(fields, body->backend->text());
-  const Origin origin = read_origin(fields, *call.request);
-  const uint64_t own = body->backend->limits().context_tokens_max, asked = call.caller.tokens_max;
-  const uint64_t tokens_max = own == 0 || asked == 0 ? std::max(own, asked) : std::min(own, asked);
-  for (const Prompt& prompt : request.prompts) {
-    if (errors.any() || tokens_max == 0 || prompt.tokens.size() < tokens_max) continue;
-    return send_failure(*call.answer, Surface::kOpenAi,
-                        {.kind = FailureKind::kTooLong,
-                         .message = "",
-                         .tokens = prompt.tokens.size(),
-                         .tokens_max = tokens_max,
-                         .param = "prompt"});
-  }
+  const Origin from = origin_of(call, fields.text("prompt_cache_key"), fields.text("session"));
   if (errors.any()) return send_failure(*call.answer, Surface::kOpenAi, errors.failure());
+  auto generations = generations_of(request, from,
+                                    context_tokens_max(*body->backend, call.caller.tokens_max));
+  if (!generations) return send_failure(*call.answer, Surface::kOpenAi, generations.error());
 
   const CompletionAnswer answer = answer_completion(call, request, body->model);
   std::vector<GenerationId> ids;
   for (size_t i = 0; i < answer.listeners.size(); ++i) {
-    const size_t choice = i % static_cast<size_t>(request.best_of);
-    GenerationRequest generation;
-    generation.prompt = request.prompts[i / static_cast<size_t>(request.best_of)].tokens;
-    generation.generate = request.generate;
-    generation.generate.sampling.seed += choice;
-    int& answer_max = generation.generate.tokens_max;
-    const uint64_t room = tokens_max - std::min<uint64_t>(tokens_max, generation.prompt.size());
-    if (tokens_max > 0 && (answer_max < 0 || static_cast<uint64_t>(answer_max) > room))
-      answer_max = static_cast<int>(std::min<uint64_t>(room, INT32_MAX));
-    generation.owner = call.caller.owner, generation.priority = call.caller.priority;
-    generation.affinity = origin.affinity;
-    if (i == 0) generation.session = origin.session;
-    generation.sessions_max = call.caller.sessions_max;
+    GenerationRequest& generation = (*generations)[i];
+    if (const size_t choice = i % static_cast<size_t>(request.best_of); choice > 0)
+      generation.beside = ids[i - choice];
     ids.push_back(body->backend->submit(std::move(generation), answer.listeners[i]));
   }
   answer.begin();

@@ -59,7 +59,7 @@ class SharedCompletion {
         account_(call.account),
         stream_(call.answer),
         request_(request),
-        id_(new_answer_id("cmpl-")),
+        id_(random_id("cmpl-")),
         model_(std::move(model)),
         created_(std::chrono::duration_cast<std::chrono::seconds>(
                      std::chrono::system_clock::now().time_since_epoch())

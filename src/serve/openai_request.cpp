@@ -74,19 +74,6 @@ int read_tokens_max(const Fields& fields, std::initializer_list<std::string_view
   return kAnswerTokensMax;
 }
 
-Origin read_origin(const Fields& fields, const HttpRequest& request) {
-  Origin origin;
-  origin.affinity = fields.text("prompt_cache_key");
-  for (const char* header : {"x-session-affinity", "x-session-id"})
-    if (const auto value = request.header(header); !value.empty()) origin.affinity = value;
-  origin.session = fields.text("session");
-  return origin;
-}
-
-std::string new_answer_id(std::string_view prefix) {
-  return fmt::format("{}{:016x}{:016x}", prefix, fresh_seed(), fresh_seed());
-}
-
 std::optional<OpenAiBody> read_openai_body(const Call& call, Models& models) {
   auto json = parse_json(call.request->body);
   if (!json) {
@@ -106,7 +93,7 @@ std::optional<OpenAiBody> read_openai_body(const Call& call, Models& models) {
     return std::nullopt;
   }
   body.backend = std::move(*backend);
-  if (body.model.empty()) body.model = body.backend->info().name;
+  body.model = model_name(body.model, *body.backend);
   body.json = std::move(*json);
   return body;
 }

@@ -16,15 +16,6 @@ void read_sampling(const Fields& fields, const Text& text, GenerateOptions& gene
 // The first of these fields that is there; -1: as much as fits.
 int read_tokens_max(const Fields& fields, std::initializer_list<std::string_view> keys);
 
-struct Origin {
-  std::string affinity, session;
-};
-// x-session-id, x-session-affinity, prompt_cache_key; `session`.
-Origin read_origin(const Fields& fields, const HttpRequest& request);
-
-// "chatcmpl-" and letters that no other answer has.
-std::string new_answer_id(std::string_view prefix);
-
 // The body and the model that it names; nothing: the failure was sent.
 struct OpenAiBody {
   Json json;

@@ -107,7 +107,8 @@ constexpr std::string_view kText = R"json({
         "stream": {"type": "boolean"}, "temperature": {"type": "number"}, "top_p": {"type": "number"},
         "top_k": {"type": "integer"}, "stop_sequences": {"type": "array", "items": {"type": "string"}},
         "tools": {"type": "array", "items": {"type": "object"}}, "tool_choice": {"type": "object"},
-        "thinking": {"type": "object"}
+        "thinking": {"type": "object"},
+        "session": {"type": "string", "description": "the name that the context is kept under"}
       }
     },
     "MessagesAnswer": {

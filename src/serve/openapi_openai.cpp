@@ -328,7 +328,8 @@ constexpr std::string_view kText = R"json({
         "frequency_penalty": {"type": "number"},
         "tools": {"type": "array", "items": {"type": "object"}},
         "tool_choice": {"type": ["string", "object"]}, "text": {"type": "object"},
-        "prompt_cache_key": {"type": "string"}
+        "prompt_cache_key": {"type": "string"},
+        "session": {"type": "string", "description": "the name that the context is kept under"}
       }
     },
     "ResponsesAnswer": {

@@ -110,8 +110,8 @@ Submission waiting(GenerationId id, const std::string& owner = "", Priority prio
                    double submitted_s = 100) {
   Submission submission;
   submission.id = id;
-  submission.request.owner = owner;
-  submission.request.priority = priority;
+  submission.request.from.owner = owner;
+  submission.request.from.priority = priority;
   submission.request.prompt = {1, 2, 3};
   submission.submitted_s = submitted_s;
   return submission;

@@ -26,6 +26,7 @@ class ResponsesReader {
     out_.stream = body_.flag("stream", false);
     out_.cache_key = body_.text("prompt_cache_key");
     if (out_.cache_key.empty()) out_.cache_key = body_.text("user");
+    out_.session = body_.text("session");
     refuse_what_is_kept();
     read_input();
     read_tools();
@@ -198,12 +199,12 @@ class ResponsesReader {
     repeat("safety_identifier", nullptr);
     out_.echo["service_tier"] = "default";
     out_.echo["store"] = false;
-    repeat("temperature", sampling.temperature);
+    repeat("temperature", short_number(sampling.temperature));
     repeat("text", {{"format", {{"type", "text"}}}});
     repeat("tool_choice", "auto");
     repeat("tools", Json::array());
     repeat("top_logprobs", 0);
-    repeat("top_p", sampling.top_p);
+    repeat("top_p", short_number(sampling.top_p));
     repeat("truncation", "disabled");
     repeat("user", nullptr);
   }

@@ -14,6 +14,7 @@ struct ResponsesRequest {
   std::string model;
   ChatRequest chat;
   std::string cache_key;  // prompt_cache_key: tells conversations apart
+  std::string session;    // to be kept under this name
   bool stream = false;
   bool summarise = false;              // reasoning is told as its summary, which is all of it
   std::set<std::string> custom_tools;  // whose input is a text: for the model, functions of one string

@@ -163,6 +163,7 @@ TEST(ResponsesRequest, RepeatsWhatWasAsked) {
                         .echo;
   EXPECT_EQ(echo["metadata"], Json::parse(R"({"a":"b"})"));
   EXPECT_EQ(echo["temperature"], 0.5);
+  EXPECT_EQ(echo["top_p"].dump(), "0.95");
   EXPECT_EQ(echo["instructions"], "I");
   EXPECT_EQ(echo["tool_choice"], "none");
   EXPECT_EQ(echo["tools"][0]["name"], "f");

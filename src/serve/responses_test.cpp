@@ -222,12 +222,13 @@ TEST_F(Responses, AClientThatLeavesEndsItsGeneration) {
 TEST_F(Responses, TheCacheKeyTellsConversationsApart) {
   server_.post("/v1/responses", body(R"({"prompt_cache_key":"k1"})"));
   server_.post("/v1/responses", body(R"({"prompt_cache_key":"k1"})"), {{"x-session-affinity", "s2"}});
-  server_.post("/v1/responses", body(), {{"session-id", "s3"}});
+  server_.post("/v1/responses", body(R"({"session":"notes"})"), {{"session-id", "s3"}});
   const auto requests = server_.backend->requests();
   ASSERT_EQ(requests.size(), 3u);
-  EXPECT_EQ(requests[0].affinity, "k1");
-  EXPECT_EQ(requests[1].affinity, "s2");
-  EXPECT_EQ(requests[2].affinity, "s3");
+  EXPECT_EQ(requests[2].from.session, "notes");
+  EXPECT_EQ(requests[0].from.affinity, "k1");
+  EXPECT_EQ(requests[1].from.affinity, "s2");
+  EXPECT_EQ(requests[2].from.affinity, "s3");
 }
 
 // --- The answer alone, event by event ---

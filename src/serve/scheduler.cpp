@@ -19,8 +19,8 @@ uint64_t context_limit(const Engine& engine, const SchedulerOptions& options) {
   constexpr uint64_t kWithDisk = uint64_t{1} << 24;
   const uint64_t token_bytes = engine.info().kv_token_bytes;
   if (engine.tiers().on || token_bytes == 0) return kWithDisk;
-  constexpr uint64_t kBlockTokens = 64;  // keys and values are taken in such blocks
-  const uint64_t tokens = engine.kv_bytes_max() / token_bytes / kBlockTokens * kBlockTokens;
+  constexpr uint64_t kBlock = ModelInfo::kKvBlockTokens;
+  const uint64_t tokens = engine.kv_bytes_max() / token_bytes / kBlock * kBlock;
   return std::clamp<uint64_t>(tokens, 1, kWithDisk);
 }
 

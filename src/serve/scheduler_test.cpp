@@ -210,8 +210,8 @@ TEST(Scheduler, EmbedsAndRefusesWhatHasNone) {
 TEST(Scheduler, SessionsAreListedPinnedAndRemoved) {
   Scene scene;
   GenerationRequest request = request_of(std::string(100, 'q'), 5);
-  request.owner = "alice";
-  request.affinity = "chat";
+  request.from.owner = "alice";
+  request.from.affinity = "chat";
   auto listener = std::make_shared<Recorder>();
   scene.scheduler->submit(request, listener);
   listener->wait();

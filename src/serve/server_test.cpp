@@ -214,7 +214,7 @@ TEST_F(ServerBorder, GenerationsOfAKeyAtOnce) {
   while (second.unread().find("\r\n\r\n") == std::string::npos) ASSERT_TRUE(second.read_more());
   EXPECT_EQ(second.unread().substr(0, 12), "HTTP/1.1 200");
   second.leave();  // one that leaves gives its place back as well
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 1000; ++i) {
     const std::lock_guard lock(mutex);
     if (!held.empty() && held[0]->gone()) break;
     ::usleep(10'000);

@@ -15,17 +15,13 @@ using core::pass;
 
 namespace {
 
-constexpr size_t kSegmentTokens = 256;
 // Losing so many tokens hurts nobody: an answer's end, told in other tokens.
 constexpr size_t kLittle = 64;
 constexpr double kKvShare = 0.75;  // of the KV budget: beyond it idle sessions are dropped
 
-// The tokens that both begin with, the prompt's last left out: it is evaluated for its logits.
-size_t common_prefix(std::span<const TokenId> tokens, std::span<const TokenId> prompt) {
-  const size_t count = std::min(tokens.size(), prompt.size() - 1);
-  const auto end = std::mismatch(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(count),
-                                 prompt.begin());
-  return static_cast<size_t>(end.first - tokens.begin());
+// The prompt's last token is left out: it is evaluated for its logits.
+size_t kept_of(const Session& session, std::span<const TokenId> prompt) {
+  return common_prefix(session.tokens(), prompt.first(prompt.size() - 1));
 }
 
 size_t evaluated(const Session& session) { return session.tokens().size() - session.pending(); }
@@ -42,7 +38,7 @@ OwnedSession SessionPool::take(const std::string& owner, const std::string& affi
   size_t best_kept = 0, best_common = 0;
   for (Place at = sessions_.begin(); at != sessions_.end(); ++at) {
     if (at->named || !may_see(*at, owner)) continue;
-    const size_t common = common_prefix(at->session->tokens(), prompt);
+    const size_t common = kept_of(*at->session, prompt);
     const size_t kept = at->session->kept_by_truncate(common);
     const bool related = !affinity.empty() && at->affinity == affinity;
     if (kept == 0 || kept < best_kept) continue;
@@ -94,7 +90,7 @@ Result<OwnedSession> SessionPool::take_named(const std::string& owner, const std
     at = std::find_if(sessions_.begin(), sessions_.end(), is_it);
   }
   OwnedSession own = take_out(at);
-  own.session->truncate(common_prefix(own.session->tokens(), prompt));
+  own.session->truncate(kept_of(*own.session, prompt));
   return own;
 }
 

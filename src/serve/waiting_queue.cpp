@@ -36,13 +36,13 @@ std::optional<Submission> WaitingQueue::take(
   constexpr double kBetterAfterS = 60;
   const auto rank = [&](const Submission& one) {
     const double age = std::floor((now_s - one.submitted_s) / kBetterAfterS);
-    return std::max(0.0, static_cast<double>(one.request.priority) - age);
+    return std::max(0.0, static_cast<double>(one.request.from.priority) - age);
   };
   auto best = submissions_.end();
   std::tuple<double, size_t> best_key;
   for (auto at = submissions_.begin(); at != submissions_.end(); ++at) {
     if (!may_start(*at)) continue;
-    const std::tuple<double, size_t> key(rank(*at), running_of(at->request.owner));
+    const std::tuple<double, size_t> key(rank(*at), running_of(at->request.from.owner));
     if (best != submissions_.end() && !(key < best_key)) continue;
     best = at;
     best_key = key;
@@ -55,6 +55,11 @@ std::optional<Submission> WaitingQueue::take_out(GenerationId id) {
   for (auto at = submissions_.begin(); at != submissions_.end(); ++at)
     if (at->id == id) return remove(at);
   return std::nullopt;
+}
+
+bool WaitingQueue::has(GenerationId id) const {
+  return std::any_of(submissions_.begin(), submissions_.end(),
+                     [&](const Submission& one) { return one.id == id; });
 }
 
 std::list<Submission> WaitingQueue::take_overdue(double now_s) {

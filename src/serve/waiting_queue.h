@@ -34,6 +34,7 @@ class WaitingQueue {
   std::list<Submission> take_all();
 
   void tell_waiting() const;  // each that it waits
+  bool has(GenerationId id) const;
   size_t size() const { return submissions_.size(); }
   size_t tokens() const { return tokens_; }  // of all prompts
   double next_deadline_s() const;
