@@ -26,13 +26,14 @@ Result<bool> SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& poo
   const SparsePlan plan(job, layer, s.group);
   if (job.count > kSparseTokensMax || job.window > 0 || plan.rows > kAttendRowsMax) return false;
   if (plan.candidates < SparsePlan::kCandidatesMin) return false;
-  const bool here = job.sequence->whole(layer), copies = job.sequence->copies_sealed(layer);
+  const bool copies = job.sequence->copies_sealed(layer);  // then all of it is in memory
+  const bool certified = context.options().mode == SparseMode::kCertified;
+  if (certified && !copies) return false;
 
   SparseLayer& own = context.layer(layer);
   ++own.counters.steps;
   const double allowed = own.controller.allowed_error();
-  if (context.options().mode == SparseMode::kCertified) {
-    if (!copies || !here) return false;
+  if (certified) {
     if (allowed == 0) {
       s.count_dense(plan, own.counters);
       return false;
@@ -58,13 +59,15 @@ Result<bool> SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& poo
   s.scan(step);
   s.select(step, allowed * step.heads / s.shape.kv_heads);
   auto read = s.read(step);
-  if (read) s.merge(step);
-  if (read && !dense) s.count(step, own.counters);
-  if (read && audited) read = s.audit(step, *audited, own.audit.emplace());
+  if (read) {
+    s.merge(step);
+    if (!dense) s.count(step, own.counters);
+    if (audited) read = s.audit(step, *audited, own.audit.emplace());
+  }
   s.release_fixed(step);
-  if (!read) own.audit.reset();
-  if (!read) return core::pass(read);
-  return !dense;
+  if (read) return !dense;
+  own.audit.reset();
+  return core::pass(read);
 }
 
 SparseAttention::SparseAttention(const kv::KvShape& shape, int heads, int threads)

@@ -3,9 +3,11 @@
 
 #include "cli/cli.h"
 #include "cli/input.h"
+#include "cli/log_file.h"
 #include "cli/options.h"
 #include "cli/serve_keys.h"
 #include "cli/signals.h"
+#include "cli/steady_memory.h"
 #include "cli/terminal.h"
 #include "mneme/sessions.h"
 #include "serve/models.h"
@@ -128,6 +130,7 @@ void drain(const ServeArguments& a, serve::Server& server, const serve::LoadedMo
 
 int serve_models(const ServeArguments& a) {
   if (const std::string wrong = check(a); !wrong.empty()) return wrong_usage(wrong);
+  keep_memory_steady();
   Signals signals;  // before any thread: they all leave signals to it
   std::shared_ptr<LogFile> file;
   serve::LogSink log;
@@ -147,7 +150,11 @@ int serve_models(const ServeArguments& a) {
   note(format("serving %s at %s://%s:%d", names.c_str(), a.tls_key_path.empty() ? "http" : "https",
               (ipv6 ? "[" + a.host + "]" : a.host).c_str(), (*server)->port()));
   signals.loaded();
-  while (signals.wait() == Signals::Asked::kReread) {
+  for (;;) {
+    const Signals::Asked asked = signals.wait(seconds(30));
+    if (asked == Signals::Asked::kStop) break;
+    give_back_memory();
+    if (asked != Signals::Asked::kReread) continue;
     if (auto read = (*server)->reread_keys(); !read) note(read.error().message);
     if (file) file->reopen();
   }

@@ -1,14 +1,11 @@
-// SIGINT, SIGTERM and SIGHUP of a verb that runs until it is told to stop, and a log that is opened again.
+// SIGINT, SIGTERM and SIGHUP of a verb that runs until it is told to stop.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
-#include <memory>
+#include <cstdint>
 #include <mutex>
-#include <string>
-#include <string_view>
 #include <thread>
-
-#include "mneme/result.h"
 
 namespace mneme::cli {
 
@@ -22,8 +19,8 @@ class Signals {
   Signals& operator=(const Signals&) = delete;
 
   void loaded();
-  enum class Asked : uint8_t { kStop, kReread };
-  Asked wait();  // kReread: SIGHUP
+  enum class Asked : uint8_t { kNothing, kStop, kReread };
+  Asked wait(std::chrono::seconds at_most);  // kReread: SIGHUP
 
  private:
   void run();
@@ -32,23 +29,6 @@ class Signals {
   std::condition_variable changed_;
   bool loaded_ = false, stop_ = false, reread_ = false, ended_ = false;  // guarded by mutex_
   std::thread thread_;
-};
-
-// Lines appended to a file, whole; those that cannot be written are lost. Thread safe.
-class LogFile {
- public:
-  static Result<std::shared_ptr<LogFile>> open(const std::string& path);  // "-": standard output
-  ~LogFile();
-  LogFile(const LogFile&) = delete;
-  LogFile& operator=(const LogFile&) = delete;
-  void write(std::string_view line);
-  void reopen();  // after it was renamed
-
- private:
-  LogFile() = default;
-  std::mutex mutex_;
-  std::string path_;
-  int fd_ = -1;  // guarded by mutex_
 };
 
 }  // namespace mneme::cli

@@ -479,9 +479,7 @@ TEST(Tiers, ASessionOfAScopeIsKeptCheckedAndMoved) {
 TEST(Tiers, TwoEnginesOnOneFolderAreRefused) {
   const Place place;
   const auto first = place.tiered();
-  EngineOptions options{.model_path = place.model, .threads = 1};
-  options.cold_folder = place.cold;
-  auto second = Engine::open(options);
+  auto second = Engine::open({.model_path = place.model, .threads = 1, .cold_folder = place.cold});
   ASSERT_FALSE(second);
   EXPECT_NE(second.error().message.find(place.cold), std::string::npos) << second.error().message;
 }
@@ -489,11 +487,10 @@ TEST(Tiers, TwoEnginesOnOneFolderAreRefused) {
 TEST(Tiers, AFullQuotaKeepsTheContextGoing) {
   const Place place;
   const auto tokens = random_tokens(3000);
-  const Rows expected = decode_from(*place.all_in_memory(), tokens, {});
   const auto engine = place.tiered(32 << 20, 1, 200000);
   const auto session = engine->new_session();
   EXPECT_TRUE(session->append(tokens));
-  EXPECT_EQ(decode(*engine, *session, {}), expected);
+  EXPECT_EQ(decode(*engine, *session, {}), decode_from(*place.all_in_memory(), tokens, {}));
   EXPECT_TRUE(session->flush());  // all in use while it is written: nothing can make room
   EXPECT_FALSE(engine->take_warnings().empty());
 }

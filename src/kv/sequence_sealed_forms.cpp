@@ -58,10 +58,11 @@ Result<void> Sequence::load_summaries() {
 }
 
 void Sequence::sealed(int layer, int kv_head, int first_block, std::span<SealedBlock> out) const {
+  const int sealed_count = sealed_blocks(layer);
   for (size_t i = 0; i < out.size(); ++i) {
     const int block = first_block + static_cast<int>(i);
     out[i] = {};
-    if (block >= sealed_blocks(layer)) continue;
+    if (block >= sealed_count) continue;
     if (tiers_ != nullptr) {
       const Segment& segment = *segments_[static_cast<size_t>(block / kSegmentBlocks)];
       const Tiers::BlockSummary of = tiers_->summary(segment, layer, block % kSegmentBlocks, kv_head);

@@ -47,7 +47,7 @@ export async function running() {
 // Waits until nothing runs: what was aborted is no longer worked for.
 export async function becomesIdle(assert) {
   let now = NaN;
-  for (let i = 0; i < 100; ++i) {
+  for (let i = 0; i < 1000; ++i) {
     now = await running();
     if (now === 0) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
