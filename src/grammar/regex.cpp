@@ -323,9 +323,11 @@ Result<CodePoints> RegexParser::parse_code_escape(char kind) {
     const bool pair = low && *low >= 0xDC00 && *low < 0xE000;
     code = pair ? std::optional(0x10000 + ((*code - 0xD800) << 10) + (*low - 0xDC00)) : std::nullopt;
   }
-  if (!code || *code > 0x10FFFF || (*code >= 0xD800 && *code < 0xE000))
+  constexpr char32_t kLast = 0x10FFFF;
+  const char32_t point = code.value_or(kLast + 1);
+  if (point > kLast || (point >= 0xD800 && point < 0xE000))
     return unexpected(fmt::format("\\{} names no character", kind));
-  return CodePoints{{*code, *code}};
+  return CodePoints{{point, point}};
 }
 
 std::optional<char32_t> RegexParser::parse_hex(size_t digits) {

@@ -1,5 +1,8 @@
 #include "train/checkpoint.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "core/pending_file.h"
 #include "train/lazy_adam.h"
 #include "train/option_fields.h"
@@ -27,6 +30,10 @@ Result<void> write_archive(core::PendingFile& file, const Network& network, Opti
   archive.write("options", c10::IValue(to_text(network.options())));
   const std::vector<uint32_t>& map = network.engram_hash().token_map;
   archive.write("token_map", c10::IValue(std::vector<int64_t>(map.begin(), map.end())));
+  if (network.options().spelled) {
+    archive.write("letters", c10::IValue(network.spelling().letters));
+    archive.write("forms", c10::IValue(network.spelling().forms));
+  }
   archive.write("step", c10::IValue(progress.step));
   archive.write("tokens", c10::IValue(progress.tokens));
   archive.write("cpu_seconds", c10::IValue(progress.cpu_seconds));
@@ -66,9 +73,18 @@ double read_double(InputArchive& archive, const std::string& name) {
   return value.toDouble();
 }
 
+Spelling spelling_from(std::vector<int64_t> letters, std::vector<int64_t> forms) {
+  const auto count = [](const std::vector<int64_t>& ids) {
+    return ids.empty() ? 0 : 1 + *std::max_element(ids.begin(), ids.end());
+  };
+  const int64_t letters_count = count(letters), forms_count = count(forms);
+  return {std::move(letters), std::move(forms), letters_count, forms_count};
+}
+
 struct Header {
   ModelOptions options;
   std::vector<uint32_t> token_map;
+  Spelling spelling;
 };
 
 Header read_header(InputArchive& archive) {
@@ -80,6 +96,12 @@ Header read_header(InputArchive& archive) {
   std::string error;
   TORCH_CHECK(from_text(text.toStringRef(), header.options, error), error);
   for (const int64_t id : map.toIntVector()) header.token_map.push_back(static_cast<uint32_t>(id));
+  if (header.options.spelled) {
+    c10::IValue letters, forms;
+    archive.read("letters", letters);
+    archive.read("forms", forms);
+    header.spelling = spelling_from(letters.toIntVector(), forms.toIntVector());
+  }
   return header;
 }
 
@@ -145,7 +167,7 @@ Result<Network> load_network(const std::string& path, bool averaged) {
     InputArchive archive;
     archive.load_from(path);
     Header header = read_header(archive);
-    Network network(header.options, 0, std::move(header.token_map));
+    Network network(header.options, 0, std::move(header.token_map), std::move(header.spelling));
     for (Parameter& p : network.parameters()) {
       copy_into(archive, key(p.name, "value"), p.value);
       Tensor average, average_at;

@@ -23,7 +23,6 @@ struct RunArguments {
   WorkerOptions workers;
   std::string corpus, vocabulary, residual = "plain", stages = "0:512", mixture, device = "cpu";
   int threads = 1;
-  double alike_share = 0;
 };
 
 // FROM:TOKENS[:cross],... with FROM a share of the steps
@@ -81,9 +80,9 @@ Result<Validation> train(RunArguments& a) {
 
   a.model.vocab_size = vocabulary->size();
   if (const std::string wrong = check(a.model); !wrong.empty()) return core::fail("{}", wrong);
-  const std::vector<uint32_t> classes = classes_of(*vocabulary);
-  Network network(a.model, a.run.seed, a.model.engram.layers.empty() ? std::vector<uint32_t>() : classes);
-  if (a.alike_share > 0) network.start_alike(classes, a.alike_share);
+  Network network(a.model, a.run.seed,
+                  a.model.engram.layers.empty() ? std::vector<uint32_t>() : classes_of(*vocabulary),
+                  a.model.spelled ? spelling_of(*vocabulary) : Spelling());
   network.to(a.run.device);
   Optimizer optimizer(network.parameters(), a.optimizer);
   RowMaker rows(*tokenizer, text, a.rows);
@@ -159,10 +158,6 @@ void add_run_options(CLI::App* verb, RunArguments& a) {
       ->capture_default_str();
   verb->add_option("--device", a.device, "cpu or cuda")->capture_default_str();
   verb->add_option("--threads", a.threads, "of this process")->capture_default_str();
-  verb->add_option("--alike-share", a.alike_share,
-                   "of the starting variance that tokens of the same letters have in common, 0..1")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
   verb->add_option("--task-share", a.rows.task_share, "rows of tasks; the others are text")
       ->capture_default_str();
   verb->add_option("--context-weight", a.rows.context_weight, "of a task's context in the loss")

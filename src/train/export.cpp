@@ -86,7 +86,7 @@ Result<void> export_gguf(const std::string& path, const Network& network,
                         network.options().vocab_size);
     vocabulary->add_to(writer);
   }
-  for (const Parameter& p : network.parameters()) {
+  for (const Parameter& p : network.file_tensors()) {
     std::vector<uint64_t> dims;  // the fastest first
     for (int64_t i = p.value.dim() - 1; i >= 0; --i) dims.push_back(static_cast<uint64_t>(p.value.size(i)));
     writer.add_tensor(p.name, type_of(p, options), std::move(dims), encoded(p.value, type_of(p, options)));

@@ -25,7 +25,7 @@ Tensor Network::hidden(const Tensor& tokens, const ForwardOptions& forward) cons
             rope_table(0, count, options_.head_dim, options_.rope_base).to(tokens.device()),
             log_length_factors(options_, count, tokens.device()),
             {}};
-  const Tensor embedded = torch::embedding(embedding_, tokens.reshape({-1}));
+  const Tensor embedded = torch::embedding(weight(embedding_), tokens.reshape({-1}));
   ResidualStream stream(options_, embedded, forward);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
@@ -101,7 +101,7 @@ Tensor Network::feed_forward(const Layer& layer, const Tensor& h, const Pass& pa
 }
 
 Tensor Network::logits(const Tensor& tokens, const ForwardOptions& forward) const {
-  return project(hidden(tokens, forward), head_weight()).to(torch::kFloat32);
+  return project(hidden(tokens, forward), weight(has_head() ? head_ : embedding_)).to(torch::kFloat32);
 }
 
 Tensor Network::loss_sum(const Tensor& tokens, const Tensor& targets, const Tensor& weights,
@@ -109,39 +109,58 @@ Tensor Network::loss_sum(const Tensor& tokens, const Tensor& targets, const Tens
   const Tensor flat = weights.reshape({-1});
   const Tensor wanted = flat.nonzero().squeeze(1);
   const Tensor h = hidden(tokens, forward).index_select(0, wanted);
-  return linear_cross_entropy(h, head_weight(), targets.reshape({-1}).index_select(0, wanted),
-                              flat.index_select(0, wanted), forward.fused);
+  return linear_cross_entropy(h, weight(has_head() ? head_ : embedding_),
+                              targets.reshape({-1}).index_select(0, wanted), flat.index_select(0, wanted),
+                              forward.fused);
 }
 
 namespace {
 constexpr double kHeadDeviation = 0.02;  // of the output rows at the start
-}
+constexpr double kFormShare = 0.2;       // of a spelled row's variance at the start
+}  // namespace
 
-Network::Network(const ModelOptions& options, uint64_t seed, std::vector<uint32_t> token_map)
+Network::Network(const ModelOptions& options, uint64_t seed, std::vector<uint32_t> token_map,
+                 Spelling spelling)
     : options_(options),
-      engram_hash_(std::make_shared<EngramHash>(make_engram_hash(options, std::move(token_map)))) {
+      engram_hash_(std::make_shared<EngramHash>(make_engram_hash(options, std::move(token_map)))),
+      spelling_(std::move(spelling)) {
   torch::manual_seed(seed);
   const int64_t c = options_.dim;
-  embedding_ = add("token_embd.weight", torch::randn({options_.vocab_size, c}) * options_.embedding_std,
-                   ParameterKind::kEmbedding);
-  if (!options_.tied) {
-    head_ = add("output.weight", torch::randn({options_.vocab_size, c}) * kHeadDeviation,
-                ParameterKind::kEmbedding);
+  if (options_.spelled) {
+    TORCH_CHECK(std::ssize(spelling_.letters) == options_.vocab_size, "a spelling of another vocabulary");
+    letters_of_ = torch::tensor(spelling_.letters);
+    forms_of_ = torch::tensor(spelling_.forms);
   }
+  embedding_ = make_rows("token_embd", options_.embedding_std);
+  if (has_head()) head_ = make_rows("output", kHeadDeviation);
   output_norm_ = add("output_norm.weight", torch::ones({c}), ParameterKind::kVector);
   for (int i = 0; i < options_.layers; ++i) make_layer(i, seed);
 }
 
-void Network::start_alike(std::span<const uint32_t> classes, double share) {
-  torch::NoGradGuard no_grad;
-  std::vector<int64_t> ids(classes.begin(), classes.end());
-  const Tensor index = torch::tensor(ids);
-  const Tensor common = torch::randn({index.max().item<int64_t>() + 1, options_.dim}).index_select(0, index);
-  const auto mix = [&](Tensor& rows, double deviation) {
-    rows.mul_(std::sqrt(1 - share)).add_(common, deviation * std::sqrt(share));
+Network::Rows Network::make_rows(const std::string& name, double deviation) {
+  const auto fresh = [&](const std::string& part, int64_t count, double share) {
+    return add(name + part + ".weight", torch::randn({count, options_.dim}) * (deviation * std::sqrt(share)),
+               ParameterKind::kEmbedding);
   };
-  mix(embedding_, options_.embedding_std);
-  if (head_.defined()) mix(head_, kHeadDeviation);
+  if (!options_.spelled) return {fresh("", options_.vocab_size, 1), {}, {}};
+  return {{},
+          fresh(".letters", spelling_.letters_count, 1 - kFormShare),
+          fresh(".forms", spelling_.forms_count, kFormShare)};
+}
+
+Tensor Network::weight(const Rows& rows) const {
+  if (rows.whole.defined()) return rows.whole;
+  return torch::embedding(rows.letters, letters_of_) + torch::embedding(rows.forms, forms_of_);
+}
+
+std::vector<Parameter> Network::file_tensors() const {
+  if (!options_.spelled) return parameters_;
+  torch::NoGradGuard no_grad;
+  std::vector<Parameter> tensors{{"token_embd.weight", weight(embedding_), ParameterKind::kEmbedding}};
+  if (has_head()) tensors.push_back({"output.weight", weight(head_), ParameterKind::kEmbedding});
+  for (const Parameter& p : parameters_)
+    if (p.kind != ParameterKind::kEmbedding) tensors.push_back(p);
+  return tensors;
 }
 
 void Network::make_layer(int index, uint64_t seed) {
@@ -218,6 +237,9 @@ int64_t Network::parameter_count() const {
 void Network::to(torch::Device device) {
   torch::NoGradGuard no_grad;
   for (Parameter& p : parameters_) p.value.set_data(p.value.to(device));
+  if (!options_.spelled) return;
+  letters_of_ = letters_of_.to(device);
+  forms_of_ = forms_of_.to(device);
 }
 
 }  // namespace mneme::train

@@ -15,6 +15,7 @@
 #include "train/hyper_connection.h"
 #include "train/indexer.h"
 #include "train/options.h"
+#include "train/spelling.h"
 
 namespace mneme::train {
 
@@ -46,16 +47,17 @@ struct ForwardOptions {
 class Network {
  public:
   // Fresh weights from the seed. The token map of Engram tables: [vocab_size], or empty for the identity.
-  Network(const ModelOptions& options, uint64_t seed, std::vector<uint32_t> token_map = {});
-
-  // Tokens of one class (" Key", "key") start with embeddings and output rows that share a part: `share` of
-  // their variance. classes: [vocab_size]. Before training only.
-  void start_alike(std::span<const uint32_t> classes, double share);
+  // With options.spelled the spelling of the vocabulary.
+  Network(const ModelOptions& options, uint64_t seed, std::vector<uint32_t> token_map = {},
+          Spelling spelling = {});
 
   const ModelOptions& options() const { return options_; }
   std::vector<Parameter>& parameters() { return parameters_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
+  // As the model file has them: rows in one piece.
+  std::vector<Parameter> file_tensors() const;
   const EngramHash& engram_hash() const { return *engram_hash_; }
+  const Spelling& spelling() const { return spelling_; }
   int64_t parameter_count() const;
   bool has_indexer() const { return options_.indexer.heads > 0 && !options_.global_layers.empty(); }
   void to(torch::Device device);
@@ -90,7 +92,14 @@ class Network {
   torch::Tensor matrix(const std::string& name, int64_t rows, int64_t columns, double gain);
   void make_layer(int index, uint64_t seed);
   void make_sublayer(Sublayer& sublayer, const std::string& prefix, int index);
-  torch::Tensor head_weight() const { return head_.defined() ? head_ : embedding_; }
+  // Rows of tokens, [vocab_size, C]: of their own, or sums.
+  struct Rows {
+    torch::Tensor whole;           // undefined where there are
+    torch::Tensor letters, forms;  // [letters_count, C], [forms_count, C]
+  };
+  Rows make_rows(const std::string& name, double deviation);
+  torch::Tensor weight(const Rows& rows) const;
+  bool has_head() const { return !options_.tied; }
 
   // The two sublayers' F (attend(): the softmax of the first), as the paper writes it; h: [B T, C] f32.
   torch::Tensor attention(const Layer& layer, const torch::Tensor& h, Pass& pass) const;
@@ -101,7 +110,10 @@ class Network {
   ModelOptions options_;
   std::shared_ptr<const EngramHash> engram_hash_;  // shared with the layers: a Network moves
   std::vector<Parameter> parameters_;
-  torch::Tensor embedding_, head_, output_norm_;
+  Spelling spelling_;
+  torch::Tensor letters_of_, forms_of_;  // [vocab_size] int64
+  Rows embedding_, head_;
+  torch::Tensor output_norm_;
   std::vector<Layer> layers_;
 };
 

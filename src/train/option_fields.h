@@ -25,6 +25,7 @@ void visit_model_options(Options& o, Field field) {
   field("embedding-mix", o.embedding_mix, "the embedding added again before every layer");
   field("sinks", o.sinks, "a sink logit a head");
   field("tied", o.tied, "the head is the embedding");
+  field("spelled", o.spelled, "tokens of the same letters share a part of embedding and head");
   field("embedding-std", o.embedding_std, "of the embedding at the start");
   field("temperature-global", o.temperature_global, "of global layers at the start");
   field("temperature-local", o.temperature_local, "of local layers at the start");

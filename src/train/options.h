@@ -43,7 +43,8 @@ struct ModelOptions {
   bool embedding_mix = false;
   bool sinks = true;
   bool tied = true;
-  float embedding_std = 0.5f;                                   // of token_embd at the start
+  bool spelled = false;        // rows of embedding and head: sums of a part for letters and one for form
+  float embedding_std = 0.5f;  // of token_embd at the start
   float temperature_global = 12.0f, temperature_local = 12.0f;  // tau at the start
   float norm_epsilon = 1e-6f;
   float rope_base = 10000.0f;
