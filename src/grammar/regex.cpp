@@ -310,24 +310,24 @@ Result<CodePoints> RegexParser::parse_code_escape(char kind) {
     ++at_;
     return CodePoints{{static_cast<char32_t>(letter % 32), static_cast<char32_t>(letter % 32)}};
   }
-  std::optional<char32_t> code;
+  constexpr char32_t kLast = 0x10FFFF, kNone = kLast + 1;
+  char32_t code = kNone;
   if (kind == 'u' && take("{")) {
     const size_t end = pattern_.find('}', at_);
-    if (end != std::string_view::npos && end > at_ && end - at_ <= 6) code = parse_hex(end - at_);
-    if (code && !take("}")) code = std::nullopt;
+    const bool fits = end != std::string_view::npos && end > at_ && end - at_ <= 6;
+    if (fits) code = parse_hex(end - at_).value_or(kNone);
+    if (!take("}")) code = kNone;
   } else {
-    code = parse_hex(kind == 'x' ? 2 : 4);
+    code = parse_hex(kind == 'x' ? 2 : 4).value_or(kNone);
   }
-  if (code && kind == 'u' && *code >= 0xD800 && *code < 0xDC00 && take("\\u")) {
-    const auto low = parse_hex(4);
-    const bool pair = low && *low >= 0xDC00 && *low < 0xE000;
-    code = pair ? std::optional(0x10000 + ((*code - 0xD800) << 10) + (*low - 0xDC00)) : std::nullopt;
+  if (kind == 'u' && code >= 0xD800 && code < 0xDC00 && take("\\u")) {
+    const char32_t low = parse_hex(4).value_or(kNone);
+    const bool pair = low >= 0xDC00 && low < 0xE000;
+    code = pair ? 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00) : kNone;
   }
-  constexpr char32_t kLast = 0x10FFFF;
-  const char32_t point = code.value_or(kLast + 1);
-  if (point > kLast || (point >= 0xD800 && point < 0xE000))
+  if (code > kLast || (code >= 0xD800 && code < 0xE000))
     return unexpected(fmt::format("\\{} names no character", kind));
-  return CodePoints{{point, point}};
+  return CodePoints{{code, code}};
 }
 
 std::optional<char32_t> RegexParser::parse_hex(size_t digits) {
