@@ -109,7 +109,7 @@ async def check(run, rng, reference):
     deaths, down = run.deaths, run.down
     try:
         stream = await ask(run.server.port, path, body, headers=run.key("root"))
-        if deaths != run.deaths:
+        if deaths != run.deaths or (down and stream.status == 0):
             return  # what was cut off by a kill says nothing
         if stream.status in (429, 503, 529):
             run.busy += 1
@@ -129,7 +129,7 @@ async def watch_health(run):
         deaths, down = run.deaths, run.down
         try:
             stream = await asyncio.wait_for(ask(run.server.port, "/health"), 10)
-            if deaths != run.deaths:
+            if deaths != run.deaths or (down and stream.status == 0):
                 continue
             if stream.status == 200:
                 run.health.append(stream.end)
