@@ -60,6 +60,10 @@ class ScriptedBackend final : public Backend {
   void set_found(size_t tokens) {
     locked([&] { found_ = tokens; });
   }
+  // Prompts are read so many tokens a pass; 0: at once.
+  void set_prefill_rows(size_t rows) {
+    locked([&] { prefill_rows_ = rows; });
+  }
   // Reported as the reason instead of kEnd.
   void set_end(StopReason reason, std::string message = "") {
     locked([&] {
@@ -315,12 +319,18 @@ class ScriptedBackend final : public Backend {
   void begin(Job& job) {
     job.begun = true;
     const size_t tokens = job.request.prompt.size();
-    size_t found = 0;
-    locked([&] { found = std::min(found_, tokens); });
+    size_t found = 0, pass = 0;
+    locked([&] {
+      found = std::min(found_, tokens);
+      pass = prefill_rows_ > 0 ? prefill_rows_ : tokens;
+    });
     job.report.prompt_tokens = tokens - found;
     job.report.found_tokens = found;
     job.listener->on_begin(tokens, found);
-    job.listener->on_prefill(tokens - found, tokens - found);
+    for (size_t done = 0; done < tokens - found;) {
+      done = std::min(done + pass, tokens - found);
+      job.listener->on_prefill(done, tokens - found);
+    }
   }
   StopReason end_reason() {
     std::lock_guard lock(mutex_);
@@ -357,7 +367,8 @@ class ScriptedBackend final : public Backend {
       std::lock_guard lock(mutex_);
       job.report.message = reason == end_ ? end_message_ : "";
     }
-    job.report.decode_s = 0.001 * static_cast<double>(job.report.generated_tokens);
+    const size_t generated = job.report.generated_tokens;
+    job.report.decode_s = 0.001 * static_cast<double>(generated - std::min<size_t>(generated, 1));
     job.report.prefill_s = 0.001 * static_cast<double>(job.report.prompt_tokens);
     job.listener->on_end(job.report);
     return false;
@@ -387,7 +398,7 @@ class ScriptedBackend final : public Backend {
   std::deque<ScriptedFailure> failures_;
   StopReason end_ = StopReason::kEnd;
   std::chrono::milliseconds token_time_{0};
-  size_t found_ = 0;
+  size_t found_ = 0, prefill_rows_ = 0;
   BackendLimits limits_{4096};
   std::vector<GenerationRequest> requests_;
   std::vector<GenerationId> cancelled_;

@@ -73,6 +73,7 @@ class ChoiceReader final : public GenerationListener, private ReaderEvents {
 };
 
 void ChoiceReader::on_token(const DrawnToken& token) {
+  listener_->on_token();
   size_t bytes = token.bytes.size();
   if (bytes == 0) {
     bytes = text_->decode({&token.token, 1}, false).size();

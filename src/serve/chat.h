@@ -18,19 +18,24 @@ namespace mneme::serve {
 enum class ToolChoice : uint8_t { kAuto, kNone, kRequired, kNamed };
 enum class AnswerFormat : uint8_t { kText, kJsonObject, kJsonSchema, kGrammar, kRegex };
 
-struct ChatRequest {
+// What the text of an answer is held to.
+struct FormatRequest {
+  AnswerFormat format = AnswerFormat::kText;
+  std::string format_text;     // the schema, grammar or expression
+  bool format_strict = false;  // kJsonSchema
+};
+
+struct ChatRequest : FormatRequest {
   std::vector<ChatMessage> messages;
   std::vector<ToolSpec> tools;
   ToolChoice tool_choice = ToolChoice::kAuto;
   std::string tool_named;  // kNamed
   bool parallel_tool_calls = true;
-  AnswerFormat format = AnswerFormat::kText;
-  std::string format_text;     // the schema, grammar or expression
-  bool format_strict = false;  // kJsonSchema
   std::optional<bool> thinking;
   // The last message is an assistant's, and the answer goes on from it.
   bool continues_last = false;
-  int choices = 1;  // independent answers to the same prompt; seeds count up
+  bool opens_answer = true;  // the prompt ends with the beginning of an answer
+  int choices = 1;           // independent answers to the same prompt; seeds count up
   // tokens_max, sampling, stop, top_logprobs; the constraint is made here.
   GenerateOptions generate;
   Origin from;
@@ -53,6 +58,8 @@ class ChatListener {
   virtual ~ChatListener() = default;
   virtual void on_begin(size_t prompt_tokens, size_t found) { (void)prompt_tokens, (void)found; }
   virtual void on_prefill(size_t done, size_t total) { (void)done, (void)total; }
+  // Every token drawn, before what it adds; where log probabilities were asked for.
+  virtual void on_token() {}
   // `tokens`: those the piece consists of, where log probabilities were asked for.
   virtual void on_text(std::string_view piece, std::span<const DrawnToken> tokens) = 0;
   virtual void on_reasoning(std::string_view piece) = 0;

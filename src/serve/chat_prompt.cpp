@@ -142,7 +142,9 @@ tl::expected<ChatPrompt, Failure> make_chat_prompt(const Text& text, const ToolD
     beginning = std::move(messages.back().content);
     messages.pop_back();
   }
-  ChatTemplateOptions options{.tools = request.tools, .thinking = request.thinking};
+  ChatTemplateOptions options{.add_generation_prompt = request.opens_answer || request.continues_last,
+                              .tools = request.tools,
+                              .thinking = request.thinking};
   if (!dialect.template_knows_tools) {
     messages = with_tools_as_text(std::move(messages), request.tools);
     options.tools = {};

@@ -5,6 +5,7 @@
 #include "serve/call_parts.h"
 #include "serve/editors_answer.h"
 #include "serve/json_fields.h"
+#include "serve/openai_request.h"
 
 namespace mneme::serve {
 
@@ -21,21 +22,11 @@ const char* stop_type(StopReason reason) {
 }
 
 Json timings_of(const GenerateReport& report) {
-  const auto rate = [](size_t tokens, double time_s) {
-    return time_s > 0 ? static_cast<double>(tokens) / time_s : 0;
-  };
-  const auto each_ms = [](size_t tokens, double time_s) {
-    return tokens > 0 ? 1000 * time_s / static_cast<double>(tokens) : 0;
-  };
-  return {{"cache_n", report.found_tokens},
-          {"prompt_n", report.prompt_tokens},
-          {"prompt_ms", 1000 * report.prefill_s},
-          {"prompt_per_token_ms", each_ms(report.prompt_tokens, report.prefill_s)},
-          {"prompt_per_second", rate(report.prompt_tokens, report.prefill_s)},
-          {"predicted_n", report.generated_tokens},
-          {"predicted_ms", 1000 * report.decode_s},
-          {"predicted_per_token_ms", each_ms(report.generated_tokens, report.decode_s)},
-          {"predicted_per_second", rate(report.generated_tokens, report.decode_s)}};
+  return timings_json({.prompt = report.prompt_tokens + report.found_tokens,
+                       .found = report.found_tokens,
+                       .generated = report.generated_tokens,
+                       .prefill_s = report.prefill_s,
+                       .decode_s = report.decode_s});
 }
 
 // Only what the paths ("timings/prompt_n") lead to, under the paths' own names.

@@ -24,6 +24,8 @@ void read_pieces(const Fields& fields, std::string_view key, EditPlace& place) {
   };
   fields.each(key, [&](const Json& item, const std::string& path) {
     const Fields piece(item, path, fields.errors());
+    if (!piece.has("text") && !piece.has("body") && !fields.errors().any())
+      fields.errors().missing(piece.path_of("text"));
     place.pieces.push_back(
         {.file = text_of(piece, {"filename", "filepath"}), .text = text_of(piece, {"text", "body"})});
   });

@@ -136,9 +136,12 @@ TEST_F(Editors, WhatIsFarFromTheCursorIsCut) {
 }
 
 TEST_F(Editors, SaysWhatIsWrong) {
-  for (const char* fields : {R"({"input_prefix":5})", R"({"input_extra":{}})", R"({"input_extra":["x"]})",
-                             R"({"n_predict":"many"})", R"({"temperature":"warm"})",
-                             R"({"response_fields":[1]})", R"({"stop":5})", R"({"stream":"yes"})"}) {
+  for (const char* fields :
+       {R"({"input_prefix":5})", R"({"input_extra":{}})", R"({"input_extra":["x"]})",
+        R"({"input_extra":[{}]})", R"({"input_extra":[{"filename":"ok"}]})",
+        R"({"input_extra":[{"filename":123,"text":"abc"}]})",
+        R"({"input_extra":[{"filename":"a.c","text":456}]})", R"({"n_predict":"many"})",
+        R"({"temperature":"warm"})", R"({"response_fields":[1]})", R"({"stop":5})", R"({"stream":"yes"})"}) {
     const auto answer = server_.post("/infill", infill(fields));
     EXPECT_EQ(answer->status(), 400) << fields;
     const std::string field = Json::parse(fields).begin().key();

@@ -106,6 +106,36 @@ TEST_F(OwnEndpoints, AnswersAreAsDocumented) {
             "invalid_request_error");
 }
 
+TEST_F(OwnEndpoints, AnswersOfTheProtocolsAreAsDocumented) {
+  start();
+  const std::string messages = R"({"model":"scripted","messages":[{"role":"user","content":"hi"}],)"
+                               R"("max_tokens":9})";
+  const std::string input = R"({"model":"scripted","input":"hi"})";
+  for (const std::string path : {"/v1/chat/completions", "/chat/completions"}) {
+    EXPECT_EQ(checked("POST", path, path, 200, "", messages)["timings"]["predicted_n"], 7);
+    const std::string count = path + "/input_tokens";
+    EXPECT_GT(checked("POST", count, count, 200, "", messages)["input_tokens"], 2);
+    checked("POST", count, count, 400, "", "{");
+  }
+  for (const std::string path : {"/v1/completions", "/completions"})
+    EXPECT_EQ(
+        checked("POST", path, path, 200, "", R"({"model":"scripted","prompt":"hi"})")["timings"]["prompt_n"],
+        2);
+  for (const std::string path : {"/v1/embeddings", "/embeddings"})
+    EXPECT_EQ(checked("POST", path, path, 200, "", input)["data"].size(), 1u);
+  for (const std::string path : {"/v1/models", "/models"})
+    EXPECT_EQ(checked("GET", path, path, 200)["data"].size(), 2u);
+  checked("POST", "/v1/responses", "/v1/responses", 200, "", input);
+  checked("POST", "/v1/responses/input_tokens", "/v1/responses/input_tokens", 200, "", input);
+  checked("POST", "/v1/messages", "/v1/messages", 200, "", messages);
+  checked("POST", "/v1/messages/count_tokens", "/v1/messages/count_tokens", 200, "", messages);
+  checked("POST", "/infill", "/infill", 200, "", R"({"model":"scripted","input_prefix":"a"})");
+  checked("POST", "/tokenize", "/tokenize", 200, "",
+          R"({"model":"scripted","content":"hi","with_pieces":true})");
+  checked("POST", "/detokenize", "/detokenize", 200, "", R"({"model":"scripted","tokens":[72]})");
+  checked("POST", "/apply-template", "/apply-template", 200, "", messages);
+}
+
 TEST_F(OwnEndpoints, WrongBodiesAreNamed) {
   backend_->set_sessions({session("a", "")});
   start();

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include "serve/openai_progress.h"
 #include "serve/sse.h"
 
 namespace mneme::serve {
@@ -38,6 +39,13 @@ struct WholeChoice {
   ChatEnd end;
 };
 
+// What a chunk tells of its choice.
+struct Piece {
+  Json delta = Json::object();
+  Json logprobs = {}, finish = {}, progress = {};
+  std::optional<TokenUsage> times = {};
+};
+
 // What the choices of one answer share. Thread safe: a failure may come while the request's own thread still
 // submits other choices.
 class SharedAnswer {
@@ -46,8 +54,7 @@ class SharedAnswer {
       : answer_(call.answer),
         account_(call.account),
         stream_(call.answer),
-        streams_(request.stream),
-        include_usage_(request.include_usage),
+        options_(request.stream),
         logprobs_(request.logprobs),
         legacy_(request.legacy_functions),
         id_(random_id("chatcmpl-")),
@@ -59,16 +66,17 @@ class SharedAnswer {
 
   void begin() {
     const std::lock_guard lock(mutex_);
-    if (streams_ && !over_) stream_.begin();
+    if (options_.on && !over_) stream_.begin();
   }
   void keep_alive() {
-    if (streams_ && stream_.begun()) stream_.keep_alive();
+    if (options_.on && stream_.begun()) stream_.keep_alive();
   }
-  bool streams() const { return streams_; }
+  bool streams() const { return options_.on; }
+  bool progress() const { return options_.progress; }
+  bool timings() const { return options_.timings; }
   bool legacy() const { return legacy_; }
   bool logprobs() const { return logprobs_; }
-  void chunk(size_t index, Json delta, Json logprobs = nullptr, Json finish = nullptr,
-             const TokenUsage* ended = nullptr);
+  void chunk(size_t index, Piece piece);
   void end(size_t index, WholeChoice choice);
   void fail(const Failure& failure);
 
@@ -89,7 +97,8 @@ class SharedAnswer {
   const std::shared_ptr<Answer> answer_;
   const std::function<void(std::string_view, uint64_t, uint64_t)> account_;
   EventStream stream_;
-  const bool streams_, include_usage_, logprobs_, legacy_;
+  const StreamOptions options_;
+  const bool logprobs_, legacy_;
   const std::string id_, model_;
   const int64_t created_;
   std::mutex mutex_;
@@ -107,25 +116,30 @@ std::string SharedAnswer::finish_name(const ChatEnd& end) const {
   }
 }
 
-void SharedAnswer::chunk(size_t index, Json delta, Json logprobs, Json finish, const TokenUsage* ended) {
+void SharedAnswer::chunk(size_t index, Piece piece) {
   Json chunk = head("chat.completion.chunk");
   chunk["choices"] = Json::array({{{"index", index},
-                                   {"delta", std::move(delta)},
-                                   {"logprobs", std::move(logprobs)},
-                                   {"finish_reason", std::move(finish)}}});
-  if (include_usage_) chunk["usage"] = nullptr;
-  if (ended) chunk["timings"] = timings_json(*ended);
+                                   {"delta", std::move(piece.delta)},
+                                   {"logprobs", std::move(piece.logprobs)},
+                                   {"finish_reason", std::move(piece.finish)}}});
+  if (options_.include_usage) chunk["usage"] = nullptr;
+  if (!piece.progress.is_null()) chunk["prompt_progress"] = std::move(piece.progress);
+  if (piece.times) chunk["timings"] = timings_json(*piece.times);
   const std::lock_guard lock(mutex_);
   if (!over_) stream_.data(json_text(chunk));
 }
 
 TokenUsage usage_of(const ChatEnd& end) {
-  return {end.prompt_tokens,    end.found_tokens, end.generated_tokens,
-          end.reasoning_tokens, end.prefill_s,    end.decode_s};
+  return {.prompt = end.prompt_tokens,
+          .found = end.found_tokens,
+          .generated = end.generated_tokens,
+          .reasoning = end.reasoning_tokens,
+          .prefill_s = end.prefill_s,
+          .decode_s = end.decode_s};
 }
 
 TokenUsage SharedAnswer::usage() const {
-  TokenUsage sum;
+  TokenUsage sum{.answers = choices_.size()};
   for (const WholeChoice& choice : choices_) {
     const TokenUsage one = usage_of(choice.end);
     sum.prompt = std::max(sum.prompt, one.prompt);
@@ -140,10 +154,7 @@ TokenUsage SharedAnswer::usage() const {
 }
 
 void SharedAnswer::end(size_t index, WholeChoice choice) {
-  if (streams_) {
-    const TokenUsage usage = usage_of(choice.end);
-    chunk(index, Json::object(), nullptr, finish_name(choice.end), &usage);
-  }
+  if (options_.on) chunk(index, {.finish = finish_name(choice.end), .times = usage_of(choice.end)});
   const std::lock_guard lock(mutex_);
   choices_[index] = std::move(choice);
   if (++ended_ == choices_.size() && !over_) finish_all();
@@ -153,8 +164,8 @@ void SharedAnswer::finish_all() {
   over_ = true;
   const TokenUsage all = usage();
   if (account_) account_(model_, all.prompt, all.generated);
-  if (streams_) {
-    if (include_usage_) {
+  if (options_.on) {
+    if (options_.include_usage) {
       Json chunk = head("chat.completion.chunk");
       chunk["choices"] = Json::array();
       chunk["usage"] = usage_json(all);
@@ -208,8 +219,18 @@ class ChoiceListener final : public ChatListener {
   ChoiceListener(std::shared_ptr<SharedAnswer> shared, size_t index)
       : shared_(std::move(shared)), index_(index) {}
 
-  void on_begin(size_t, size_t) override { begin(); }
-  void on_prefill(size_t, size_t) override { shared_->keep_alive(); }
+  void on_begin(size_t prompt_tokens, size_t found) override {
+    progress_.begin(prompt_tokens, found);
+    begin();
+    tell_progress();
+  }
+  void on_prefill(size_t done, size_t) override {
+    if (!begun_) return shared_->keep_alive();
+    progress_.read(done);
+    if (done > 0) tell_progress();
+    shared_->keep_alive();
+  }
+  void on_token() override { progress_.token(); }
   void on_text(std::string_view piece, std::span<const DrawnToken> tokens) override {
     if (!shared_->streams()) {
       choice_.text += piece;
@@ -217,25 +238,25 @@ class ChoiceListener final : public ChatListener {
       return;
     }
     begin();
-    shared_->chunk(index_, {{"content", piece}}, shared_->logprobs() ? logprobs_json(tokens) : Json());
+    say({{"content", piece}}, shared_->logprobs() ? logprobs_json(tokens) : Json());
   }
   void on_reasoning(std::string_view piece) override {
     if (!shared_->streams()) return static_cast<void>(choice_.reasoning += piece);
     begin();
-    shared_->chunk(index_, {{"reasoning_content", piece}});
+    say({{"reasoning_content", piece}});
   }
   void on_tool_begin(size_t index, const std::string& id, const std::string& name) override {
     if (!shared_->streams()) return static_cast<void>(choice_.calls.push_back({id, name, ""}));
     begin();
     const Json function = {{"name", name}, {"arguments", ""}};
-    if (shared_->legacy()) return shared_->chunk(index_, {{"function_call", function}});
-    chunk_call({{"index", index}, {"id", id}, {"type", "function"}, {"function", function}});
+    if (shared_->legacy()) return say({{"function_call", function}});
+    say_call({{"index", index}, {"id", id}, {"type", "function"}, {"function", function}});
   }
   void on_tool_arguments(size_t index, std::string_view piece) override {
     if (!shared_->streams()) return static_cast<void>(choice_.calls.back().arguments += piece);
     const Json function = {{"arguments", piece}};
-    if (shared_->legacy()) return shared_->chunk(index_, {{"function_call", function}});
-    chunk_call({{"index", index}, {"function", function}});
+    if (shared_->legacy()) return say({{"function_call", function}});
+    say_call({{"index", index}, {"function", function}});
   }
   void on_end(const ChatEnd& end) override {
     if (shared_->streams()) begin();
@@ -247,19 +268,29 @@ class ChoiceListener final : public ChatListener {
  private:
   void begin() {
     if (!shared_->streams() || std::exchange(begun_, true)) return;
-    shared_->chunk(index_, {{"role", "assistant"}, {"content", ""}});
+    shared_->chunk(index_, {.delta = {{"role", "assistant"}, {"content", ""}}});
   }
-  void chunk_call(Json call) {
+  std::optional<TokenUsage> times() const {
+    return shared_->timings() ? std::optional(progress_.usage()) : std::nullopt;
+  }
+  void tell_progress() {
+    if (shared_->progress()) shared_->chunk(index_, {.progress = progress_.prompt_json(), .times = times()});
+  }
+  void say(Json delta, Json logprobs = nullptr) {
+    shared_->chunk(index_, {.delta = std::move(delta), .logprobs = std::move(logprobs), .times = times()});
+  }
+  void say_call(Json call) {
     Json calls = Json::array();
     calls.push_back(std::move(call));
     Json delta = Json::object();
     delta["tool_calls"] = std::move(calls);
-    shared_->chunk(index_, std::move(delta));
+    say(std::move(delta));
   }
 
   const std::shared_ptr<SharedAnswer> shared_;
   const size_t index_;
   bool begun_ = false;
+  Progress progress_;
   WholeChoice choice_;
 };
 

@@ -86,40 +86,18 @@ void read_tool_choice(const Fields& fields, ChatRequest& chat) {
   choose_named(object->required_text("name"), chat);
 }
 
-void read_schema(const Fields& owner, std::string_view key, ChatRequest& chat) {
-  const Json* schema = owner.find(key);
-  chat.format = AnswerFormat::kJsonSchema;
-  if (schema && !schema->is_object())
-    return owner.errors().wrong_type(owner.path_of(key), "an object", *schema);
-  chat.format_text = schema ? json_text(*schema) : R"({"type":"object"})";
-}
-
-void read_response_format(const Fields& fields, ChatRequest& chat) {
-  const auto format = fields.object("response_format");
-  if (format) {
-    const std::string type = format->one_of("type",
-                                            {"text", "json_object", "json_schema", "grammar", "regex"},
-                                            format->has("type") ? "" : "text");
-    if (type == "json_object") {
-      chat.format = AnswerFormat::kJsonObject;
-      if (format->has("schema")) read_schema(*format, "schema", chat);
-    } else if (type == "json_schema") {
-      const auto named = format->object("json_schema");
-      if (!named && !format->errors().any()) format->errors().missing(format->path_of("json_schema"));
-      if (!named) return;
-      read_schema(*named, "schema", chat);
-      chat.format_strict = named->flag("strict", false);
-    } else if (type == "grammar" || type == "regex") {
-      chat.format = type == "regex" ? AnswerFormat::kRegex : AnswerFormat::kGrammar;
-      chat.format_text = format->required_text(type == "regex" && format->has("pattern") ? "pattern" : type);
-    }
-  }
-  if (chat.format != AnswerFormat::kText) return;
-  for (const char* key : {"grammar", "regex"}) {
-    if (fields.text(key).empty()) continue;
-    chat.format = key == std::string_view("regex") ? AnswerFormat::kRegex : AnswerFormat::kGrammar;
-    chat.format_text = fields.text(key);
-  }
+// Whether the prompt ends with the beginning of an answer, or with one that goes on.
+void read_ending(const Fields& fields, ChatRequest& chat) {
+  constexpr const char* kContinues = "continue_final_message";
+  chat.opens_answer = fields.flag("add_generation_prompt", true);
+  chat.continues_last = fields.flag(kContinues, false);
+  if (!chat.continues_last || fields.errors().any()) return;
+  if (fields.has("add_generation_prompt") && chat.opens_answer)
+    return fields.errors().wrong_value(kContinues,
+                                       "an answer goes on, or 'add_generation_prompt' begins one");
+  const ChatMessage& last = chat.messages.back();
+  if (last.role != "assistant" || !last.tool_calls.empty())
+    fields.errors().wrong_value(kContinues, "the last message is no text of the assistant");
 }
 
 void read_thinking(const Fields& fields, ChatRequest& chat) {
@@ -145,19 +123,19 @@ OpenAiChatRequest read_openai_chat(const Fields& fields, const Text& text) {
   OpenAiChatRequest request;
   ChatRequest& chat = request.chat;
   read_openai_messages(fields, chat.messages);
+  read_ending(fields, chat);
   read_tools(fields, request);
   read_tool_choice(fields, chat);
   chat.parallel_tool_calls = fields.flag("parallel_tool_calls", chat.parallel_tool_calls);
-  read_response_format(fields, chat);
+  read_format(fields, chat);
   read_thinking(fields, chat);
   read_logprobs(fields, request);
   read_sampling(fields, text, chat.generate);
-  chat.generate.tokens_max = read_tokens_max(fields, {"max_completion_tokens", "max_tokens"});
+  chat.generate.tokens_max = read_tokens_max(fields, {"max_completion_tokens", "max_tokens", "n_predict"});
   chat.generate.ignore_end = fields.flag("ignore_eos", false);
   chat.choices = static_cast<int>(fields.whole("n", 1, {1, kChoicesMax}));
-  request.stream = fields.flag("stream", false);
-  if (const auto options = fields.object("stream_options"))
-    request.include_usage = options->flag("include_usage", false);
+  request.stream = read_stream_options(fields);
+  if (request.stream.timings && chat.generate.top_logprobs < 0) chat.generate.top_logprobs = 0;
   return request;
 }
 

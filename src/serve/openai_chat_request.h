@@ -10,7 +10,7 @@ namespace mneme::serve {
 
 struct OpenAiChatRequest {
   ChatRequest chat;
-  bool stream = false, include_usage = false;
+  StreamOptions stream;
   bool logprobs = false;
   bool legacy_functions = false;  // calls are answered as function_call
 };

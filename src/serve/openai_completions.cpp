@@ -1,11 +1,13 @@
 #include "serve/openai_completions.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
 #include "serve/answer_room.h"
 #include "serve/call_parts.h"
 #include "serve/editors.h"
+#include "serve/tool_grammar.h"
 
 namespace mneme::serve {
 
@@ -17,17 +19,24 @@ constexpr int kLogprobsMax = 20;
 
 using Prompt = CompletionRequest::Prompt;
 
+// Tokens, and texts between them.
 std::optional<Prompt> prompt_of_tokens(const Json& list, const std::string& path, const Text& text,
                                        RequestErrors& errors) {
   Prompt prompt;
   for (size_t i = 0; i < list.size(); ++i) {
+    const std::string place = fmt::format("{}[{}]", path, i);
+    if (list[i].is_string()) {
+      const auto more = text.encode(list[i].get<std::string>(), {.add_bos_eos = false});
+      prompt.tokens.insert(prompt.tokens.end(), more.begin(), more.end());
+      continue;
+    }
     const auto token = whole_number(list[i]);
     if (!token) {
-      errors.wrong_type(fmt::format("{}[{}]", path, i), "a token", list[i]);
+      errors.wrong_type(place, "a token or a string", list[i]);
       return std::nullopt;
     }
     if (*token < 0 || *token >= text.vocab_size()) {
-      errors.wrong_value(fmt::format("{}[{}]", path, i),
+      errors.wrong_value(place,
                          fmt::format("{} is no token: the vocabulary has {}", *token, text.vocab_size()));
       return std::nullopt;
     }
@@ -51,6 +60,16 @@ void fill_in_middle(const std::string& suffix, const Fields& fields, const Text&
   append(text.encode(suffix, plain));
   tokens.push_back(marks->middle);
   prompt.tokens = std::move(tokens);
+}
+
+// Holds the answers to the format asked for.
+tl::expected<void, Failure> constrain(Backend& backend, CompletionRequest& request) {
+  ChatRequest shape;
+  static_cast<FormatRequest&>(shape) = request.format;
+  auto constraint = answer_constraint(backend.constraints(), backend.text(), shape, {}, Reasoning::kNone);
+  if (!constraint) return tl::unexpected(std::move(constraint.error()));
+  request.generate.constraint = std::move(*constraint);
+  return {};
 }
 
 // best_of of each prompt, prompt by prompt.
@@ -78,9 +97,11 @@ void complete(const Call& call, Models& models) {
   if (is_tabby_completion(body->json)) return answer_tabby_completion(call, body->backend, body->json);
   RequestErrors errors;
   const Fields fields(body->json, "", errors);
-  const CompletionRequest request = read_completion(fields, body->backend->text());
+  CompletionRequest request = read_completion(fields, body->backend->text());
   const Origin from = origin_of(call, fields.text("prompt_cache_key"), fields.text("session"));
   if (errors.any()) return send_failure(*call.answer, Surface::kOpenAi, errors.failure());
+  if (auto held = constrain(*body->backend, request); !held)
+    return send_failure(*call.answer, Surface::kOpenAi, held.error());
   auto generations = generations_of(request, from,
                                     context_tokens_max(*body->backend, call.caller.tokens_max));
   if (!generations) return send_failure(*call.answer, Surface::kOpenAi, generations.error());
@@ -114,7 +135,7 @@ std::vector<Prompt> read_prompts(const Fields& fields, std::string_view key, con
     add_text(*value);
   } else if (!value->is_array()) {
     errors.wrong_type(path, "a string, a list of strings, tokens or a list of tokens", *value);
-  } else if (!value->empty() && value->front().is_number()) {
+  } else if (std::any_of(value->begin(), value->end(), [](const Json& item) { return item.is_number(); })) {
     if (auto prompt = prompt_of_tokens(*value, path, text, errors)) prompts.push_back(std::move(*prompt));
   } else if (value->size() > count_max) {
     errors.wrong_value(path, fmt::format("{} texts in one request, at most {}", value->size(), count_max));
@@ -144,13 +165,15 @@ CompletionRequest read_completion(const Fields& fields, const Text& text) {
     if (prompt.tokens.empty()) fields.errors().wrong_value("prompt", "a prompt has at least one token");
   read_sampling(fields, text, request.generate);
   constexpr int kTokensDefault = 16;  // the protocol's
-  const int64_t tokens = fields.whole("max_tokens", kTokensDefault, {-1, INT64_MAX});
+  const char* const maximum = fields.has("max_tokens") ? "max_tokens" : "n_predict";
+  const int64_t tokens = fields.whole(maximum, kTokensDefault, {-1, INT64_MAX});
   request.generate.tokens_max = static_cast<int>(std::min<int64_t>(tokens, INT32_MAX));
   request.generate.ignore_end = fields.flag("ignore_eos", false);
+  read_format(fields, request.format);
   request.choices = static_cast<int>(fields.whole("n", 1, {1, kChoicesMax}));
   request.best_of = static_cast<int>(fields.whole("best_of", request.choices, {1, kChoicesMax}));
   request.echo = fields.flag("echo", false);
-  request.stream = fields.flag("stream", false);
+  request.stream = read_stream_options(fields);
   // `logprobs` of the chat protocol is a flag: some clients send false here too.
   const Json* logprobs = fields.find("logprobs");
   if (logprobs && logprobs->is_boolean()) {
@@ -158,15 +181,14 @@ CompletionRequest read_completion(const Fields& fields, const Text& text) {
   } else {
     request.logprobs = static_cast<int>(fields.whole("logprobs", -1, {0, kLogprobsMax}));
   }
-  if (const auto options = fields.object("stream_options"))
-    request.include_usage = options->flag("include_usage", false);
   if (request.best_of < request.choices) fields.errors().wrong_value("best_of", "it is not less than 'n'");
-  if (request.best_of > request.choices && request.stream)
+  if (request.best_of > request.choices && request.stream.on)
     fields.errors().wrong_value("best_of", "a stream cannot wait for the best of several");
   if (request.echo && request.logprobs >= 0)
     fields.errors().wrong_value("echo", "a prompt's own log probabilities are not computed");
   const bool ranks = request.best_of > request.choices;
-  request.generate.top_logprobs = ranks ? std::max(request.logprobs, 0) : request.logprobs;
+  const bool counts = ranks || request.stream.timings;
+  request.generate.top_logprobs = counts ? std::max(request.logprobs, 0) : request.logprobs;
   return request;
 }
 

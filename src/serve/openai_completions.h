@@ -16,14 +16,17 @@ struct CompletionRequest {
   };
   std::vector<Prompt> prompts;
   int choices = 1, best_of = 1;  // of each prompt
-  bool echo = false, stream = false, include_usage = false;
+  bool echo = false;
+  StreamOptions stream;
+  FormatRequest format;
   int logprobs = -1;  // -1: none, n: the likeliest n too
   GenerateOptions generate;
 };
 // What is wrong goes to the errors of `fields`.
 CompletionRequest read_completion(const Fields& fields, const Text& text);
 
-// A prompt in any of its forms: text, tokens, or a list of either.
+// Prompts in any of their forms: a text, a list of texts; tokens, with texts between them or not, or lists of
+// such. A list with a number in it is one prompt.
 std::vector<CompletionRequest::Prompt> read_prompts(const Fields& fields, std::string_view key,
                                                     const Text& text, size_t count_max);
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "serve/openai_completions.h"
+#include "serve/openai_progress.h"
 #include "serve/sse.h"
 
 namespace mneme::serve {
@@ -52,6 +53,13 @@ const char* finish_name(StopReason reason) {
   return reason == StopReason::kLength || reason == StopReason::kFull ? "length" : "stop";
 }
 
+// What a chunk tells of its choice.
+struct Piece {
+  std::string_view text = {};
+  Json logprobs = {}, finish = {}, progress = {};
+  std::optional<TokenUsage> times = {};
+};
+
 class SharedCompletion {
  public:
   SharedCompletion(const Call& call, const CompletionRequest& request, std::string model)
@@ -73,18 +81,20 @@ class SharedCompletion {
   }
   void begin() {
     const std::lock_guard lock(mutex_);
-    if (request_.stream && !over_) stream_.begin();
+    if (request_.stream.on && !over_) stream_.begin();
   }
   void keep_alive() {
-    if (request_.stream && stream_.begun()) stream_.keep_alive();
+    if (request_.stream.on && stream_.begun()) stream_.keep_alive();
   }
-  void chunk(size_t index, std::string_view text, Json logprobs, Json finish) {
+  void chunk(size_t index, Piece piece) {
     Json chunk = head();
     chunk["choices"] = Json::array({{{"index", index},
-                                     {"text", text},
-                                     {"logprobs", std::move(logprobs)},
-                                     {"finish_reason", std::move(finish)}}});
-    if (request_.include_usage) chunk["usage"] = nullptr;
+                                     {"text", piece.text},
+                                     {"logprobs", std::move(piece.logprobs)},
+                                     {"finish_reason", std::move(piece.finish)}}});
+    if (request_.stream.include_usage) chunk["usage"] = nullptr;
+    if (!piece.progress.is_null()) chunk["prompt_progress"] = std::move(piece.progress);
+    if (piece.times) chunk["timings"] = timings_json(*piece.times);
     const std::lock_guard lock(mutex_);
     if (!over_) stream_.data(json_text(chunk));
   }
@@ -127,7 +137,7 @@ class SharedCompletion {
 };
 
 TokenUsage SharedCompletion::usage() const {
-  TokenUsage sum;
+  TokenUsage sum{.answers = choices_.size()};
   for (size_t i = 0; i < choices_.size(); ++i) {
     const Choice& choice = choices_[i];
     sum.generated += choice.report.generated_tokens;
@@ -168,8 +178,8 @@ void SharedCompletion::finish_all() {
   const TokenUsage all = usage();
   if (account_) account_(model_, all.prompt, all.generated);
   Json body = head();
-  if (request_.stream) {
-    if (request_.include_usage) {
+  if (request_.stream.on) {
+    if (request_.stream.include_usage) {
       body["choices"] = Json::array();
       body["usage"] = usage_json(all);
       body["timings"] = timings_json(all);
@@ -191,26 +201,43 @@ class CompletionListener final : public GenerationListener {
 
   void on_begin(size_t prompt_tokens, size_t found) override {
     choice_.prompt_tokens = prompt_tokens, choice_.found = found;
-    if (!shared_->request().stream || !shared_->request().echo) return;
-    shared_->chunk(index_, shared_->prompt_of(index_), nullptr, nullptr);
+    progress_.begin(prompt_tokens, found);
+    begun_ = true;
+    tell_progress();
+    if (!stream().on || !shared_->request().echo) return;
+    shared_->chunk(index_, {.text = shared_->prompt_of(index_)});
     offset_ = characters_of(shared_->prompt_of(index_));
   }
-  void on_prefill(size_t, size_t) override { shared_->keep_alive(); }
+  void on_prefill(size_t done, size_t) override {
+    if (begun_) progress_.read(done);
+    if (begun_ && done > 0) tell_progress();
+    shared_->keep_alive();
+  }
   void on_token(const DrawnToken& token) override {
+    progress_.token();
     if (!token.bytes.empty()) choice_.tokens.push_back(token);
   }
   void on_text(std::string_view piece) override {
-    if (!shared_->request().stream) return static_cast<void>(choice_.text += piece);
-    shared_->chunk(index_, piece, take_logprobs(), nullptr);
+    if (!stream().on) return static_cast<void>(choice_.text += piece);
+    shared_->chunk(index_, {.text = piece, .logprobs = take_logprobs(), .times = times()});
   }
   void on_end(const GenerateReport& report) override {
     choice_.report = report;
-    if (shared_->request().stream) shared_->chunk(index_, "", take_logprobs(), finish_name(report.reason));
+    if (stream().on)
+      shared_->chunk(index_,
+                     {.logprobs = take_logprobs(), .finish = finish_name(report.reason), .times = times()});
     shared_->end(index_, std::move(choice_));
   }
   void on_failure(const Failure& failure) override { shared_->fail(failure); }
 
  private:
+  const StreamOptions& stream() const { return shared_->request().stream; }
+  std::optional<TokenUsage> times() const {
+    return stream().timings ? std::optional(progress_.usage()) : std::nullopt;
+  }
+  void tell_progress() {
+    if (stream().progress) shared_->chunk(index_, {.progress = progress_.prompt_json(), .times = times()});
+  }
   // Of the tokens since the last piece.
   Json take_logprobs() {
     const std::vector<DrawnToken> tokens = std::exchange(choice_.tokens, {});
@@ -221,6 +248,8 @@ class CompletionListener final : public GenerationListener {
   const std::shared_ptr<SharedCompletion> shared_;
   const size_t index_;
   Choice choice_;
+  Progress progress_;
+  bool begun_ = false;
   size_t offset_ = 0;
 };
 

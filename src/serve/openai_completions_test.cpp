@@ -94,7 +94,7 @@ TEST_F(OpenAiCompletions, Wrong) {
   EXPECT_EQ(param(R"({"prompt":5})"), "prompt");
   EXPECT_EQ(param(R"({"prompt":""})"), "prompt");
   EXPECT_EQ(param(R"({"prompt":[]})"), "prompt");
-  EXPECT_EQ(param(R"({"prompt":[1,"x"]})"), "prompt[1]");
+  EXPECT_EQ(param(R"({"prompt":[1,{}]})"), "prompt[1]");
   EXPECT_EQ(param(R"({"prompt":[999999]})"), "prompt[0]");
   EXPECT_EQ(param(R"({"prompt":["x",{}]})"), "prompt[1]");
   EXPECT_EQ(param(R"({"prompt":"x","n":3,"best_of":2})"), "best_of");

@@ -15,27 +15,83 @@ namespace {
 
 constexpr size_t kStopsMax = 16;
 
-void read_logit_bias(const Fields& fields, const Text& text, SamplingOptions& sampling) {
-  const Json* biases = fields.find("logit_bias");
-  if (!biases || (biases->is_array() && biases->empty())) return;
-  const std::string path = fields.path_of("logit_bias");
-  if (!biases->is_object()) return fields.errors().wrong_type(path, "an object", *biases);
-  for (const auto& [key, bias] : biases->items()) {
-    TokenId token = -1;
-    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), token);
-    const bool whole = error == std::errc() && end == key.data() + key.size();
-    if (!whole || token < 0 || token >= text.vocab_size())
-      return fields.errors().wrong_value(path, fmt::format("'{}' is no token of this model", key));
-    if (!bias.is_number()) return fields.errors().wrong_type(path + "." + key, "a number", bias);
-    const double value = bias.get<double>();
-    if (!(value >= -100 && value <= 100))
-      return fields.errors().wrong_value(path + "." + key, "a bias is between -100 and 100");
-    // -100 forbids, as the protocol means it.
-    const bool never = value <= -100;
-    sampling.logit_bias.emplace_back(
-        token, never ? -std::numeric_limits<float>::infinity() : static_cast<float>(value));
+// Nothing: it is wrong, and told.
+std::optional<float> read_bias(const Json& value, const std::string& path, RequestErrors& errors) {
+  constexpr double kNever = -100;  // forbids, as the protocol means it
+  const bool never = value.is_boolean() && !value.get<bool>();
+  if (!never && !value.is_number()) {
+    errors.wrong_type(path, "a number", value);
+    return std::nullopt;
   }
+  const double bias = never ? kNever : value.get<double>();
+  if (!(bias >= kNever && bias <= 100)) {
+    errors.wrong_value(path, "a bias is between -100 and 100");
+    return std::nullopt;
+  }
+  return bias <= kNever ? -std::numeric_limits<float>::infinity() : static_cast<float>(bias);
 }
+
+std::optional<int64_t> number_in(std::string_view text) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+class BiasReader {
+ public:
+  BiasReader(const Fields& fields, const Text& text, SamplingOptions& sampling)
+      : errors_(&fields.errors()), text_(&text), sampling_(&sampling), path_(fields.path_of("logit_bias")) {}
+
+  void read(const Json& biases) {
+    if (biases.is_array()) return read_pairs(biases);
+    if (!biases.is_object()) return errors_->wrong_type(path_, "an object or a list of pairs", biases);
+    for (const auto& [key, bias] : biases.items()) {
+      const std::string path = path_ + "." + key;
+      if (const auto token = number_in(key)) {
+        add_token(*token, bias, path);
+      } else {
+        add_text(key, bias, path);
+      }
+    }
+  }
+
+ private:
+  void read_pairs(const Json& pairs) {
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      const std::string path = fmt::format("{}[{}]", path_, i);
+      const Json& pair = pairs[i];
+      if (!pair.is_array() || pair.size() != 2) {
+        errors_->wrong_type(path, "a pair of a token or text and its bias", pair);
+      } else if (pair[0].is_string()) {
+        add_text(pair[0].get<std::string>(), pair[1], path);
+      } else if (const auto token = whole_number(pair[0])) {
+        add_token(*token, pair[1], path);
+      } else {
+        errors_->wrong_type(path, "a token or a text", pair[0]);
+      }
+    }
+  }
+  void add_token(int64_t token, const Json& bias, const std::string& path) {
+    if (token < 0 || token >= text_->vocab_size())
+      return errors_->wrong_value(path, fmt::format("{} is no token of this model", token));
+    add({static_cast<TokenId>(token)}, bias, path);
+  }
+  void add_text(const std::string& words, const Json& bias, const std::string& path) {
+    if (words.empty()) return errors_->wrong_value(path, "a text has at least one token");
+    add(text_->encode(words, {.add_bos_eos = false}), bias, path);
+  }
+  void add(const std::vector<TokenId>& tokens, const Json& value, const std::string& path) {
+    const auto bias = read_bias(value, path, *errors_);
+    if (!bias) return;
+    for (const TokenId token : tokens) sampling_->logit_bias.emplace_back(token, *bias);
+  }
+
+  RequestErrors* errors_;
+  const Text* text_;
+  SamplingOptions* sampling_;
+  std::string path_;
+};
 
 float number(const Fields& fields, std::string_view key, float otherwise, NumberRange range) {
   return static_cast<float>(fields.number(key, otherwise, range));
@@ -59,7 +115,7 @@ void read_sampling(const Fields& fields, const Text& text, GenerateOptions& gene
   } else {
     sampling.seed = fresh_seed();
   }
-  read_logit_bias(fields, text, sampling);
+  if (const Json* biases = fields.find("logit_bias")) BiasReader(fields, text, sampling).read(*biases);
   for (std::string& stop : fields.texts("stop", kStopsMax))
     if (!stop.empty()) generate.stop.push_back(std::move(stop));
 }
@@ -72,6 +128,15 @@ int read_tokens_max(const Fields& fields, std::initializer_list<std::string_view
     return static_cast<int>(std::min<int64_t>(tokens, INT32_MAX));
   }
   return kAnswerTokensMax;
+}
+
+StreamOptions read_stream_options(const Fields& fields) {
+  StreamOptions stream{.on = fields.flag("stream", false)};
+  if (const auto options = fields.object("stream_options"))
+    stream.include_usage = options->flag("include_usage", false);
+  stream.progress = fields.flag("return_progress", false) && stream.on;
+  stream.timings = fields.flag("timings_per_token", false) && stream.on;
+  return stream;
 }
 
 std::optional<OpenAiBody> read_openai_body(const Call& call, Models& models) {
@@ -114,13 +179,19 @@ Json timings_json(const TokenUsage& usage) {
   const auto rate = [](size_t count, double time_s) {
     return time_s > 0 ? static_cast<double>(count) / time_s : 0;
   };
+  const auto each_ms = [](size_t count, double time_s) {
+    return count > 0 ? time_s * 1000 / static_cast<double>(count) : 0;
+  };
   const size_t computed = usage.prompt - std::min(usage.prompt, usage.found);
+  const size_t steps = usage.generated - std::min(usage.generated, usage.answers);
   return {{"prompt_n", computed},
           {"prompt_ms", usage.prefill_s * 1000},
+          {"prompt_per_token_ms", each_ms(computed, usage.prefill_s)},
           {"prompt_per_second", rate(computed, usage.prefill_s)},
           {"predicted_n", usage.generated},
           {"predicted_ms", usage.decode_s * 1000},
-          {"predicted_per_second", rate(usage.generated, usage.decode_s)},
+          {"predicted_per_token_ms", each_ms(steps, usage.decode_s)},
+          {"predicted_per_second", rate(steps, usage.decode_s)},
           {"cache_n", usage.found}};
 }
 

@@ -33,11 +33,10 @@ TEST_F(OpenAiWrong, Messages) {
   EXPECT_EQ(param(R"([{"role":"king","content":"x"}])"), "messages[0].role");
   EXPECT_EQ(param(R"([{"role":"user"}])"), "messages[0].content");
   EXPECT_EQ(param(R"([{"role":"user","content":7}])"), "messages[0].content");
-  EXPECT_EQ(
-      param(
-          R"([{"role":"user","content":"x"},{"role":"user","content":[{"type":"image_url","image_url":
+  EXPECT_EQ(param(
+                R"([{"role":"user","content":"x"},{"role":"user","content":[{"type":"image_url","image_url":
     {"url":"data:"}}]}])"),
-      "messages[1].content[0].type");
+            "messages[1].content[0].type");
   EXPECT_EQ(param(R"([{"role":"user","content":[{"type":"text"}]}])"), "messages[0].content[0].text");
   EXPECT_EQ(param(R"([{"role":"assistant","tool_calls":[{"type":"function"}]}])"),
             "messages[0].tool_calls[0].function");
@@ -68,8 +67,9 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"("max_completion_tokens":-5)", "max_completion_tokens"},
         Wrong{R"("presence_penalty":3)", "presence_penalty"},
         Wrong{R"("frequency_penalty":-3)", "frequency_penalty"},
-        Wrong{R"("repetition_penalty":0)", "repetition_penalty"}, Wrong{R"("logit_bias":[1])", "logit_bias"},
-        Wrong{R"("logit_bias":{"x":1})", "logit_bias"}, Wrong{R"("logit_bias":{"99999":1})", "logit_bias"},
+        Wrong{R"("repetition_penalty":0)", "repetition_penalty"},
+        Wrong{R"("logit_bias":[1])", "logit_bias[0]"}, Wrong{R"("logit_bias":5)", "logit_bias"},
+        Wrong{R"("logit_bias":{"99999":1})", "logit_bias.99999"},
         Wrong{R"("logit_bias":{"65":101})", "logit_bias.65"}, Wrong{R"("logprobs":1)", "logprobs"},
         Wrong{R"("top_logprobs":2)", "top_logprobs"},
         Wrong{R"("logprobs":true,"top_logprobs":21)", "top_logprobs"}, Wrong{R"("tools":{})", "tools"},

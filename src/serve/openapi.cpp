@@ -27,7 +27,8 @@ Json openapi_document() {
     document["components"]["schemas"].update(part.at("schemas"));
   }
   // For clients whose base URL lacks the version.
-  for (const char* path : {"/models", "/chat/completions", "/completions", "/embeddings"})
+  for (const char* path :
+       {"/models", "/chat/completions", "/chat/completions/input_tokens", "/completions", "/embeddings"})
     document["paths"][path] = document["paths"].at(std::string("/v1") + path);
   return document;
 }

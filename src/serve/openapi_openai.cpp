@@ -63,6 +63,29 @@ constexpr std::string_view kText = R"json({
         }
       }
     },
+    "/v1/chat/completions/input_tokens": {
+      "post": {
+        "summary": "How many tokens the request's prompt has",
+        "requestBody": {
+          "required": true,
+          "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ChatRequest"}}}
+        },
+        "responses": {
+          "200": {
+            "description": "The answer",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InputTokens"}}}
+          },
+          "400": {
+            "description": "The request is wrong; the message names the field",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+          },
+          "429": {
+            "description": "The key's rate, or queues are full: Retry-After says when to come again",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+          }
+        }
+      }
+    },
     "/v1/completions": {
       "post": {
         "summary": "How a text goes on; with a suffix, what is between",
@@ -110,6 +133,31 @@ constexpr std::string_view kText = R"json({
             "content": {
               "application/json": {"schema": {"$ref": "#/components/schemas/EmbeddingAnswer"}}
             }
+          },
+          "400": {
+            "description": "The request is wrong; the message names the field",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+          },
+          "429": {
+            "description": "The key's rate, or queues are full: Retry-After says when to come again",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+          }
+        }
+      }
+    },
+    "/v1/responses/input_tokens": {
+      "post": {
+        "summary": "How many tokens the request's prompt has",
+        "requestBody": {
+          "required": true,
+          "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/ResponsesRequest"}}
+          }
+        },
+        "responses": {
+          "200": {
+            "description": "The answer",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InputTokens"}}}
           },
           "400": {
             "description": "The request is wrong; the message names the field",
@@ -204,23 +252,43 @@ constexpr std::string_view kText = R"json({
         "stream_options": {
           "type": "object", "required": [], "properties": {"include_usage": {"type": "boolean"}}
         },
+        "return_progress": {
+          "type": "boolean", "description": "chunks of a stream with prompt_progress while a prompt is read"
+        },
+        "timings_per_token": {"type": "boolean", "description": "timings in every chunk of a stream"},
+        "add_generation_prompt": {"type": "boolean"},
+        "continue_final_message": {
+          "type": "boolean", "description": "the answer goes on from the last message, an assistant's"
+        },
         "max_tokens": {"type": "integer"}, "max_completion_tokens": {"type": "integer"},
         "temperature": {"type": "number"}, "top_p": {"type": "number"}, "top_k": {"type": "integer"},
         "min_p": {"type": "number"}, "seed": {"type": "integer"},
         "presence_penalty": {"type": "number"}, "frequency_penalty": {"type": "number"},
         "stop": {"type": ["string", "array", "null"]}, "n": {"type": "integer"},
         "logprobs": {"type": "boolean"}, "top_logprobs": {"type": "integer"},
-        "logit_bias": {"type": "object"}, "tools": {"type": "array", "items": {"type": "object"}},
+        "logit_bias": {"$ref": "#/components/schemas/LogitBias"}, "ignore_eos": {"type": "boolean"},
+        "tools": {"type": "array", "items": {"type": "object"}},
         "tool_choice": {"type": ["string", "object"]}, "parallel_tool_calls": {"type": "boolean"},
         "response_format": {
           "type": "object", "required": ["type"],
           "properties": {
-            "type": {"enum": ["text", "json_object", "json_schema"]}, "json_schema": {"type": "object"}
+            "type": {"enum": ["text", "json_object", "json_schema", "grammar", "regex"]},
+            "json_schema": {"type": "object"}
           }
         },
+        "json_schema": {"type": "object"}, "grammar": {"type": "string"}, "regex": {"type": "string"},
         "prompt_cache_key": {"type": "string"},
         "session": {"type": "string", "description": "the name that the context is kept under"}
       }
+    },
+    "LogitBias": {
+      "description": "{token or text: bias} or [[token or text, bias], ...]; -100 or false forbids",
+      "type": ["object", "array"]
+    },
+    "InputTokens": {
+      "type": "object", "required": ["object", "input_tokens"],
+      "properties": {"object": {"type": "string"}, "input_tokens": {"type": "integer"}},
+      "additionalProperties": false
     },
     "ChatAnswer": {
       "type": "object", "required": ["id", "object", "created", "model", "choices", "usage"],
@@ -237,8 +305,22 @@ constexpr std::string_view kText = R"json({
             }
           }
         },
-        "usage": {"$ref": "#/components/schemas/Usage"}
+        "usage": {"$ref": "#/components/schemas/Usage"},
+        "timings": {"$ref": "#/components/schemas/Timings"}
       }
+    },
+    "Timings": {
+      "description": "speeds are of tokens after an answer's first, which comes with the prompt",
+      "type": "object", "required": ["prompt_n", "predicted_n", "cache_n"],
+      "properties": {
+        "prompt_n": {"type": "integer", "description": "computed"},
+        "cache_n": {"type": "integer", "description": "found"},
+        "prompt_ms": {"type": "number"}, "prompt_per_token_ms": {"type": "number"},
+        "prompt_per_second": {"type": "number"}, "predicted_n": {"type": "integer"},
+        "predicted_ms": {"type": "number"}, "predicted_per_token_ms": {"type": "number"},
+        "predicted_per_second": {"type": "number"}
+      },
+      "additionalProperties": false
     },
     "Usage": {
       "type": "object", "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
@@ -258,7 +340,14 @@ constexpr std::string_view kText = R"json({
       "type": "object", "required": [],
       "properties": {
         "model": {"type": "string"},
-        "prompt": {"description": "a text, several, or tokens", "type": ["string", "array"]},
+        "prompt": {
+          "description": "a text, several, or tokens, with texts between them or not",
+          "type": ["string", "array"]
+        },
+        "return_progress": {"type": "boolean"}, "timings_per_token": {"type": "boolean"},
+        "logit_bias": {"$ref": "#/components/schemas/LogitBias"}, "ignore_eos": {"type": "boolean"},
+        "response_format": {"type": "object"}, "json_schema": {"type": "object"},
+        "grammar": {"type": "string"}, "regex": {"type": "string"},
         "suffix": {"type": ["string", "null"]}, "max_tokens": {"type": "integer"},
         "stream": {"type": "boolean"}, "temperature": {"type": "number"}, "top_p": {"type": "number"},
         "top_k": {"type": "integer"}, "min_p": {"type": "number"}, "seed": {"type": "integer"},
@@ -284,7 +373,8 @@ constexpr std::string_view kText = R"json({
             }
           }
         },
-        "usage": {"$ref": "#/components/schemas/Usage"}
+        "usage": {"$ref": "#/components/schemas/Usage"},
+        "timings": {"$ref": "#/components/schemas/Timings"}
       }
     },
     "EmbeddingRequest": {

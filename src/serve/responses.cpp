@@ -39,13 +39,31 @@ tl::expected<void, Failure> answer_responses(const Call& call, Models& models) {
   return {};
 }
 
+tl::expected<void, Failure> count_tokens(const Call& call, Models& models) {
+  const auto body = parse_json(call.request->body);
+  if (!body) return tl::unexpected(Failure{.kind = FailureKind::kInvalid, .message = body.error().message});
+  const auto request = read_responses(*body);
+  if (!request) return tl::unexpected(request.error());
+  const auto backend = models.find(request->model, call.request->body.size());
+  if (!backend) return tl::unexpected(backend.error());
+  const auto tokens = encode_prompt((*backend)->text(), request->chat);
+  if (!tokens) return tl::unexpected(tokens.error());
+  call.answer->send(200, "application/json",
+                    json_text({{"object", "response.input_tokens"}, {"input_tokens", tokens->size()}}));
+  return {};
+}
+
 }  // namespace
 
 void add_responses(Router& router, Models& models) {
-  router.add("POST", "/v1/responses", [&models](Call call) {
-    if (const auto served = answer_responses(call, models); !served)
-      send_failure(*call.answer, Surface::kOpenAi, served.error());
-  });
+  const auto add = [&](const char* path, auto serve) {
+    router.add("POST", path, [&models, serve](Call call) {
+      if (const auto served = serve(call, models); !served)
+        send_failure(*call.answer, Surface::kOpenAi, served.error());
+    });
+  };
+  add("/v1/responses", answer_responses);
+  add("/v1/responses/input_tokens", count_tokens);
 }
 
 }  // namespace mneme::serve

@@ -32,7 +32,8 @@ bool is_for_admins(std::string_view pattern) { return pattern == "/metrics"; }
 bool generates(std::string_view method, std::string_view pattern) {
   if (method != "POST" || pattern.starts_with("/v1/sessions")) return false;
   return pattern != "/tokenize" && pattern != "/detokenize" && pattern != "/apply-template" &&
-         pattern != "/v1/health" && pattern != "/v1/events" && !pattern.ends_with("/count_tokens");
+         pattern != "/v1/health" && pattern != "/v1/events" && !pattern.ends_with("/count_tokens") &&
+         !pattern.ends_with("/input_tokens");
 }
 
 // Keys that a request shows: some clients send two of these headers, one of them with a placeholder.
