@@ -22,7 +22,7 @@ struct LoopOptions {
   size_t running_max = 64;  // generations at once, at most 256
   // How long a pass may take while somebody waits for his next token, as well as can be told before; and
   // while nobody does, so that who comes, or goes, need not wait for long.
-  double step_s = 0.05, lone_step_s = 0.25;
+  double step_s = 0.05, lone_step_s = 0.5;
   double tell_s = 1;  // between two signs of life to those that wait
   uint64_t context_tokens_max = 0;
   PoolOptions pool;

@@ -12,7 +12,9 @@ namespace {
 constexpr size_t kTokensAhead = 64;     // that a generation should have room for before it goes on
 constexpr size_t kFirstRows = 32;       // where nothing is known of speeds yet
 constexpr size_t kRowsMax = 512;        // of a pass
-constexpr double kPrefillShare = 0.25;  // of the time that decoding takes, where that alone takes too long
+// Rows of prompts may take so much of what a pass takes without them, even where that alone takes too long:
+// with others' next tokens in it, and with nobody's, where reading the weights should not be most of it.
+constexpr double kPrefillShare = 0.25, kLoneShare = 4;
 
 size_t evaluated(const Session& session) { return session.tokens().size() - session.pending(); }
 
@@ -68,8 +70,9 @@ void EngineLoop::add_prompts(Batch& batch) {
   const size_t decoding = batch.sessions.size();
   const double decode_s = cost_.seconds(batch.shape);
   const double target_s = decoding > 0 ? options_.step_s : options_.lone_step_s;
+  const double share = decoding > 0 ? kPrefillShare : kLoneShare;
   const bool known = cost_.tokens_per_second() > 0;
-  const PrefillBudget budget{std::max(target_s - decode_s, kPrefillShare * decode_s),
+  const PrefillBudget budget{std::max(target_s - decode_s, share * decode_s),
                              known ? kRowsMax - std::min(kRowsMax - 1, decoding) : kFirstRows};
   std::vector<size_t> rows = plan_prefill(prompts, cost_, budget);
   for (size_t i = 0; i < prompts.size(); ++i) {

@@ -29,7 +29,7 @@ struct SchedulerOptions {
   size_t waiting_tokens_max = size_t{32} << 20;        // of all prompts that wait
   size_t idle_sessions_max = 64, idle_awake_max = 16;  // PoolOptions
   // How fast: seconds of a pass while somebody waits for his next token, and while nobody does
-  double step_s = 0.05, lone_step_s = 0.25;
+  double step_s = 0.05, lone_step_s = 0.5;
   std::function<void(const std::string& warning)> on_warning = {};  // from the engine's thread
 };
 

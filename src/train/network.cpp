@@ -176,8 +176,8 @@ void Network::make_layer(int index, uint64_t seed) {
   layer.value = matrix(prefix + "attn_v.weight", kv_dim, o.dim, 1);
   layer.output = matrix(prefix + "attn_output.weight", o.dim, query_dim, 0);
   const double tau = layer.global ? o.temperature_global : o.temperature_local;
-  layer.temperature = add(prefix + "attn_temperature", torch::full({o.heads}, tau), ParameterKind::kVector);
-  if (o.sinks) layer.sinks = add(prefix + "attn_sinks", torch::zeros({o.heads}), ParameterKind::kVector);
+  layer.temperature = add(prefix + "attn_temperature", torch::full({o.heads}, tau), ParameterKind::kLogit);
+  if (o.sinks) layer.sinks = add(prefix + "attn_sinks", torch::zeros({o.heads}), ParameterKind::kLogit);
   if (o.value_residual && index > 0)
     layer.value_mix = add(prefix + "attn_value_mix", torch::full({1}, 0.5), ParameterKind::kVector);
   if (o.embedding_mix && index > 0)

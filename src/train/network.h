@@ -23,7 +23,8 @@ namespace mneme::train {
 enum class ParameterKind {
   kMatrix,     // inner matrices: Muon
   kEmbedding,  // token_embd, output
-  kVector,     // gains, temperatures, sinks, mixing scalars
+  kVector,     // gains, mixing scalars
+  kLogit,      // temperatures and sinks: tens, not ones
   kHyper,      // coefficients of hyper-connections
   kTable,      // n-gram tables
 };

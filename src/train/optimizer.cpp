@@ -71,6 +71,7 @@ double Optimizer::rate_of(const Parameter& p) const {
   switch (p.kind) {
     case ParameterKind::kMatrix: return options_.muon ? options_.matrix_rate : options_.adam_rate;
     case ParameterKind::kHyper: return options_.adam_rate * options_.hyper_factor;
+    case ParameterKind::kLogit: return options_.adam_rate * options_.logit_factor;
     case ParameterKind::kTable: return options_.adam_rate * options_.table_factor;
     default: return options_.adam_rate;
   }

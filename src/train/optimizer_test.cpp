@@ -51,6 +51,19 @@ TEST(Optimizer, ClipsByTheNormOfEverything) {
   EXPECT_NEAR(optimizer.states()[0].first[1].item<double>(), 0.1 * 3 / 5, 1e-6);
 }
 
+TEST(Optimizer, TemperaturesHaveStepsOfTheirScale) {
+  const auto fresh = [] { return torch::full({1}, 12.0f).set_requires_grad(true); };
+  std::vector<Parameter> parameters{{"gain", fresh(), ParameterKind::kVector},
+                                    {"temperature", fresh(), ParameterKind::kLogit}};
+  OptimizerOptions o;
+  o.logit_factor = 10, o.clip = 0;
+  Optimizer optimizer(parameters, o);
+  for (Parameter& p : parameters) p.value.mutable_grad() = torch::full({1}, -3.0f);
+  optimizer.step(1);
+  EXPECT_NEAR(parameters[0].value.item<double>(), 12 + o.adam_rate, 1e-5);
+  EXPECT_NEAR(parameters[1].value.item<double>(), 12 + 10 * o.adam_rate, 1e-5);
+}
+
 TEST(Optimizer, AGradientThatIsNoNumberChangesNothing) {
   std::vector<Parameter> parameters{{"a", torch::ones({2}).set_requires_grad(true), ParameterKind::kVector}};
   Optimizer optimizer(parameters, {});

@@ -51,6 +51,7 @@ void visit_optimizer_options(Options& o, Field field) {
   field("adam-rate", o.adam_rate, "learning rate of AdamW");
   field("table-factor", o.table_factor, "n-gram tables learn this much faster");
   field("hyper-factor", o.hyper_factor, "mHC coefficients learn this much faster");
+  field("logit-factor", o.logit_factor, "temperatures and sinks learn this much faster");
   field("weight-decay", o.weight_decay, "of matrices");
   field("beta1", o.beta1, "of AdamW");
   field("beta2", o.beta2, "of AdamW");

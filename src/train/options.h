@@ -68,6 +68,9 @@ struct OptimizerOptions {
   double adam_rate = 4e-3;
   double table_factor = 5;     // n-gram tables learn faster (arXiv 2601.07372)
   double hyper_factor = 3;     // mHC coefficients
+  // Temperatures and sinks. A step of AdamW is about its rate, and recall forms at temperatures of 25 to 40:
+  // from 12 that would take thousands of steps.
+  double logit_factor = 10;
   double weight_decay = 0.01;  // of matrices
   double beta1 = 0.9, beta2 = 0.95, adam_epsilon = 1e-10;
   double momentum = 0.95;    // Muon
