@@ -9,9 +9,9 @@ namespace mneme::serve {
 
 namespace {
 
-constexpr size_t kTokensAhead = 64;     // that a generation should have room for before it goes on
-constexpr size_t kFirstRows = 32;       // where nothing is known of speeds yet
-constexpr size_t kRowsMax = 512;        // of a pass
+constexpr size_t kTokensAhead = 64;  // that a generation should have room for before it goes on
+constexpr size_t kFirstRows = 32;    // where nothing is known of speeds yet
+constexpr size_t kRowsMax = 512;     // of a pass
 // Rows of prompts may take so much of what a pass takes without them, even where that alone takes too long:
 // with others' next tokens in it, and with nobody's, where reading the weights should not be most of it.
 constexpr double kPrefillShare = 0.25, kLoneShare = 4;
