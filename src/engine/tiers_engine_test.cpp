@@ -1,5 +1,4 @@
-// Contexts larger than memory, found again, forked, damaged, resumed: always the bits of a context that was
-// in memory all the time.
+// Contexts larger than memory, found again, forked, damaged, resumed: the bits of one that stayed in memory.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <fstream>
 
 #include "core/rng.h"
+#include "engine/nmse_for_test.h"
 #include "mneme/engine.h"
 #include "mneme/sessions.h"
 #include "model/mneme_model_for_test.h"
@@ -24,8 +24,7 @@ struct Place {
   fs::path folder = fs::path(testing::TempDir()) /
                     fmt::format("mneme_tiers_{}_{}", ::getpid(),
                                 testing::UnitTest::GetInstance()->current_test_info()->name());
-  std::string model = (folder / "model.gguf").string();
-  std::string cold = (folder / "cold").string();
+  std::string model = (folder / "model.gguf").string(), cold = (folder / "cold").string();
 
   explicit Place(int window = 100) {
     fs::remove_all(folder);
@@ -273,12 +272,14 @@ TEST(Tiers, LogitsOfDamagedContexts) {
       auto done = engine.logits_of(*session, asked, decode, [&](std::span<const float> row) {
         rows.emplace_back(row.begin(), row.end());
       });
-      EXPECT_TRUE(done) << done.error().message;
-      EXPECT_EQ(session->tokens().size(), tokens.size() + asked.size());
+      EXPECT_TRUE(done && session->tokens().size() == tokens.size() + asked.size());
       return rows;
     };
     const auto engine = place.tiered();
-    EXPECT_EQ(rows_of(*engine, true), rows_of(*memory, false));
+    const Rows got = rows_of(*engine, true), expected = rows_of(*memory, false);
+    ASSERT_EQ(got.size(), expected.size());
+    // Damage may be met after some steps: those are then a long pass, which rounds otherwise (amx).
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_LE(nmse(got[i], expected[i]), decode ? 1e-4 : 0) << i;
     EXPECT_FALSE(engine->take_warnings().empty());
   }
 }
