@@ -57,14 +57,8 @@ tl::expected<void, Failure> count_tokens(const Call& call, Models& models) {
 }  // namespace
 
 void add_anthropic(Router& router, Models& models) {
-  const auto add = [&](const char* path, auto serve) {
-    router.add("POST", path, [&models, serve](Call call) {
-      if (const auto served = serve(call, models); !served)
-        send_failure(*call.answer, Surface::kAnthropic, served.error());
-    });
-  };
-  add("/v1/messages", answer_messages);
-  add("/v1/messages/count_tokens", count_tokens);
+  add_post(router, models, "/v1/messages", Surface::kAnthropic, answer_messages);
+  add_post(router, models, "/v1/messages/count_tokens", Surface::kAnthropic, count_tokens);
 }
 
 }  // namespace mneme::serve

@@ -50,6 +50,13 @@ std::function<void(uint64_t, uint64_t)> account_of(const Call& call, const Backe
   };
 }
 
+void add_post(Router& router, Models& models, const char* path, Surface surface,
+              tl::expected<void, Failure> (*serve)(const Call&, Models&)) {
+  router.add("POST", path, [&models, surface, serve](const Call& call) {
+    if (const auto served = serve(call, models); !served) send_failure(*call.answer, surface, served.error());
+  });
+}
+
 int64_t unix_now_s() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();

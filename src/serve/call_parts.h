@@ -35,6 +35,10 @@ std::string model_name(const std::string& asked, const Backend& backend);
 std::function<void(uint64_t prompt_tokens, uint64_t generated_tokens)> account_of(const Call& call,
                                                                                   const Backend& backend);
 
+// POST `path`: what `serve` fails with is told in the surface's words.
+void add_post(Router& router, Models& models, const char* path, Surface surface,
+              tl::expected<void, Failure> (*serve)(const Call&, Models&));
+
 int64_t unix_now_s();
 
 // Parts of one text, an empty line between them.

@@ -95,10 +95,7 @@ tl::expected<void, Failure> answer_infill(const Call& call, Models& models) {
 }  // namespace
 
 void add_infill(Router& router, Models& models) {
-  router.add("POST", "/infill", [&models](Call call) {
-    if (const auto served = answer_infill(call, models); !served)
-      send_failure(*call.answer, Surface::kOwn, served.error());
-  });
+  add_post(router, models, "/infill", Surface::kOwn, answer_infill);
 }
 
 }  // namespace mneme::serve

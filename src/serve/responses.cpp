@@ -56,14 +56,8 @@ tl::expected<void, Failure> count_tokens(const Call& call, Models& models) {
 }  // namespace
 
 void add_responses(Router& router, Models& models) {
-  const auto add = [&](const char* path, auto serve) {
-    router.add("POST", path, [&models, serve](Call call) {
-      if (const auto served = serve(call, models); !served)
-        send_failure(*call.answer, Surface::kOpenAi, served.error());
-    });
-  };
-  add("/v1/responses", answer_responses);
-  add("/v1/responses/input_tokens", count_tokens);
+  add_post(router, models, "/v1/responses", Surface::kOpenAi, answer_responses);
+  add_post(router, models, "/v1/responses/input_tokens", Surface::kOpenAi, count_tokens);
 }
 
 }  // namespace mneme::serve
