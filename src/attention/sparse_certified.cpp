@@ -22,9 +22,11 @@ namespace {
 
 size_t as_size(int n) { return static_cast<size_t>(n); }
 
-// Of |v|, what E4M3 with a power of two for a scale (kernels/sealed.h) can take: half a unit of 3 bits of
-// mantissa, and of numbers below 2^-6 2^f half of 2^-9 2^f, where some channel is above 224 2^f.
-double value_error_share(int head_dim) {
+// Of |v|, what codes of values (kernels/sealed.h) can take. int8: half a step in each channel, a step being
+// max|v| / 127 rounded up to bf16. E4M3: half a unit of 3 bits of mantissa, and of numbers below 2^-6 2^f
+// half of 2^-9 2^f, where some channel is above 224 2^f.
+double value_error_share(int head_dim, kernels::CopyFormat format) {
+  if (format == kernels::CopyFormat::kInt8) return std::sqrt(head_dim) / 254 * (1 + 0x1p-6);
   const double subnormal = 0x1p-10 / 224;
   return std::sqrt(0x1p-8 + subnormal * subnormal * head_dim);
 }
@@ -39,7 +41,7 @@ constexpr int kRounds = 4;
 double SparseAttention::State::bound_head(const SparseStep& step, int head) {
   const SparsePlan& plan = step.plan;
   const size_t dim = as_size(shape.head_dim), at = candidate_at(step, head, 0);
-  const double eta = value_error_share(shape.head_dim);
+  const double eta = value_error_share(shape.head_dim, copies[at].format());
   const SoftmaxState all = state_of(step, head, 0);
   std::fill_n(&share2[at], plan.candidates, 0.0f);
   double head_bound2 = 0;

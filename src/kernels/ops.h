@@ -153,8 +153,8 @@ struct Ops {
   // double. Others: exp within 2e-4 of itself.
   void (*sketch_masses)(const SketchMassTask& task);
   // Flash attention over 8-bit copies: exactly the keys and values that the copy stands for, not rounded to
-  // bf16. Scalar: scores in double. Others: queries times scales rounded to 16 bits, integer or bf16 (see
-  // key_error_bounds); weights, values and state in f32.
+  // bf16. Scalar: scores in double. Others: queries times scales rounded to 15 bits of the largest (int8; and
+  // so are weights times scales) or to bf16 (E4M3), see key_error_bounds; state in f32.
   void (*attend_sealed)(const AttendSealedTask& task);
   // Blocks that are not read, as their mean values. f32 state.
   void (*add_means)(const AddMeansTask& task);

@@ -16,7 +16,7 @@ namespace mneme::kernels {
 namespace {
 
 constexpr int kDims[] = {2, 6, 16, 48, 64, 80, 96, 128, 256};
-constexpr KeyFormat kFormats[] = {KeyFormat::kE4M3, KeyFormat::kInt8};
+constexpr CopyFormat kFormats[] = {CopyFormat::kE4M3, CopyFormat::kInt8};
 
 // Half a step of int8 codes, and of bf16 around the result.
 double half_step(double scale, double result) {
@@ -46,7 +46,7 @@ void expect_channel(const Block& block, const Block& back, int c, double largest
   ASSERT_GE(s, real * (1 - 1e-6) - 1e-22) << name << " channel " << c;
   ASSERT_LE(s, std::max(real * 1.126, largest_deviation * 0x1p-31)) << name << " channel " << c;
   ASSERT_LE(reach, 8 * s * (1 + 1e-6) + 1e-21);
-  const bool is_int8 = block.format == KeyFormat::kInt8;
+  const bool is_int8 = block.format == CopyFormat::kInt8;
   ASSERT_LE(reach, (is_int8 ? 127.001 : 448.001) * unit + 1e-21) << "saturates";
   if (is_int8) {
     ASSERT_LE(unit, std::max(reach / 127 * (1 + 0x1p-7), double{kInt8ScaleMin})) << name;
@@ -66,8 +66,10 @@ void expect_values(const Block& block, const Block& back, int c, const char* nam
     const size_t at = value_at(c, t, block.dim);
     const double v = taken(block.values[at]);
     sum += v, magnitude += std::abs(v);
-    const double unit = std::bit_cast<float>(scale_bits(block.scales[static_cast<size_t>(t)]));
-    ASSERT_NEAR(wide(back.values[at]), v, half_unit(v, unit, v))
+    const double unit = block.value_unit(t);
+    const bool is_int8 = block.format == CopyFormat::kInt8;
+    ASSERT_LE(std::abs(v), (is_int8 ? 127.001 : 448.001) * unit + 1e-21) << "saturates";
+    ASSERT_NEAR(wide(back.values[at]), v, is_int8 ? half_step(unit, v) : half_unit(v, unit, v))
         << name << " channel " << c << " token " << t;
   }
   const double unit = block.statistics.value_mean_scale;
@@ -76,7 +78,7 @@ void expect_values(const Block& block, const Block& back, int c, const char* nam
 }
 
 TEST(SealScalar, KeepsWhatTheDefinitionsSay) {
-  for (const KeyFormat format : kFormats) {
+  for (const CopyFormat format : kFormats) {
     for (const auto& [name, fill] : kinds()) {
       for (const int dim : {2, 6, 96}) {
         Block block = make(dim, fill, kSeed, format), back(dim);
@@ -125,7 +127,7 @@ TEST(SealScalar, NormsOfValues) {
 }
 
 TEST(SealScalar, EqualKeysComeBackExactly) {
-  for (const KeyFormat format : kFormats) {
+  for (const CopyFormat format : kFormats) {
     const auto constant = [](core::Rng&, int c, int) { return static_cast<float>(c) - 3.3f; };
     Block block = make(64, constant, kSeed, format), back(64);
     block.seal(scalar_ops());
@@ -143,13 +145,14 @@ void expect_same(const Block& got, const Block& want, const std::string& what) {
   ASSERT_EQ(got.key_codes, want.key_codes) << what;
   ASSERT_EQ(got.key_scales, want.key_scales) << what;
   ASSERT_EQ(got.value_codes, want.value_codes) << what;
-  ASSERT_EQ(got.scales, want.scales) << what;
+  ASSERT_EQ(got.value_scales, want.value_scales) << what;
+  ASSERT_EQ(got.exponents, want.exponents) << what;
 }
 
-class SealEachIsaAndFormat : public testing::TestWithParam<std::tuple<const Ops*, KeyFormat>> {
+class SealEachIsaAndFormat : public testing::TestWithParam<std::tuple<const Ops*, CopyFormat>> {
  protected:
   const Ops& ops() const { return *std::get<0>(GetParam()); }
-  KeyFormat format() const { return std::get<1>(GetParam()); }
+  CopyFormat format() const { return std::get<1>(GetParam()); }
 };
 
 TEST_P(SealEachIsaAndFormat, WritesTheSameBits) {
@@ -256,7 +259,7 @@ TEST_P(SealEachIsa, SketchScoresOfStrangeBlocksDoNotCrash) {
 INSTANTIATE_TEST_SUITE_P(Isa, SealEachIsaAndFormat,
                          testing::Combine(testing::ValuesIn(available_ops()), testing::ValuesIn(kFormats)),
                          [](const auto& info) {
-                           const bool is_int8 = std::get<1>(info.param) == KeyFormat::kInt8;
+                           const bool is_int8 = std::get<1>(info.param) == CopyFormat::kInt8;
                            return std::get<0>(info.param)->name + std::string(is_int8 ? "_int8" : "_e4m3");
                          });
 INSTANTIATE_TEST_SUITE_P(Isa, SealEachIsa, testing::ValuesIn(available_ops()),

@@ -2,17 +2,17 @@
 // bring it back (Ops::seal_block, unseal_block); those that compute with it: sealed_tasks.h. All numbers are
 // little endian; a layout never changes without a new version of the segment file.
 //
-// Keys are coded per channel c around a centre m[c], in one of two formats (KeyFormat), values per token
-// around zero:
-//   k[t, c] ~= m[c] + a[c] * code, code a whole number in [-127, 127]      (kInt8)
-//   k[t, c] ~= m[c] + 2^e[c] * E4M3                                        (kE4M3)
-//   v[t, c] ~= 2^f[t] * E4M3
+// Keys are coded per channel c around a centre m[c], values per token around zero, in one of two formats
+// (CopyFormat); codes of kInt8 are whole numbers in [-127, 127]:
+//   k[t, c] ~= m[c] + a[c] * code          v[t, c] ~= b[t] * code          (kInt8)
+//   k[t, c] ~= m[c] + 2^e[c] * E4M3        v[t, c] ~= 2^f[t] * E4M3        (kE4M3)
 //   m[c]    the mean of k[., c], rounded to bf16:  q.k = q.m + q.(k - m) keeps the large part exact
 //   s[c]    the deviation: sqrt(mean((k[t, c] - m[c])^2)), rounded up to 3 bits of mantissa. It is taken
 //           about the rounded centre, so |k - m| <= sqrt(64) s = 8 s always
 //   e[c]    the smallest with 8 s[c] <= 448 * 2^e[c]: nothing saturates, nothing is stored for it, and a
 //           bf16 query times a power of two is not rounded again
 //   a[c]    max|k[., c] - m[c]| / 127, rounded up to bf16, at least 2^-100
+//   b[t]    max|v[t, .]| / 127, the same way
 //   f[t]    the smallest with max|v[t, .]| <= 448 * 2^f[t]
 // Error of a logit in nats, mean / largest, keys and queries of the default model's global layers at 14,300
 // tokens: kInt8 0.0072 / 0.059 (scales in f32 0.0072 / 0.060, 3 bits of mantissa 0.0075 / 0.052, powers of
@@ -40,12 +40,11 @@ inline constexpr int kSealHeadDimMax = 4096;
 // keep what they hold.)
 inline constexpr float kSealMax = 0x1p56f;
 
-// What the 8-bit copy holds of keys: a property of each sealed form, said by its views
-// (SealedFp8::key_scales). Stored; never renumbered.
-enum class KeyFormat : uint8_t { kE4M3 = 0, kInt8 = 1 };
-inline constexpr KeyFormat kDefaultKeyFormat = KeyFormat::kInt8;
+// What codes of the 8-bit copy are: a property of each sealed form, said by its views.
+enum class CopyFormat : uint8_t { kE4M3 = 0, kInt8 = 1 };
+inline constexpr CopyFormat kDefaultCopyFormat = CopyFormat::kInt8;
 
-// The smallest scale of a channel: no product of it is a denormal.
+// The smallest scale of kInt8: no product of it is a denormal.
 inline constexpr float kInt8ScaleMin = 0x1p-100f;
 
 // Numbers of one block.
@@ -73,16 +72,26 @@ struct SealedSummary {
   const uint8_t* sketch = nullptr;
 };
 
-// The 8-bit copy. Elements lie in the order of the bf16 block (kv/kv.h), bytes in place of halfwords, so
-// that the same kernels walk both. Tokens from `count` on have codes 0 and scale 0.
+// The 8-bit copy. Elements of kE4M3 lie in the order of the bf16 block (kv/kv.h), bytes in place of
+// halfwords. Those of kInt8 lie in fours, so that 4 bytes are one operand of a dot product (VPDPBUSD): 4
+// channels of a token's key, 4 tokens' values of a channel; a byte is the code + 128.
+// Tokens from `count` on have codes and scales that say zero.
 struct SealedFp8 {
-  const uint8_t* keys = nullptr;          // int8 or E4M3 [head_dim / 2, 64, 2]
-  const uint8_t* values = nullptr;        // E4M3 [32, head_dim, 2]
-  const uint8_t* value_scales = nullptr;  // [64]: scale_bits() of it is 2^f
-  const uint16_t* key_scales = nullptr;   // a, bf16 [head_dim] of KeyFormat::kInt8; null: the keys are E4M3
+  const uint8_t* keys = nullptr;             // [ceil(head_dim / 4), 64, 4], or E4M3 [head_dim / 2, 64, 2]
+  const uint8_t* values = nullptr;           // [16, head_dim, 4], or E4M3 [32, head_dim, 2]
+  const uint8_t* value_exponents = nullptr;  // of kE4M3, [64]: scale_bits() of it is 2^f
+  const uint16_t* key_scales = nullptr;      // of kInt8: a, bf16 [head_dim]
+  const uint16_t* value_scales = nullptr;    // of kInt8: b, bf16 [64]
 
-  KeyFormat key_format() const { return key_scales == nullptr ? KeyFormat::kE4M3 : KeyFormat::kInt8; }
+  CopyFormat format() const { return key_scales == nullptr ? CopyFormat::kE4M3 : CopyFormat::kInt8; }
 };
+
+// Where kInt8 has channel c of token t.
+constexpr size_t int8_key_at(int c, int t) { return static_cast<size_t>(c / 4 * 256 + t * 4 + c % 4); }
+constexpr size_t int8_value_at(int c, int t, int head_dim) {
+  return static_cast<size_t>(t / 4 * head_dim * 4 + c * 4 + t % 4);
+}
+constexpr int kInt8Zero = 128;
 
 // The same, as they are written.
 struct SummaryOut {
@@ -97,10 +106,12 @@ struct SummaryOut {
 struct Fp8Out {
   uint8_t* keys = nullptr;
   uint8_t* values = nullptr;
-  uint8_t* value_scales = nullptr;
-  uint16_t* key_scales = nullptr;  // null: keys are written as E4M3
+  uint8_t* value_exponents = nullptr;
+  uint16_t* key_scales = nullptr;  // null: E4M3 is written
+  uint16_t* value_scales = nullptr;
 
-  operator SealedFp8() const { return {keys, values, value_scales, key_scales}; }
+  CopyFormat format() const { return SealedFp8(*this).format(); }
+  operator SealedFp8() const { return {keys, values, value_exponents, key_scales, value_scales}; }
 };
 
 // A scale as the exponent field of an f32; 0 is 0. (1..254 as E8M0 of the OCP Microscaling formats v1.0.)

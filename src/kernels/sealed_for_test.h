@@ -30,11 +30,11 @@ struct Block {
   int dim, count = 64;
   std::vector<uint16_t> keys, values, centres;
   BlockStatistics statistics;
-  std::vector<uint8_t> deviations, means, sketch, key_codes, value_codes, scales;
-  std::vector<uint16_t> key_scales;
-  KeyFormat format;
+  std::vector<uint8_t> deviations, means, sketch, key_codes, value_codes, exponents;
+  std::vector<uint16_t> key_scales, value_scales;
+  CopyFormat format;
 
-  explicit Block(int head_dim, KeyFormat key_format = KeyFormat::kInt8)
+  explicit Block(int head_dim, CopyFormat key_format = CopyFormat::kInt8)
       : dim(head_dim),
         keys(size() * 64),
         values(size() * 64),
@@ -42,10 +42,11 @@ struct Block {
         deviations(size(), 0xAA),
         means(size(), 0xAA),
         sketch((size() + 3) / 4 * 64, 0xAA),
-        key_codes(size() * 64, 0xAA),
+        key_codes((size() + 3) / 4 * 256, 0xAA),
         value_codes(size() * 64, 0xAA),
-        scales(64, 0xAA),
+        exponents(64, 0xAA),
         key_scales(size(), 0xAAAA),
+        value_scales(64, 0xAAAA),
         format(key_format) {
     std::memset(static_cast<void*>(&statistics), 0xAA, sizeof(statistics));
   }
@@ -54,8 +55,9 @@ struct Block {
     return {&statistics, centres.data(), deviations.data(), means.data(), sketch.data()};
   }
   Fp8Out fp8() {
-    return {key_codes.data(), value_codes.data(), scales.data(),
-            format == KeyFormat::kInt8 ? key_scales.data() : nullptr};
+    if (format == CopyFormat::kE4M3)
+      return {key_codes.data(), value_codes.data(), exponents.data(), nullptr, nullptr};
+    return {key_codes.data(), value_codes.data(), nullptr, key_scales.data(), value_scales.data()};
   }
   void seal(const Ops& ops) { ops.seal_block({keys.data(), values.data(), count, dim, summary(), fp8()}); }
   void unseal(const Ops& ops, Block& out) {
@@ -67,9 +69,28 @@ struct Block {
         deviation_bits(statistics.deviation_base, deviations[static_cast<size_t>(c)]));
   }
   float key_unit(int c) const {
-    if (format == KeyFormat::kInt8) return wide(key_scales[static_cast<size_t>(c)]);
+    if (format == CopyFormat::kInt8) return wide(key_scales[static_cast<size_t>(c)]);
     const uint32_t level = statistics.deviation_base + deviations[static_cast<size_t>(c)];
     return std::bit_cast<float>(scale_bits(key_scale(level)));
+  }
+  float value_unit(int t) const {
+    const auto at = static_cast<size_t>(t);
+    return format == CopyFormat::kInt8 ? wide(value_scales[at])
+                                       : std::bit_cast<float>(scale_bits(exponents[at]));
+  }
+  // What the copy stands for.
+  size_t key_code_at(int c, int t) const {
+    return format == CopyFormat::kInt8 ? int8_key_at(c, t) : key_at(c, t);
+  }
+  double key(int c, int t) const {
+    const uint8_t bits = key_codes[key_code_at(c, t)];
+    const double steps = format == CopyFormat::kInt8 ? bits - kInt8Zero : to_f32(E4M3{bits});
+    return wide(centres[static_cast<size_t>(c)]) + double{key_unit(c)} * steps;
+  }
+  double value(int c, int t) const {
+    const bool is_int8 = format == CopyFormat::kInt8;
+    const uint8_t bits = value_codes[is_int8 ? int8_value_at(c, t, dim) : value_at(c, t, dim)];
+    return double{value_unit(t)} * (is_int8 ? bits - kInt8Zero : double{to_f32(E4M3{bits})});
   }
   int code(int c, int t) const {
     return sketch[static_cast<size_t>(c / 4 * 64 + t % 16 * 4 + c % 4)] >> (t / 16 * 2) & 3;
@@ -114,7 +135,7 @@ inline std::vector<Kind> kinds() {
       {"any bits", [](core::Rng& rng, int, int) { return std::bit_cast<float>(rng.next_u32()); }}};
 }
 
-inline Block make(int dim, const Fill& fill, uint64_t seed = kSeed, KeyFormat format = KeyFormat::kInt8) {
+inline Block make(int dim, const Fill& fill, uint64_t seed = kSeed, CopyFormat format = CopyFormat::kInt8) {
   Block block(dim, format);
   core::Rng rng(seed);
   for (int t = 0; t < 64; ++t) {

@@ -56,7 +56,7 @@ struct AttendSealedTask {
   int rows = 0;                              // up to kAttendRowsMax
   int head_dim = 0;                          // even
   const SealedSummary* summaries = nullptr;  // [blocks]: count, centres and deviations are read
-  const SealedFp8* copies = nullptr;         // [blocks], of either KeyFormat
+  const SealedFp8* copies = nullptr;         // [blocks], of either format
   int blocks = 0;
   float* out = nullptr;     // [rows, head_dim] contiguous
   float* max = nullptr;     // [rows]
@@ -64,10 +64,10 @@ struct AttendSealedTask {
   void* scratch = nullptr;  // attend_sealed_scratch_bytes(head_dim), 64-byte aligned
 };
 
-// Of 8 rows: scores f32 [64] and queries [head_dim / 2], pairs of 4 bytes, or of 8 for 4 rows; scales and
-// centres of one block.
+// Of 8 rows and 4 blocks: scores f32 [256], queries [2, head_dim] bytes a block, weights [2, 256] bytes;
+// scales, centres and products of one block, f32 [head_dim]; sums of the matrix unit, 4 KiB.
 constexpr size_t attend_sealed_scratch_bytes(int head_dim) {
-  return 8 * 64 * 4 + static_cast<size_t>(head_dim) * (8 * 2 + 2 * 4) + 64;
+  return 8 * 256 * 4 + static_cast<size_t>(head_dim) * (3 * 4 + 4 * 8 * 2) + 8 * 2 * 256 + 4096 + 64;
 }
 
 // Blocks that are not read count as their mean value, once for every exp(log_mass) of a row:

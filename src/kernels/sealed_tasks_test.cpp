@@ -16,7 +16,7 @@ namespace mneme::kernels {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr KeyFormat kFormats[] = {KeyFormat::kE4M3, KeyFormat::kInt8};
+constexpr CopyFormat kFormats[] = {CopyFormat::kE4M3, CopyFormat::kInt8};
 
 // Blocks and views of them.
 struct Sealed {
@@ -25,7 +25,7 @@ struct Sealed {
   std::vector<SealedSummary> summaries;
   std::vector<SealedFp8> copies;
 
-  Sealed(int head_dim, std::vector<int> counts, KeyFormat format, const Fill& fill = keylike)
+  Sealed(int head_dim, std::vector<int> counts, CopyFormat format, const Fill& fill = keylike)
       : dim(head_dim) {
     blocks.reserve(counts.size());
     for (size_t b = 0; b < counts.size(); ++b) {
@@ -38,18 +38,8 @@ struct Sealed {
   }
   int count() const { return static_cast<int>(blocks.size()); }
 
-  // The exact score of what the copy stands for, and what it stands for.
-  double value(int b, int c, int t) const {
-    const Block& block = blocks[static_cast<size_t>(b)];
-    return double{to_f32(E4M3{block.value_codes[value_at(c, t, dim)]})} *
-           std::bit_cast<float>(scale_bits(block.scales[static_cast<size_t>(t)]));
-  }
-  double key(int b, int c, int t) const {
-    const Block& block = blocks[static_cast<size_t>(b)];
-    const uint8_t code = block.key_codes[key_at(c, t)];
-    const double steps = block.format == KeyFormat::kInt8 ? static_cast<int8_t>(code) : to_f32(E4M3{code});
-    return wide(block.centres[static_cast<size_t>(c)]) + double{block.key_unit(c)} * steps;
-  }
+  double key(int b, int c, int t) const { return blocks[static_cast<size_t>(b)].key(c, t); }
+  double value(int b, int c, int t) const { return blocks[static_cast<size_t>(b)].value(c, t); }
 };
 
 std::vector<float> random_queries(int rows, size_t stride, float size, uint64_t seed = kSeed) {
@@ -143,7 +133,7 @@ void expect_near(const State& state, int row, const Exact& want, double logit, c
 class SealedEachIsa : public testing::TestWithParam<const Ops*> {};
 
 TEST_P(SealedEachIsa, AttentionIsThatOfTheCopy) {
-  for (const KeyFormat format : kFormats) {
+  for (const CopyFormat format : kFormats) {
     for (const int dim : {2, 6, 16, 48, 64, 80, 128, 256}) {
       const Sealed sealed(dim, {64, 64, 64}, format);
       const size_t stride = static_cast<size_t>(dim) + 3;
@@ -154,7 +144,7 @@ TEST_P(SealedEachIsa, AttentionIsThatOfTheCopy) {
         attend(*GetParam(), sealed, queries, stride, rows, state);
         for (int r = 0; r < rows; ++r) {
           const float* q = &queries[static_cast<size_t>(r) * stride];
-          // 16 bits of the largest term (int8), or 2^-9 of each (E4M3, bf16).
+          // 15 bits of the largest term (int8), or 2^-9 of each (E4M3, bf16).
           double largest = 0, sum = 0, centre = 0;
           for (int c = 0; c < dim; ++c) {
             double unit = 0;
@@ -164,8 +154,8 @@ TEST_P(SealedEachIsa, AttentionIsThatOfTheCopy) {
               centre = std::max(centre, std::abs(double{q[c]} * wide(b.centres[static_cast<size_t>(c)])));
             sum += std::abs(q[c]) * unit;
           }
-          const double logit = format == KeyFormat::kInt8 ? 127.0 / 65534 * largest * std::sqrt(dim) * 3
-                                                          : 448.0 / 512 / std::sqrt(dim) * sum * 3;
+          const double logit = format == CopyFormat::kInt8 ? 127.0 / 32638 * largest * std::sqrt(dim) * 3
+                                                           : 448.0 / 512 / std::sqrt(dim) * sum * 3;
           expect_near(state, r, exact_attention(sealed, q), std::min(logit, 0.2) + centre * dim * 1e-7,
                       std::to_string(dim) + " dim, row " + std::to_string(r) + " of " + std::to_string(rows) +
                           ", seed " + std::to_string(kSeed));
@@ -176,7 +166,7 @@ TEST_P(SealedEachIsa, AttentionIsThatOfTheCopy) {
 }
 
 TEST_P(SealedEachIsa, AttentionSeesTheTokensThereAre) {
-  for (const KeyFormat format : kFormats) {
+  for (const CopyFormat format : kFormats) {
     for (int count = 1; count <= 64; ++count) {
       const Sealed sealed(64, {64, count}, format), alone(64, {count}, format);
       const auto queries = random_queries(3, 64, 0.1f);
@@ -194,9 +184,9 @@ TEST_P(SealedEachIsa, AttentionSeesTheTokensThereAre) {
 
 // Blocks in both formats, in two runs, after and before others.
 TEST_P(SealedEachIsa, RunsMayFollowEachOther) {
-  Sealed sealed(64, {64, 64, 64, 64}, KeyFormat::kInt8);
+  Sealed sealed(64, {64, 64, 64, 64}, CopyFormat::kInt8);
   for (const size_t b : {1u, 2u}) {
-    sealed.blocks[b].format = KeyFormat::kE4M3;
+    sealed.blocks[b].format = CopyFormat::kE4M3;
     sealed.blocks[b].seal(scalar_ops());
     sealed.copies[b] = sealed.blocks[b].fp8();
   }
@@ -216,7 +206,7 @@ TEST_P(SealedEachIsa, RunsMayFollowEachOther) {
 }
 
 TEST_P(SealedEachIsa, AttentionOfStrangeBlocksIsFinite) {
-  for (const KeyFormat format : kFormats) {
+  for (const CopyFormat format : kFormats) {
     for (const auto& [name, fill] : kinds()) {
       const Sealed sealed(64, {64, 64, 9}, format, fill);
       for (const float size : {1.0f, 0.0f, 1e-38f, 100.0f}) {
@@ -234,7 +224,7 @@ TEST_P(SealedEachIsa, AttentionOfStrangeBlocksIsFinite) {
 
 // One token wins by far: the result is its value.
 TEST_P(SealedEachIsa, AttentionSurvivesLargeLogits) {
-  for (const KeyFormat format : kFormats) {
+  for (const CopyFormat format : kFormats) {
     const Sealed sealed(64, {64, 64}, format, [](core::Rng&, int c, int t) {
       return t == 10 ? 900.0f + static_cast<float>(c % 4) : static_cast<float>(t % 3 - 1);
     });
@@ -248,7 +238,7 @@ TEST_P(SealedEachIsa, AttentionSurvivesLargeLogits) {
 
 TEST_P(SealedEachIsa, MassesAreThoseOfTheSketch) {
   for (const int dim : {2, 6, 16, 64, 80, 128}) {
-    const Sealed sealed(dim, {64, 1, 64, 63, 64, 17}, KeyFormat::kInt8);
+    const Sealed sealed(dim, {64, 1, 64, 63, 64, 17}, CopyFormat::kInt8);
     const size_t query_stride = static_cast<size_t>(dim) + 1, blocks = sealed.blocks.size(),
                  stride = blocks + 2;
     for (const int rows : {1, 2, 3, 4, 5, 8, 13, 64}) {
@@ -284,7 +274,7 @@ TEST_P(SealedEachIsa, MassesAreThoseOfTheSketch) {
 }
 
 TEST_P(SealedEachIsa, MassesAreTheSumsOfTheScores) {
-  const Sealed sealed(64, {64, 64, 64}, KeyFormat::kInt8);
+  const Sealed sealed(64, {64, 64, 64}, CopyFormat::kInt8);
   const auto queries = random_queries(7, 64, 0.5f);
   Scratch scratch(sketch_mass_scratch_bytes(64));
   std::vector<float> max(21), sum(21), scores(7 * 192);
@@ -306,7 +296,7 @@ TEST_P(SealedEachIsa, MassesAreTheSumsOfTheScores) {
 
 TEST_P(SealedEachIsa, MassesOfStrangeBlocksAreFinite) {
   for (const auto& [name, fill] : kinds()) {
-    const Sealed sealed(64, {64, 5}, KeyFormat::kInt8, fill);
+    const Sealed sealed(64, {64, 5}, CopyFormat::kInt8, fill);
     Scratch scratch(sketch_mass_scratch_bytes(64));
     for (const float size : {1.0f, 0.0f, 1e-38f, 1000.0f}) {
       const auto queries = random_queries(2, 64, size);
@@ -321,7 +311,7 @@ TEST_P(SealedEachIsa, MassesOfStrangeBlocksAreFinite) {
 
 TEST_P(SealedEachIsa, MeansAreAdded) {
   for (const int dim : {6, 64, 80, 128}) {
-    const Sealed sealed(dim, std::vector<int>(150, 64), KeyFormat::kInt8);
+    const Sealed sealed(dim, std::vector<int>(150, 64), CopyFormat::kInt8);
     for (const int rows : {1, 2, 3, 7, 8}) {
       core::Rng rng(kSeed);
       std::vector<float> masses(static_cast<size_t>(rows) * 160);
@@ -360,7 +350,7 @@ TEST_P(SealedEachIsa, MeansAreAdded) {
 }
 
 TEST(SealedScalar, MeansAreTheirWeightedSum) {
-  const Sealed sealed(6, {64, 64, 64}, KeyFormat::kInt8);
+  const Sealed sealed(6, {64, 64, 64}, CopyFormat::kInt8);
   const float masses[] = {1.0f, -kInfinity, 2.5f};
   State state(1, 6);
   AddMeansTask task;
@@ -385,7 +375,7 @@ TEST(SealedScalar, MeansAreTheirWeightedSum) {
 // The score that attend_sealed computes of a token: as the first of one it is the state's max.
 float score_of(const Ops& ops, Block block, const float* q, int token) {
   for (int c = 0; c < block.dim; ++c)
-    std::swap(block.key_codes[key_at(c, 0)], block.key_codes[key_at(c, token)]);
+    std::swap(block.key_codes[block.key_code_at(c, 0)], block.key_codes[block.key_code_at(c, token)]);
   block.statistics.count = 1;
   const SealedSummary summary = block.summary();
   const SealedFp8 copy = block.fp8();
@@ -407,7 +397,7 @@ TEST_P(SealedEachIsa, BoundsHold) {
   all.push_back({"one large channel",
                  [](core::Rng& rng, int c, int) { return (c == 5 ? 3000.0f : 1.0f) * noise(rng); }});
   all.push_back({"spike", [](core::Rng&, int c, int t) { return t == c % 64 ? 1000.0f : 0.0f; }});
-  for (const KeyFormat format : kFormats) {
+  for (const CopyFormat format : kFormats) {
     for (const auto& [name, fill] : all) {
       for (const int dim : {6, 64, 128}) {
         Block block = make(dim, fill, kSeed, format);
@@ -439,7 +429,7 @@ TEST_P(SealedEachIsa, BoundsAreTight) {
   const auto half_steps = [](core::Rng&, int, int t) {
     return t == 63 ? 127.0f : t == 62 ? -127.0f : t < 31 ? 10.5f : -10.5f;
   };
-  Block block = make(64, half_steps, kSeed, KeyFormat::kInt8);
+  Block block = make(64, half_steps, kSeed, CopyFormat::kInt8);
   block.seal(scalar_ops());
   const SealedSummary summary = block.summary();
   const SealedFp8 copy = block.fp8();

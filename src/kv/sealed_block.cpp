@@ -46,12 +46,14 @@ Summary summary_of(Byte* memory, int head_dim) {
 }
 
 template <class Fp8, class Byte>
-Fp8 fp8_of(Byte* memory, int head_dim, kernels::KeyFormat format) {
+Fp8 fp8_of(Byte* memory, int head_dim, kernels::CopyFormat format) {
   check_aligned(memory);
-  const size_t half = size_t{kBlockTokens} * static_cast<size_t>(head_dim);
-  const bool is_int8 = format == kernels::KeyFormat::kInt8;
-  return {place<uint8_t>(memory), place<uint8_t>(memory + half), place<uint8_t>(memory + 2 * half),
-          is_int8 ? place<uint16_t>(memory + fp8_codes_bytes(head_dim)) : nullptr};
+  Byte* const values = memory + key_codes_bytes(head_dim, format);
+  Byte* const scales = memory + fp8_codes_bytes(head_dim, format);
+  if (format == kernels::CopyFormat::kE4M3)
+    return {place<uint8_t>(memory), place<uint8_t>(values), place<uint8_t>(scales), nullptr, nullptr};
+  return {place<uint8_t>(memory), place<uint8_t>(values), nullptr, place<uint16_t>(scales),
+          place<uint16_t>(scales + 2 * static_cast<size_t>(head_dim))};
 }
 
 }  // namespace
@@ -59,13 +61,13 @@ Fp8 fp8_of(Byte* memory, int head_dim, kernels::KeyFormat format) {
 kernels::SummaryOut summary_out(std::byte* memory, int head_dim) {
   return summary_of<kernels::SummaryOut>(memory, head_dim);
 }
-kernels::Fp8Out fp8_out(std::byte* memory, int head_dim, kernels::KeyFormat format) {
+kernels::Fp8Out fp8_out(std::byte* memory, int head_dim, kernels::CopyFormat format) {
   return fp8_of<kernels::Fp8Out>(memory, head_dim, format);
 }
 kernels::SealedSummary summary_at(const std::byte* memory, int head_dim) {
   return summary_of<kernels::SealedSummary>(memory, head_dim);
 }
-kernels::SealedFp8 fp8_at(const std::byte* memory, int head_dim, kernels::KeyFormat format) {
+kernels::SealedFp8 fp8_at(const std::byte* memory, int head_dim, kernels::CopyFormat format) {
   return fp8_of<kernels::SealedFp8>(memory, head_dim, format);
 }
 
@@ -74,7 +76,8 @@ void seal(const kernels::Ops& ops, const BlockView& block, int count, int head_d
   MNEME_CHECK(head_dim >= 2 && head_dim % 2 == 0 && head_dim <= kernels::kSealHeadDimMax, "{} channels",
               head_dim);
   std::fill(out.summary + statistics_bytes(head_dim), out.summary + sketch_offset(head_dim), std::byte{0});
-  std::fill(out.fp8 + fp8_codes_bytes(head_dim), out.fp8 + fp8_bytes(head_dim, out.format), std::byte{0});
+  std::fill(out.fp8 + fp8_codes_bytes(head_dim, out.format), out.fp8 + fp8_bytes(head_dim, out.format),
+            std::byte{0});
   ops.seal_block({block.keys, block.values, count, head_dim, summary_out(out.summary, head_dim),
                   fp8_out(out.fp8, head_dim, out.format)});
 }

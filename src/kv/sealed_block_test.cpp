@@ -40,13 +40,13 @@ TEST(SealedBlock, Bytes) {
   for (const int dim : {64, 80, 96, 128, 256}) {
     const double bf16 = 256.0 * dim;
     EXPECT_LT(static_cast<double>(summary_bytes(dim)) / bf16, 0.0825) << dim;
-    EXPECT_LT(static_cast<double>(fp8_bytes(dim)) / bf16, 0.513) << dim;
+    EXPECT_LT(static_cast<double>(fp8_bytes(dim)) / bf16, 0.516) << dim;
   }
   EXPECT_EQ(statistics_bytes(128), 544u);
   EXPECT_EQ(sketch_bytes(128), 2048u);
   EXPECT_EQ(summary_bytes(128), 2624u);
-  EXPECT_EQ(fp8_bytes(128, kernels::KeyFormat::kE4M3), 16448u);
-  EXPECT_EQ(fp8_bytes(128, kernels::KeyFormat::kInt8), 16704u);
+  EXPECT_EQ(fp8_bytes(128, kernels::CopyFormat::kE4M3), 16448u);
+  EXPECT_EQ(fp8_bytes(128, kernels::CopyFormat::kInt8), 16768u);
   EXPECT_EQ(sketch_bytes(6), 128u);
 }
 
@@ -77,7 +77,7 @@ TEST(SealedBlock, EveryBackEndWritesTheSamePartsAndNoMore) {
             const float v0 = to_f32(tensor::Bf16{values[value]});
             ASSERT_NEAR(to_f32(tensor::Bf16{k[key]}), to_f32(tensor::Bf16{keys[key]}),
                         4.0f / 16 + 4.0f / 256);
-            ASSERT_NEAR(to_f32(tensor::Bf16{v[value]}), v0, std::abs(v0) * (1 / 16.0f + 1 / 128.0f) + 1e-3f);
+            ASSERT_NEAR(to_f32(tensor::Bf16{v[value]}), v0, std::abs(v0) / 128 + 0.6f / 254);
           }
         }
       }

@@ -13,6 +13,7 @@
 #include "kernels/avx512/simd.h"
 
 #include "kernels/amx/attend.inl"
+#include "kernels/amx/attend_sealed.inl"
 #include "kernels/amx/tiles.inl"
 #include "kernels/backends.h"
 #include "kernels/shared/attend.inl"
@@ -347,7 +348,7 @@ const Ops& amx_ops() {
                             vector_unseal_block,
                             vector_sketch_scores,
                             vector_sketch_masses,
-                            vector_attend_sealed,
+                            tile_attend_sealed,
                             vector_add_means,
                             vector_key_error_bounds,
                             peak,

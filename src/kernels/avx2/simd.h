@@ -98,6 +98,27 @@ struct Simd {
       return _mm256_add_epi32(acc, _mm256_add_epi32(even, odd));
     }
   }
+  // Whole numbers up to 16319 against 4 unsigned codes a lane, in two sums that join() makes one. Stored as
+  // 16-bit numbers, those that meet even codes in `first` and the others in `second`.
+  static void store_wide(int8_t* first, int8_t* second, I u) {
+    const I swapped = _mm256_shuffle_epi32(u, 0xD8);
+    const I words = _mm256_packs_epi32(swapped, swapped);
+    const uint64_t low = static_cast<uint64_t>(_mm256_extract_epi64(words, 0)),
+                   high = static_cast<uint64_t>(_mm256_extract_epi64(words, 2));
+    const uint32_t even[2] = {static_cast<uint32_t>(low), static_cast<uint32_t>(high)},
+                   odd[2] = {static_cast<uint32_t>(low >> 32), static_cast<uint32_t>(high >> 32)};
+    __builtin_memcpy(first, even, sizeof(even));
+    __builtin_memcpy(second, odd, sizeof(odd));
+  }
+  static I dot4_first(I acc, I codes, const int8_t* quad) {
+    const I other = _mm256_set1_epi32(*reinterpret_cast<const int*>(quad));
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_and_si256(codes, _mm256_set1_epi16(0xFF)), other));
+  }
+  static I dot4_second(I acc, I codes, const int8_t* quad) {
+    const I other = _mm256_set1_epi32(*reinterpret_cast<const int*>(quad));
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_srli_epi16(codes, 8), other));
+  }
+  static I join(I first, I second) { return _mm256_add_epi32(first, second); }
   // Rounds to the nearest integer and stores kLanes signed bytes; |x| <= 127.
   static I round_i8(int8_t* p, F x) {
     const I rounded = _mm256_cvtps_epi32(x);
@@ -171,15 +192,6 @@ struct Simd {
   // 2 kLanes int8 codes as 16-bit numbers.
   static I widen_i8(const void* p) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
-  }
-  // acc + the two products of a lane's pair of 16-bit numbers with the pair at p (int16 [2]).
-  static I dot2_i16(I acc, I pairs, const uint32_t* p) {
-    return add_i32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi32(static_cast<int>(*p))));
-  }
-  // The lanes, as int16 [kLanes].
-  static void store_i16(int16_t* p, I x) {
-    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), words);
   }
   // 2 kLanes E4M3 codes (but NaN) as bf16, exactly: s eeee mmm is s 0 eeee mmm 0000 with 120 added to the
   // exponent, and one of eight numbers where eeee is 0.

@@ -77,6 +77,17 @@ struct Simd {
   static I dot4(I acc, I codes, const int8_t* quad) {
     return _mm512_dpbusd_epi32(acc, codes, _mm512_set1_epi32(*reinterpret_cast<const int*>(quad)));
   }
+  // Whole numbers up to 16319 against 4 unsigned codes a lane, in two sums that join() makes one. Stored as
+  // two digits of 7 bits, u = 128 first + second, so that each is one instruction.
+  static void store_wide(int8_t* first, int8_t* second, I u) {
+    const I high = _mm512_srai_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(64)), 7);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(first), _mm512_cvtepi32_epi8(high));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(second),
+                     _mm512_cvtepi32_epi8(_mm512_sub_epi32(u, _mm512_slli_epi32(high, 7))));
+  }
+  static I dot4_first(I acc, I codes, const int8_t* quad) { return dot4<255>(acc, codes, quad); }
+  static I dot4_second(I acc, I codes, const int8_t* quad) { return dot4<255>(acc, codes, quad); }
+  static I join(I first, I second) { return _mm512_add_epi32(_mm512_slli_epi32(first, 7), second); }
   // Rounds to the nearest integer and stores kLanes signed bytes; |x| <= 127.
   static I round_i8(int8_t* p, F x) {
     const I rounded = _mm512_cvtps_epi32(x);
@@ -138,14 +149,6 @@ struct Simd {
   // 2 kLanes int8 codes as 16-bit numbers.
   static I widen_i8(const void* p) {
     return _mm512_cvtepi8_epi16(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
-  }
-  // acc + the two products of a lane's pair of 16-bit numbers with the pair at p (int16 [2]).
-  static I dot2_i16(I acc, I pairs, const uint32_t* p) {
-    return _mm512_dpwssd_epi32(acc, pairs, _mm512_set1_epi32(static_cast<int>(*p)));
-  }
-  // The lanes, as int16 [kLanes].
-  static void store_i16(int16_t* p, I x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(x));
   }
   // 2 kLanes E4M3 codes (but NaN) as bf16, exactly: s eeee mmm is s 0 eeee mmm 0000 with 120 added to the
   // exponent, and one of eight numbers where eeee is 0.

@@ -75,6 +75,10 @@ Bf16 int8_scale(float max) {
   return {static_cast<uint16_t>((std::bit_cast<uint32_t>(scale) + 0xFFFF) >> 16)};
 }
 
+uint8_t int8_code(float x, float factor) {
+  return static_cast<uint8_t>(static_cast<int>(std::nearbyint(x * factor)) + kInt8Zero);
+}
+
 void code_int8_channel(const SealTask& task, int channel) {
   const float centre = to_f32(Bf16{task.summary.key_centres[channel]});
   float max = 0;
@@ -83,9 +87,9 @@ void code_int8_channel(const SealTask& task, int channel) {
   const Bf16 scale = int8_scale(max);
   task.fp8.key_scales[channel] = scale.bits;
   const float factor = 1.0f / to_f32(scale);
-  for (int t = 0; t < 64; ++t) {
-    const float x = t < task.count ? tame(task.keys[key_index(channel, t)]) - centre : 0.0f;
-    task.fp8.keys[key_index(channel, t)] = static_cast<uint8_t>(static_cast<int>(std::nearbyint(x * factor)));
+  for (int t = 0; t < task.count; ++t) {
+    const float x = tame(task.keys[key_index(channel, t)]) - centre;
+    task.fp8.keys[int8_key_at(channel, t)] = int8_code(x, factor);
   }
 }
 
@@ -117,30 +121,49 @@ void seal_keys(const SealTask& task) {
   const uint32_t top = *std::max_element(levels.begin(), levels.end());
   const uint32_t base = top > 255 ? top - 255 : 0;
   task.summary.statistics->deviation_base = base;
-  std::fill_n(task.summary.sketch, (task.head_dim + 3) / 4 * 64, uint8_t{0});
+  const int quads = (task.head_dim + 3) / 4;
+  std::fill_n(task.summary.sketch, quads * 64, uint8_t{0});
+  const bool is_int8 = task.fp8.format() == CopyFormat::kInt8;
+  if (is_int8) std::fill_n(task.fp8.keys, quads * 256, uint8_t{kInt8Zero});
   for (int c = 0; c < task.head_dim; ++c) {
     task.summary.key_deviations[c] = static_cast<uint8_t>(std::max(levels[static_cast<size_t>(c)], base) -
                                                           base);
     sketch_channel(task, c);
-    task.fp8.key_scales == nullptr ? code_e4m3_channel(task, c) : code_int8_channel(task, c);
+    is_int8 ? code_int8_channel(task, c) : code_e4m3_channel(task, c);
   }
 }
 
-// Codes and scale of one token; returns its squared norm.
+// Codes and scale of one token, `max` its largest magnitude.
+void code_int8_value(const SealTask& task, int token, float max) {
+  const Bf16 scale = int8_scale(max);
+  task.fp8.value_scales[token] = scale.bits;
+  const float factor = 1.0f / to_f32(scale);
+  for (int c = 0; c < task.head_dim; ++c) {
+    const float x = tame(task.values[value_index(c, token, task.head_dim)]);
+    task.fp8.values[int8_value_at(c, token, task.head_dim)] = int8_code(x, factor);
+  }
+}
+
+void code_e4m3_value(const SealTask& task, int token, float max) {
+  const uint32_t scale = scale_of_max(max);
+  task.fp8.value_exponents[token] = static_cast<uint8_t>(scale);
+  for (int c = 0; c < task.head_dim; ++c) {
+    const size_t i = value_index(c, token, task.head_dim);
+    task.fp8.values[i] = tensor::to_e4m3(tame(task.values[i]) * inverse(scale)).bits;
+  }
+}
+
+// One token; returns its squared norm.
 float seal_value(const SealTask& task, int token) {
   Sum16 squares;
   float max = 0;
-  for (int c = 0; c < task.head_dim && token < task.count; ++c) {
+  for (int c = 0; c < task.head_dim; ++c) {
     const float x = tame(task.values[value_index(c, token, task.head_dim)]);
     max = std::max(max, std::abs(x));
     squares.add_square(c, x);
   }
-  const uint32_t scale = scale_of_max(max);
-  task.fp8.value_scales[token] = static_cast<uint8_t>(scale);
-  for (int c = 0; c < task.head_dim; ++c) {
-    const size_t i = value_index(c, token, task.head_dim);
-    task.fp8.values[i] = token < task.count ? tensor::to_e4m3(tame(task.values[i]) * inverse(scale)).bits : 0;
-  }
+  task.fp8.format() == CopyFormat::kInt8 ? code_int8_value(task, token, max)
+                                         : code_e4m3_value(task, token, max);
   return squares.total();
 }
 
@@ -161,8 +184,15 @@ void mean_of_values(const SealTask& task) {
 }
 
 void seal_values(const SealTask& task) {
+  const bool is_int8 = task.fp8.format() == CopyFormat::kInt8;
+  std::fill_n(task.fp8.values, 64 * task.head_dim, static_cast<uint8_t>(is_int8 ? kInt8Zero : 0));
+  if (is_int8) {
+    std::fill_n(task.fp8.value_scales, 64, uint16_t{0});
+  } else {
+    std::fill_n(task.fp8.value_exponents, 64, uint8_t{0});
+  }
   float max = 0, sum = 0;
-  for (int t = 0; t < 64; ++t) {
+  for (int t = 0; t < task.count; ++t) {
     const float squares = seal_value(task, t);
     max = std::max(max, squares);
     sum += squares;
@@ -170,13 +200,6 @@ void seal_values(const SealTask& task) {
   task.summary.statistics->value_norm_max = std::sqrt(max);
   task.summary.statistics->value_norm_rms = std::sqrt(sum / static_cast<float>(task.count));
   mean_of_values(task);
-}
-
-// What one unit of a channel's codes is worth.
-float key_unit(const UnsealTask& task, int channel) {
-  if (task.fp8.key_scales != nullptr) return to_f32(Bf16{task.fp8.key_scales[channel]});
-  return power_of_two(
-      key_scale(task.summary.statistics->deviation_base + task.summary.key_deviations[channel]));
 }
 
 }  // namespace
@@ -191,18 +214,32 @@ void scalar_seal_block(const SealTask& task) {
   seal_values(task);
 }
 
+CopiedKey copied_key(const SealedSummary& summary, const SealedFp8& copy, int channel, int token) {
+  const float centre = to_f32(Bf16{summary.key_centres[channel]});
+  if (copy.format() == CopyFormat::kInt8) {
+    const int code = copy.keys[int8_key_at(channel, token)] - kInt8Zero;
+    return {centre, to_f32(Bf16{copy.key_scales[channel]}), static_cast<float>(code)};
+  }
+  const uint32_t level = summary.statistics->deviation_base + summary.key_deviations[channel];
+  return {centre, power_of_two(key_scale(level)), to_f32(E4M3{copy.keys[key_index(channel, token)]})};
+}
+
+float copied_value(const SealedFp8& copy, int head_dim, int channel, int token) {
+  if (copy.format() == CopyFormat::kInt8) {
+    const int code = copy.values[int8_value_at(channel, token, head_dim)] - kInt8Zero;
+    return to_f32(Bf16{copy.value_scales[token]}) * static_cast<float>(code);
+  }
+  const E4M3 code{copy.values[value_index(channel, token, head_dim)]};
+  return power_of_two(copy.value_exponents[token]) * to_f32(code);
+}
+
 void scalar_unseal_block(const UnsealTask& task) {
   for (int c = 0; c < task.head_dim; ++c) {
-    const float centre = to_f32(Bf16{task.summary.key_centres[c]});
-    const float unit = key_unit(task, c);
-    const bool is_int8 = task.fp8.key_scales != nullptr;
     for (int t = 0; t < 64; ++t) {
-      const size_t key = key_index(c, t), value = value_index(c, t, task.head_dim);
-      const uint8_t code = task.fp8.keys[key];
-      const float steps = is_int8 ? static_cast<float>(static_cast<int8_t>(code)) : to_f32(E4M3{code});
-      task.keys[key] = tensor::to_bf16(std::fma(unit, steps, centre)).bits;
-      task.values[value] =
-          tensor::to_bf16(to_f32(E4M3{task.fp8.values[value]}) * power_of_two(task.fp8.value_scales[t])).bits;
+      const CopiedKey key = copied_key(task.summary, task.fp8, c, t);
+      const float value = copied_value(task.fp8, task.head_dim, c, t);
+      task.keys[key_index(c, t)] = tensor::to_bf16(std::fma(key.unit, key.code, key.centre)).bits;
+      task.values[value_index(c, t, task.head_dim)] = tensor::to_bf16(value).bits;
     }
   }
 }

@@ -16,8 +16,6 @@ namespace {
 using tensor::Bf16;
 using tensor::E4M3;
 
-float power_of_two(uint32_t scale) { return std::bit_cast<float>(scale_bits(scale)); }
-
 uint32_t level_of(const SealedSummary& summary, int channel) {
   return summary.statistics->deviation_base + summary.key_deviations[channel];
 }
@@ -34,19 +32,6 @@ double sketch_score(const float* q, const SealedSummary& block, int head_dim, in
            (to_f32(Bf16{block.key_centres[c]}) + double{kSketchStep} * deviation_of(block, c) * (code - 1.5));
   }
   return sum;
-}
-
-// What the copy says key and value are.
-double key_of(const SealedSummary& summary, const SealedFp8& copy, int channel, int token) {
-  const uint8_t code = copy.keys[channel / 2 * 128 + token * 2 + channel % 2];
-  const double centre = to_f32(Bf16{summary.key_centres[channel]});
-  if (copy.key_scales != nullptr)
-    return centre + double{to_f32(Bf16{copy.key_scales[channel]})} * static_cast<int8_t>(code);
-  return centre + double{power_of_two(key_scale(level_of(summary, channel)))} * to_f32(E4M3{code});
-}
-double value_of(const SealedFp8& copy, int head_dim, int channel, int token) {
-  const E4M3 code{copy.values[token / 2 * head_dim * 2 + channel * 2 + token % 2]};
-  return double{to_f32(code)} * power_of_two(copy.value_scales[token]);
 }
 
 // The softmax state of one row.
@@ -106,11 +91,12 @@ void scalar_attend_sealed(const AttendSealedTask& task) {
       const SealedFp8& copy = task.copies[b];
       for (int t = 0; t < static_cast<int>(task.summaries[b].statistics->count); ++t) {
         double score = 0;
-        for (int c = 0; c < task.head_dim; ++c) score += q[c] * key_of(task.summaries[b], copy, c, t);
+        for (int c = 0; c < task.head_dim; ++c)
+          score += q[c] * copied_key(task.summaries[b], copy, c, t).exact();
         const float weight = state.weight(static_cast<float>(score));
         state.sum += weight;
         for (int c = 0; c < task.head_dim; ++c)
-          state.out[c] += static_cast<float>(weight * value_of(copy, task.head_dim, c, t));
+          state.out[c] += weight * copied_value(copy, task.head_dim, c, t);
       }
     }
   }
@@ -137,7 +123,7 @@ void scalar_key_error_bounds(const KeyBoundTask& task) {
     const float* q = task.queries + static_cast<size_t>(r) * task.query_stride;
     for (int b = 0; b < task.blocks; ++b) {
       const SealedSummary& summary = task.summaries[b];
-      const bool is_int8 = task.copies[b].key_scales != nullptr;
+      const bool is_int8 = task.copies[b].format() == CopyFormat::kInt8;
       KeyBoundSums sums;
       for (int c = 0; c < task.head_dim; ++c) {
         const float size = std::abs(q[c]);

@@ -118,6 +118,17 @@ __attribute__((noinline)) void hide(float* scores, int count, float value) {
   for (int t = 0; t < count; ++t) scores[t] = value;
 }
 
+// Moves a row's state to a maximum of at least `to`.
+inline void raise_max(float to, int head_dim, float* out, float& max, float& sum) {
+  if (to <= max) return;
+  const float shrink = __builtin_expf(max - to);
+  const Simd::F factor = Simd::set1(shrink);
+  for (int c = 0; c < head_dim; c += Simd::kLanes)
+    Simd::store(out + c, Simd::mul(Simd::load(out + c), factor));
+  sum *= shrink;
+  max = to;
+}
+
 // Online softmax of one row's block (Milakov & Gimelshein 2018): scores become weights, the row's state moves
 // to the new maximum. The row sees the tokens hidden <= t < visible. Returns false when it sees nothing of
 // the block.
@@ -131,14 +142,7 @@ inline bool soften(float* scores, int hidden, int visible, int head_dim, float* 
   for (int t = visible; t < kBlock; ++t) scores[t] = -__builtin_inff();
   Simd::F top = Simd::load(scores);
   for (int t = L; t < kBlock; t += L) top = Simd::max(top, Simd::load(scores + t));
-  const float block_max = Simd::largest(top);
-  if (block_max > max) {
-    const float shrink = __builtin_expf(max - block_max);
-    const Simd::F factor = Simd::set1(shrink);
-    for (int c = 0; c < head_dim; c += L) Simd::store(out + c, Simd::mul(Simd::load(out + c), factor));
-    sum *= shrink;
-    max = block_max;
-  }
+  raise_max(Simd::largest(top), head_dim, out, max, sum);
   const Simd::F shift = Simd::set1(max);
   Simd::F total = Simd::zero();
   for (int t = 0; t < kBlock; t += L) {

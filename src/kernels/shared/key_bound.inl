@@ -4,7 +4,7 @@
 // in f32 and q' the query times the scale in 16 bits. It differs from q . k by
 //   coding     kInt8: |k - m - a code| <= a / 2 and the rounding of k - m, 1 / a and their product, 3 e 127 a
 //              kE4M3: |k - m| <= 8 s (1 + 2^-20) and half a unit there
-//   q'         kInt8: u = round(q a / w), w = max |q a| / 32767: at most w / 2 + 3 e |q a| times |code|, 127
+//   q'         kInt8: u = round(q a / w), w = max |q a| / 16319: at most w / 2 + 3 e |q a| times |code|, 127
 //              kE4M3: bf16(q 2^e): 2^-9 |q| times |2^e code| <= 8 s (1 + 2^-4)
 //   sums       base: chains of D / 8 and 6 roundings over sum |q m|; codes: none in integers, 2 D roundings
 //              of bf16 products (2 e each) over sum |q 8.5 s|; to f32 and together 3 more
@@ -34,7 +34,7 @@ inline float e4m3_key_half_unit(float s) {
 inline float int8_key_bound(const KeyBoundSums& sums, int head_dim) {
   const auto d = static_cast<float>(head_dim);
   const float coding = sums.units * (0.5f + 3 * 127 * kRounding);
-  const float query = 127 * (d * 0.501f / 32767 * sums.units_max + 3 * kRounding * sums.units);
+  const float query = 127 * (d * 0.501f / 16319 * sums.units_max + 3 * kRounding * sums.units);
   const float rounding = kRounding * ((d / 8 + 9) * sums.centres + 3 * 127 * sums.units);
   return (coding + query + rounding) * kBoundSlack + 0x1p-90f;
 }

@@ -17,7 +17,7 @@ struct BoundChannels {
     const Simd::I bits = Simd::shift_left<20>(level);
     centre = Simd::abs(Simd::load_bf16(summary.key_centres + c));
     deviation = Simd::as_f(bits);
-    unit = copy.key_scales != nullptr
+    unit = copy.format() == CopyFormat::kInt8
                ? Simd::load_bf16(copy.key_scales + c)
                : Simd::mul(Simd::set1(0.5f), Simd::as_f(Simd::and_i32(bits, 0x7F800000)));
   }
@@ -43,8 +43,8 @@ void vector_key_error_bounds(const KeyBoundTask& task) {
       const KeyBoundSums sums{Simd::sum(centres), Simd::sum(units), Simd::largest(top),
                               Simd::sum(deviations)};
       task.bounds[static_cast<size_t>(r) * task.stride + static_cast<size_t>(b)] =
-          copy.key_scales != nullptr ? int8_key_bound(sums, task.head_dim)
-                                     : e4m3_key_bound(sums, task.head_dim);
+          copy.format() == CopyFormat::kInt8 ? int8_key_bound(sums, task.head_dim)
+                                             : e4m3_key_bound(sums, task.head_dim);
     }
   }
 }

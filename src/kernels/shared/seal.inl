@@ -146,26 +146,37 @@ inline void code_e4m3_pair(const SealTask& task, int channel, const Lanes2 (&x)[
   }
 }
 
+// The smallest bf16 that is no less than max / 127.
+inline uint16_t int8_scale(float max) {
+  float scale = max / 127.0f;
+  if (scale < kInt8ScaleMin) scale = kInt8ScaleMin;
+  return static_cast<uint16_t>((bits_of(scale) + 0xFFFF) >> 16);
+}
+inline Simd::F int8_factor(uint16_t scale) { return Simd::set1(1.0f / float_of(uint32_t{scale} << 16)); }
+// Code + 128 in the lanes' lowest bytes.
+inline Simd::I int8_code(Simd::F x, Simd::F factor) {
+  return Simd::add_i32(Simd::to_i32(Simd::mul(x, factor)), Simd::set1_i32(kInt8Zero));
+}
+inline Simd::I int8_codes(Simd::F even, Simd::F odd, const Simd::F (&factors)[2]) {
+  return Simd::or_(int8_code(even, factors[0]), Simd::shift_left<8>(int8_code(odd, factors[1])));
+}
+
+// Half a quad of channels; the first half is in memory when the second comes.
+template <int kHalf>
 inline void code_int8_pair(const SealTask& task, int channel, const Lanes2 (&x)[kSealVectors]) {
   Simd::F even = Simd::zero(), odd = Simd::zero();
   MNEME_UNROLL
   for (int v = 0; v < kSealVectors; ++v)
     even = Simd::max(even, Simd::abs(x[v].even)), odd = Simd::max(odd, Simd::abs(x[v].odd));
-  const float largest[2] = {Simd::largest(even), Simd::largest(odd)};
-  Simd::F factors[2];
-  for (int i = 0; i < 2; ++i) {
-    float scale = largest[i] / 127.0f;
-    if (scale < kInt8ScaleMin) scale = kInt8ScaleMin;
-    const uint32_t bits = (bits_of(scale) + 0xFFFF) >> 16;
-    task.fp8.key_scales[channel + i] = static_cast<uint16_t>(bits);
-    factors[i] = Simd::set1(1.0f / float_of(bits << 16));
-  }
+  uint16_t* scales = task.fp8.key_scales + channel;
+  scales[0] = int8_scale(Simd::largest(even)), scales[1] = int8_scale(Simd::largest(odd));
+  const Simd::F factors[2] = {int8_factor(scales[0]), int8_factor(scales[1])};
   MNEME_UNROLL
   for (int v = 0; v < kSealVectors; ++v) {
-    const Simd::I low = Simd::and_i32(Simd::to_i32(Simd::mul(x[v].even, factors[0])), 0xFF);
-    const Simd::I high = Simd::and_i32(Simd::to_i32(Simd::mul(x[v].odd, factors[1])), 0xFF);
-    Simd::store_u16(task.fp8.keys + channel * 64 + v * Simd::kLanes * 2,
-                    Simd::or_(low, Simd::shift_left<8>(high)));
+    Simd::I codes = int8_codes(x[v].even, x[v].odd, factors);
+    uint8_t* quads = task.fp8.keys + (channel - 2 * kHalf) * 64 + v * Simd::kLanes * 4;
+    if constexpr (kHalf == 1) codes = Simd::or_(Simd::load_i(quads), Simd::shift_left<16>(codes));
+    Simd::store_i(quads, codes);
   }
 }
 
@@ -174,7 +185,11 @@ template <int kHalf>
 inline void code_pair(const SealTask& task, int channel, Simd::I (&sketch)[kSumVectors]) {
   Lanes2 x[kSealVectors];
   centred_pair(task, channel, x);
-  task.fp8.key_scales == nullptr ? code_e4m3_pair(task, channel, x) : code_int8_pair(task, channel, x);
+  if (task.fp8.format() == CopyFormat::kInt8) {
+    code_int8_pair<kHalf>(task, channel, x);
+  } else {
+    code_e4m3_pair(task, channel, x);
+  }
   const ChannelSketch even(task.summary, channel), odd(task.summary, channel + 1);
   Simd::I planes[4][kSumVectors];
   MNEME_UNROLL
@@ -213,11 +228,41 @@ void seal_keys(const SealTask& task) {
   }
 }
 
+// E4M3 codes of two tokens and their scales, from their largest magnitudes.
+inline void code_e4m3_values(const SealTask& task, int pair, const float (&largest)[2]) {
+  const uint16_t* values = task.values + pair * task.head_dim * 2;
+  uint8_t* codes = task.fp8.values + pair * task.head_dim * 2;
+  Simd::F factors[2];
+  for (int i = 0; i < 2; ++i) {
+    const uint32_t scale = scale_of(largest[i]);
+    task.fp8.value_exponents[pair * 2 + i] = static_cast<uint8_t>(scale);
+    factors[i] = Simd::set1(inverse_of(scale));
+  }
+  for (int c = 0; c < task.head_dim; c += Simd::kLanes) {
+    const Lanes2 x = load_tame(values + c * 2);
+    const Simd::I low = e4m3_of(Simd::mul(x.even, factors[0])), high = e4m3_of(Simd::mul(x.odd, factors[1]));
+    Simd::store_u16(codes + c * 2, Simd::or_(low, Simd::shift_left<8>(high)));
+  }
+}
+
+// int8 codes of four tokens whose scales are known.
+inline void code_int8_values(const SealTask& task, int quad) {
+  const uint16_t* values = task.values + quad * task.head_dim * 4;
+  const uint16_t* scales = task.fp8.value_scales + quad * 4;
+  const Simd::F low[2] = {int8_factor(scales[0]), int8_factor(scales[1])},
+                high[2] = {int8_factor(scales[2]), int8_factor(scales[3])};
+  for (int c = 0; c < task.head_dim; c += Simd::kLanes) {
+    const Lanes2 x = load_tame(values + c * 2), y = load_tame(values + (task.head_dim + c) * 2);
+    const Simd::I first = int8_codes(x.even, x.odd, low), second = int8_codes(y.even, y.odd, high);
+    Simd::store_i(task.fp8.values + (quad * task.head_dim + c) * 4,
+                  Simd::or_(first, Simd::shift_left<16>(second)));
+  }
+}
+
 // Scales and codes of two tokens; adds their squared norms to `sum` in order, returns the larger.
 inline float seal_value_pair(const SealTask& task, int pair, float& sum) {
   constexpr int L = Simd::kLanes;
   const uint16_t* values = task.values + pair * task.head_dim * 2;
-  uint8_t* codes = task.fp8.values + pair * task.head_dim * 2;
   Simd::F max_even = Simd::zero(), max_odd = Simd::zero();
   Sum16 even, odd;
   for (int c = 0; c < task.head_dim; c += 16) {
@@ -228,15 +273,12 @@ inline float seal_value_pair(const SealTask& task, int pair, float& sum) {
       even.add_square(v, x.even), odd.add_square(v, x.odd);
     }
   }
-  const uint32_t scales[2] = {scale_of(Simd::largest(max_even)), scale_of(Simd::largest(max_odd))};
-  task.fp8.value_scales[pair * 2] = static_cast<uint8_t>(scales[0]);
-  task.fp8.value_scales[pair * 2 + 1] = static_cast<uint8_t>(scales[1]);
-  const Simd::F factor_even = Simd::set1(inverse_of(scales[0])),
-                factor_odd = Simd::set1(inverse_of(scales[1]));
-  for (int c = 0; c < task.head_dim; c += L) {
-    const Lanes2 x = load_tame(values + c * 2);
-    const Simd::I low = e4m3_of(Simd::mul(x.even, factor_even)), high = e4m3_of(Simd::mul(x.odd, factor_odd));
-    Simd::store_u16(codes + c * 2, Simd::or_(low, Simd::shift_left<8>(high)));
+  const float largest[2] = {Simd::largest(max_even), Simd::largest(max_odd)};
+  if (task.fp8.format() == CopyFormat::kInt8) {
+    for (int i = 0; i < 2; ++i) task.fp8.value_scales[pair * 2 + i] = int8_scale(largest[i]);
+    if (pair % 2 == 1) code_int8_values(task, pair / 2);
+  } else {
+    code_e4m3_values(task, pair, largest);
   }
   const float squares[2] = {even.total(), odd.total()};
   sum += squares[0];
@@ -289,46 +331,82 @@ inline Simd::I bf16_pair(Simd::F even, Simd::F odd) {
                    Simd::and_i32(bf16_bits(odd), static_cast<int>(0xFFFF0000u)));
 }
 
-// 8-bit codes of the even (lowest byte) or odd numbers, as f32.
-inline Simd::F key_steps(Simd::I codes, bool is_int8) {
-  return is_int8 ? Simd::to_f32(Simd::shift_right_signed<24>(Simd::shift_left<24>(codes)))
-                 : e4m3_value(codes);
+// Codes in the lowest bytes, as f32.
+inline Simd::F int8_value(Simd::I codes) {
+  return Simd::to_f32(Simd::sub_i32(Simd::and_i32(codes, 0xFF), Simd::set1_i32(kInt8Zero)));
 }
 
-void unseal_keys(const UnsealTask& task) {
-  constexpr int L = Simd::kLanes;
-  const bool is_int8 = task.fp8.key_scales != nullptr;
-  for (int c = 0; c < task.head_dim; c += 2) {
-    Simd::F centre[2], unit[2];
+struct CentredPair {
+  Simd::F centre[2], unit[2];
+
+  CentredPair(const UnsealTask& task, int channel) {
     for (int i = 0; i < 2; ++i) {
-      const uint32_t level = task.summary.statistics->deviation_base + task.summary.key_deviations[c + i];
-      centre[i] = Simd::set1(float_of(uint32_t{task.summary.key_centres[c + i]} << 16));
-      unit[i] = Simd::set1(is_int8 ? float_of(uint32_t{task.fp8.key_scales[c + i]} << 16)
-                                   : float_of(scale_bits(key_scale(level))));
+      const int c = channel + i;
+      const uint32_t level = task.summary.statistics->deviation_base + task.summary.key_deviations[c];
+      centre[i] = Simd::set1(float_of(uint32_t{task.summary.key_centres[c]} << 16));
+      unit[i] = Simd::set1(task.fp8.format() == CopyFormat::kInt8
+                               ? float_of(uint32_t{task.fp8.key_scales[c]} << 16)
+                               : float_of(scale_bits(key_scale(level))));
     }
+  }
+  Simd::I bf16(Simd::F even, Simd::F odd) const {
+    return bf16_pair(Simd::fma(unit[0], even, centre[0]), Simd::fma(unit[1], odd, centre[1]));
+  }
+};
+
+void unseal_e4m3(const UnsealTask& task) {
+  constexpr int L = Simd::kLanes;
+  const auto codes_at = [](const uint8_t* p) { return Simd::load_u16(reinterpret_cast<const uint16_t*>(p)); };
+  for (int c = 0; c < task.head_dim; c += 2) {
+    const CentredPair keys(task, c);
     for (int at = c * 64; at < (c + 2) * 64; at += L * 2) {
-      const Simd::I codes = Simd::load_u16(reinterpret_cast<const uint16_t*>(task.fp8.keys + at));
-      const Simd::F even = key_steps(codes, is_int8), odd = key_steps(Simd::shift_right<8>(codes), is_int8);
-      Simd::store_i(task.keys + at,
-                    bf16_pair(Simd::fma(unit[0], even, centre[0]), Simd::fma(unit[1], odd, centre[1])));
+      const Simd::I codes = codes_at(task.fp8.keys + at);
+      Simd::store_i(task.keys + at, keys.bf16(e4m3_value(codes), e4m3_value(Simd::shift_right<8>(codes))));
+    }
+  }
+  for (int pair = 0; pair < 32; ++pair) {
+    const Simd::F even = Simd::set1(float_of(scale_bits(task.fp8.value_exponents[pair * 2])));
+    const Simd::F odd = Simd::set1(float_of(scale_bits(task.fp8.value_exponents[pair * 2 + 1])));
+    for (int at = pair * task.head_dim * 2; at < (pair + 1) * task.head_dim * 2; at += L * 2) {
+      const Simd::I codes = codes_at(task.fp8.values + at);
+      Simd::store_i(task.values + at, bf16_pair(Simd::mul(even, e4m3_value(codes)),
+                                                Simd::mul(odd, e4m3_value(Simd::shift_right<8>(codes)))));
+    }
+  }
+}
+
+void unseal_int8(const UnsealTask& task) {
+  constexpr int L = Simd::kLanes;
+  for (int c = 0; c < task.head_dim; c += 4) {
+    const CentredPair low(task, c), high(task, c + 2);
+    for (int t = 0; t < 64; t += L) {
+      const Simd::I codes = Simd::load_i(task.fp8.keys + c * 64 + t * 4);
+      Simd::store_i(task.keys + c * 64 + t * 2,
+                    low.bf16(int8_value(codes), int8_value(Simd::shift_right<8>(codes))));
+      Simd::store_i(task.keys + (c + 2) * 64 + t * 2, high.bf16(int8_value(Simd::shift_right<16>(codes)),
+                                                                int8_value(Simd::shift_right<24>(codes))));
+    }
+  }
+  for (int quad = 0; quad < 16; ++quad) {
+    Simd::F scale[4];
+    for (int i = 0; i < 4; ++i)
+      scale[i] = Simd::set1(float_of(uint32_t{task.fp8.value_scales[quad * 4 + i]} << 16));
+    uint16_t* values = task.values + quad * task.head_dim * 4;
+    for (int c = 0; c < task.head_dim; c += L) {
+      const Simd::I codes = Simd::load_i(task.fp8.values + (quad * task.head_dim + c) * 4);
+      Simd::store_i(values + c * 2, bf16_pair(Simd::mul(scale[0], int8_value(codes)),
+                                              Simd::mul(scale[1], int8_value(Simd::shift_right<8>(codes)))));
+      Simd::store_i(values + (task.head_dim + c) * 2,
+                    bf16_pair(Simd::mul(scale[2], int8_value(Simd::shift_right<16>(codes))),
+                              Simd::mul(scale[3], int8_value(Simd::shift_right<24>(codes)))));
     }
   }
 }
 
 // Ops::unseal_block.
 void vector_unseal_block(const UnsealTask& task) {
-  constexpr int L = Simd::kLanes;
   if (task.head_dim % 16 != 0) return scalar_ops().unseal_block(task);
-  unseal_keys(task);
-  for (int pair = 0; pair < 32; ++pair) {
-    const Simd::F even = Simd::set1(float_of(scale_bits(task.fp8.value_scales[pair * 2])));
-    const Simd::F odd = Simd::set1(float_of(scale_bits(task.fp8.value_scales[pair * 2 + 1])));
-    for (int at = pair * task.head_dim * 2; at < (pair + 1) * task.head_dim * 2; at += L * 2) {
-      const Simd::I codes = Simd::load_u16(reinterpret_cast<const uint16_t*>(task.fp8.values + at));
-      Simd::store_i(task.values + at, bf16_pair(Simd::mul(even, e4m3_value(codes)),
-                                                Simd::mul(odd, e4m3_value(Simd::shift_right<8>(codes)))));
-    }
-  }
+  task.fp8.format() == CopyFormat::kInt8 ? unseal_int8(task) : unseal_e4m3(task);
 }
 
 }  // namespace
