@@ -94,17 +94,17 @@ void measure(const Shape& shape, int tokens, float sharpness, double target, con
   layer.controller.observe(size, 1, 1);
   for (int i = 0; i < 200; ++i) {  // the controller settles; each step at a position of its own
     x.job.first = tokens - 1 - i;
-    sparse.run(ops, threads, 0, x.job, context);
+    (void)sparse.run(ops, threads, 0, x.job, context);
     if (!layer.audit) continue;
     std::vector<float> difference = layer.audit->difference;
     layer.finish_audit(norm(difference) / size, shape.kv_heads);
   }
   x.job.first = tokens - 1;
-  while (layer.controller.draw_audit(static_cast<uint64_t>(x.job.first), 0)) --x.job.first;
+  while (layer.controller.draw_audit(static_cast<uint64_t>(x.job.first), 0, true)) --x.job.first;
   (void)dense.run(ops, threads, 0, {&x.job, 1});
   const std::vector<float> want = x.out;
   layer.counters = {};
-  const double sparse_s = least_s([&] { sparse.run(ops, threads, 0, x.job, context); });
+  const double sparse_s = least_s([&] { (void)sparse.run(ops, threads, 0, x.job, context); });
   std::vector<float> difference = x.out;
   for (size_t i = 0; i < difference.size(); ++i) difference[i] -= want[i];
   const attention::SparseCounters& c = layer.counters;
