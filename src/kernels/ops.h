@@ -27,14 +27,14 @@ struct Activations {
   size_t f32_stride = 0;
   uint16_t* bf16 = nullptr;   // panels of up to 16 rows, p * height * bf16_pitch apart
   size_t bf16_pitch = 0;      // bf16_pitch_of(columns)
-  int8_t* q8 = nullptr;       // panels of up to 8 rows; x ~= scale * code, code in [-127, 127], groups of 32
-                              // columns
+  int8_t* q8 = nullptr;       // panels of up to 8 rows (amx: 16); x ~= scale * code, code in [-127, 127],
+                              // groups of 32 columns
   float* q8_scale = nullptr;  // [columns / 32][height] a panel
   float* q8_sum32 = nullptr;  // the same shape: scale * sum of the group's codes
   float* q8_sum16 = nullptr;  // [columns / 32][2][height] a panel: of each half of the group
 };
 
-inline constexpr int kQ8PanelRows = 8;
+inline constexpr int kQ8PanelRows = 8;  // of the vector kernels
 inline constexpr int kBf16PanelRows = 16;
 
 // Columns a row of bf16 panels is given: an odd number of stretches of 512, so that the same stretch of 32
@@ -112,7 +112,9 @@ struct Ops {
   // tile_count) of w. y: [x.rows, .] with y_stride floats between rows, y[., 0] being row 0 of w; y is
   // overwritten. Rows of w beyond w.rows (padding of the last tile) are not written. `scratch`:
   // matmul_scratch_bytes(), 64-byte aligned, one a thread. Scalar: f32 activations, double sums. Others:
-  // 8-bit or bf16 activations as forms() says, f32 sums.
+  // 8-bit or bf16 activations as forms() says, f32 sums. With 8-bit activations a row's bits do not depend on
+  // the rows beside it, nor on how many they are: those of amx, which takes bf16 from 33 rows on, are
+  // avx512's.
   void (*matmul)(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y,
                  size_t y_stride, void* scratch);
 

@@ -108,7 +108,7 @@ TEST_P(EachIsa, MatmulAgreesWithPlainSums) {
       for (const int rows : {1, 16, 37, 150}) {
         if (columns > 768 && rows > 37) continue;
         const Matrix m(type, rows, columns, static_cast<uint64_t>(columns + rows));
-        for (const int tokens : {1, 2, 3, 5, 8, 9, 16, 17, 33, 70}) {
+        for (const int tokens : {1, 2, 3, 5, 8, 9, 16, 17, 29, 33, 70}) {
           const size_t x_stride = static_cast<size_t>(columns) + 3, y_stride = static_cast<size_t>(rows) + 5;
           const auto x = noise(static_cast<size_t>(tokens) * x_stride, 99);
           std::vector<float> y(static_cast<size_t>(tokens) * y_stride, -7.0f);
@@ -151,6 +151,70 @@ TEST_P(EachIsa, PrepareSurvivesZerosAndLargeValues) {
       for (size_t n = 0; n < 16; ++n) {
         const float want = level * m.values[n * 256 + 5];
         EXPECT_NEAR(y[n], want, std::abs(want) * 0.01f) << ops.name << " level " << level;
+      }
+    }
+  }
+}
+
+// Every number of rows that the matrix unit takes in 8 bits, and more; tiles that are not whole.
+TEST_P(EachIsa, EightBitProductsDoNotSeeTheirNeighbours) {
+  const Ops& ops = *GetParam();
+  if (std::string(ops.name) == "scalar") return;  // f32 activations
+  core::ThreadPool pool(2);
+  constexpr size_t kTokens = 33;
+  for (const DType type : kTypes) {
+    if (type == DType::kF32 || type == DType::kF16 || type == DType::kBF16) continue;
+    for (const int columns : {unit_columns(type), 3 * unit_columns(type), 1280}) {
+      const auto width = static_cast<size_t>(columns);
+      const int rows = 37;
+      auto scratch = *MatmulScratch::reserve(kTokens, columns, 2);
+      const Matrix m(type, rows, columns, width);
+      auto x = noise(kTokens * width, 5);
+      for (size_t i = 0; i < x.size(); i += 97) x[i] *= 1e4f;                // groups of very unlike scales
+      for (size_t i = 0; i < width; ++i) x[width + i] = 0;                   // a row of zeros
+      for (size_t i = 0; i < width; ++i) x[2 * width + i] = i % 2 ? 1 : -1;  // codes of +-127 alone
+      std::vector<float> alone(kTokens * 37);
+      for (size_t t = 0; t < kTokens; ++t) {
+        const Product product{&m.packed, &alone[t * 37], 37};
+        scratch.multiply(ops, pool, {&product, 1}, &x[t * width], 1, width);
+      }
+      for (int tokens = 2; tokens <= 33; ++tokens) {
+        if (ops.forms(type, tokens) != kFormQ8) continue;
+        const auto count = static_cast<size_t>(tokens) * 37;
+        std::vector<float> y(count);
+        const Product product{&m.packed, y.data(), 37};
+        scratch.multiply(ops, pool, {&product, 1}, x.data(), tokens, width);
+        ASSERT_TRUE(std::equal(y.begin(), y.end(), alone.begin()))
+            << ops.name << " " << tensor::dtype_info(type).name << " columns " << columns << " tokens "
+            << tokens;
+      }
+    }
+  }
+}
+
+// All codes at their ends: the largest integer sums there are, and scales up to f16's.
+TEST_P(EachIsa, ProductsSurviveTheLargestCodes) {
+  const Ops& ops = *GetParam();
+  core::ThreadPool pool(1);
+  const int columns = 96;
+  auto scratch = *MatmulScratch::reserve(32, columns, 1);
+  for (const float level : {1e-4f, 1.0f, 8e6f}) {
+    std::vector<float> source(16 * 96);
+    for (size_t i = 0; i < source.size(); ++i) source[i] = i / 96 % 2 ? -level : level;
+    const std::vector<std::byte> raw = tensor::quantize(DType::kQ8_0, source);
+    tensor::dequantize(DType::kQ8_0, raw, source);
+    core::Arena arena = *core::Arena::reserve(packed_bytes(DType::kQ8_0, 16, columns) + 64);
+    const auto data = arena.take(packed_bytes(DType::kQ8_0, 16, columns));
+    pack_tile(DType::kQ8_0, columns, 16, raw.data(), data.data());
+    const PackedMatrix w{DType::kQ8_0, 16, columns, data.data()};
+    for (const int tokens : {1, 2, 5, 16, 31}) {
+      std::vector<float> x(static_cast<size_t>(tokens) * 96), y(static_cast<size_t>(tokens) * 16);
+      for (size_t i = 0; i < x.size(); ++i) x[i] = i / 96 % 3 ? 3.0f : -3.0f;
+      const Product product{&w, y.data(), 16};
+      scratch.multiply(ops, pool, {&product, 1}, x.data(), tokens, 96);
+      for (size_t i = 0; i < y.size(); ++i) {
+        const float want = 96 * source[i % 16 * 96] * x[i / 16 * 96];
+        EXPECT_NEAR(y[i], want, std::abs(want) * 1e-2f) << ops.name << " " << tokens << " level " << level;
       }
     }
   }

@@ -22,13 +22,14 @@ bool ask_for_tiles() {
 // What some compilers' __builtin_cpu_supports does not know. The operating system's part is asked there, with
 // AVX2 and AVX-512F.
 struct MoreFeatures {
-  bool f16c = false, avx512_bf16 = false, amx_bf16 = false;
+  bool f16c = false, avx512_bf16 = false, amx = false;
 
   MoreFeatures() {
     unsigned a = 0, b = 0, c = 0, d = 0;
     if (__get_cpuid(1, &a, &b, &c, &d)) f16c = (c & (1u << 29)) != 0;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
-    amx_bf16 = (d & (1u << 22)) != 0 && (d & (1u << 24)) != 0;  // AMX-BF16 and AMX-TILE
+    constexpr unsigned kAmx = 1u << 22 | 1u << 24 | 1u << 25;  // AMX-BF16, AMX-TILE and AMX-INT8
+    amx = (d & kAmx) == kAmx;
     if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) avx512_bf16 = (a & (1u << 5)) != 0;
   }
 };
@@ -53,7 +54,7 @@ std::vector<const Ops*> available_ops() {
   all.push_back(&avx2_ops());
   if (!has_avx512()) return all;
   all.push_back(&avx512_ops());
-  if (MoreFeatures().amx_bf16 && ask_for_tiles()) all.push_back(&amx_ops());
+  if (MoreFeatures().amx && ask_for_tiles()) all.push_back(&amx_ops());
   return all;
 }
 

@@ -1,5 +1,5 @@
 // The matrix unit (AMX, bf16): 16 x 16 sums from 16 x 32 and 32 x 16 operands, 512 multiply-adds a cycle.
-// Many rows only; a few rows are memory-bound and stay with the vector kernels.
+// Many rows only; few_rows.inl has its 8-bit products, and one or two rows stay with the vector kernels.
 //
 // A step of 2 x 2 sums loads 4 operands (4 KiB) for 64 cycles of arithmetic, so where the operands lie
 // decides the speed:
@@ -14,6 +14,7 @@
 
 #include "kernels/amx/attend.inl"
 #include "kernels/amx/attend_sealed.inl"
+#include "kernels/amx/few_rows.inl"
 #include "kernels/amx/tiles.inl"
 #include "kernels/backends.h"
 #include "kernels/shared/attend.inl"
@@ -35,6 +36,14 @@ namespace {
 constexpr int kTaskTiles = 16;  // at most, 256 weight rows
 constexpr int kStretch = 512;   // columns
 constexpr int kRowsMin = 17;    // below, the vector kernels are faster (measured: equal at about 16 rows)
+// Rows that types with 8-bit activations multiply in 8 bits: with fewer the vector kernels stream weights at
+// the memory's speed; with 64 bf16, which unpacks them once for all rows, is as fast.
+constexpr int kInt8RowsMin = 3, kInt8RowsMax = 32;
+static_assert(kInt8RowsMin <= kQ8PanelRows + 1);  // the vector kernels know no higher panels
+
+bool in_int8(DType type, int rows) {
+  return rows >= kInt8RowsMin && rows <= kInt8RowsMax && vector_forms(type, rows) == kFormQ8;
+}
 
 // ---- weights to bf16
 // ----------------------------------------------------------------------------------------------------
@@ -289,11 +298,13 @@ void multiply_stretch(const Task& task, int k) {
 }
 
 uint32_t forms(DType type, int rows) {
+  if (in_int8(type, rows)) return kFormQ8;
   return rows >= kRowsMin ? uint32_t{kFormBf16} : vector_forms(type, rows);
 }
 
 void matmul(const PackedMatrix& w, int tile_first, int tile_count, const Activations& x, float* y,
             size_t y_stride, void* scratch) {
+  if (in_int8(w.type, x.rows)) return few_rows_matmul(w, tile_first, tile_count, x, y, y_stride);
   if (x.rows < kRowsMin) return vector_matmul(w, tile_first, tile_count, x, y, y_stride, scratch);
   const TileState tiles_on;
   auto* weights = static_cast<uint16_t*>(scratch);
@@ -334,7 +345,7 @@ double peak(int steps) {
 const Ops& amx_ops() {
   static constexpr Ops kOps{"amx",
                             forms,
-                            vector_prepare,
+                            prepare_panels<kInt8PanelRows>,
                             matmul,
                             vector_rms_norm,
                             vector_silu_mul,

@@ -17,13 +17,14 @@ struct alignas(64) TileConfig {
 };
 static_assert(sizeof(TileConfig) == 64);
 
-// All eight tile registers 16 rows x 64 bytes, for the life of the object.
+// The tile registers, for the life of the object: all eight 16 rows x 64 bytes, or as told.
 class TileState {
  public:
   TileState() {
     static const TileConfig kConfig{};
     _tile_loadconfig(&kConfig);
   }
+  explicit TileState(const TileConfig& config) { _tile_loadconfig(&config); }
   ~TileState() { _tile_release(); }
   TileState(const TileState&) = delete;
   TileState& operator=(const TileState&) = delete;

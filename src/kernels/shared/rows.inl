@@ -78,9 +78,9 @@ void vector_add(float* out, const float* x, int n) {
 }
 
 // One row into its place in the panels.
-void prepare_q8_row(const Activations& x, int row) {
+void prepare_q8_row(const Activations& x, int row, int rows_max) {
   constexpr int L = Simd::kLanes;
-  const int height = panel_height(x.rows, kQ8PanelRows), groups = x.columns / 32;
+  const int height = panel_height(x.rows, rows_max), groups = x.columns / 32;
   const auto first = static_cast<size_t>(row / height * height), h = static_cast<size_t>(height),
              lane = static_cast<size_t>(row % height);
   int8_t* codes = x.q8 + first * static_cast<size_t>(x.columns) + lane * 32;
@@ -118,12 +118,15 @@ void prepare_bf16_row(const Activations& x, int row) {
   }
 }
 
-void vector_prepare(const Activations& x, uint32_t forms, int first, int count) {
+template <int kQ8Rows>
+void prepare_panels(const Activations& x, uint32_t forms, int first, int count) {
   for (int row = first; row < first + count; ++row) {
-    if (forms & kFormQ8) prepare_q8_row(x, row);
+    if (forms & kFormQ8) prepare_q8_row(x, row, kQ8Rows);
     if (forms & kFormBf16) prepare_bf16_row(x, row);
   }
 }
+
+constexpr auto vector_prepare = prepare_panels<kQ8PanelRows>;
 
 }  // namespace
 }  // namespace mneme::kernels
