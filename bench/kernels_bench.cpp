@@ -203,7 +203,7 @@ void add_rows(const Ops& ops) {
   const std::string isa = ops.name;
   for (const DType type :
        {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K, DType::kBF16, DType::kF16}) {
-    for (const int tokens : {1, 8, 512}) {
+    for (const int tokens : {1, 8, 16, 512}) {
       const std::string name = "matmul/" + isa + "/" + std::string(tensor::dtype_info(type).name) + "/rows" +
                                std::to_string(tokens);
       benchmark::RegisterBenchmark(name.c_str(), [&ops, type, tokens](benchmark::State& s) {
