@@ -30,11 +30,19 @@ enum class EngramPlacement {
   kDisk,    // read row by row from the model file, which must stay as it is; the page cache keeps what it can
 };
 
-// How decode steps of long contexts (past about 2,000 tokens) read keys and values. Prefill is exact.
+// How decode steps of long contexts (past about 2,000 tokens) read keys and values.
 enum class AttentionMode {
   kExact,      // all of them, in bf16
   kCertified,  // all keys in 8 bits or more, with a proven bound on the error of every step
   kAdaptive,   // what matters in bf16 or 8 bits, the rest estimated; audited, held at a target error
+};
+
+// How passes over long inputs (past about 8,000 tokens) do. The last 512 tokens of an input are always read
+// densely.
+enum class PrefillMode {
+  kAuto,    // kSparse where attention is kAdaptive
+  kDense,   // all keys and values, in bf16
+  kSparse,  // what matters in bf16, the rest estimated; audited, held at a target error
 };
 
 struct EngineOptions {
@@ -44,6 +52,7 @@ struct EngineOptions {
                                 // loading
   // With a cold tier kCertified is kExact: it has no 8-bit copies.
   AttentionMode attention = AttentionMode::kExact;
+  PrefillMode prefill = PrefillMode::kAuto;
   // Of what a layer's attention adds to the residual stream, relative to the stream. Smaller is slower.
   double target_error = 0.005;
   // How fast
@@ -104,7 +113,8 @@ struct TierMap {
   std::vector<float> heat;      // the same: how often held lately
 };
 
-// How the decode steps of a context read keys and values so far, in one layer or in all. Shares are of 1.
+// How the decode steps of a context (or its prefill) read keys and values so far, in one layer or in all.
+// Shares are of 1.
 struct AttentionShares {
   uint64_t steps = 0, steps_dense = 0;  // of long contexts; those that were exact all the same
   double tokens_bf16 = 0, tokens_8bit = 0, tokens_estimated = 0;  // of the tokens attended to
@@ -121,10 +131,15 @@ struct AttentionReport {
   AttentionMode mode = AttentionMode::kExact;
   double target_error = 0;
   AttentionShares all;
+  bool prefill_sparse = false;
+  double prefill_target_error = 0;
+  AttentionShares prefill;  // of passes over long inputs; a pass is a step
   struct Layer {
     int layer = 0;
     AttentionShares shares;
     bool dense = false;  // an audit failed: exact until audits are fine again
+    AttentionShares prefill;
+    bool prefill_dense = false;
   };
   std::vector<Layer> layers;  // that keep every token
 };

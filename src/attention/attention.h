@@ -3,7 +3,8 @@
 //
 //   dense.h           every token at full (bf16) precision
 //   sparse_decode.h   decode steps of long contexts: each block in bf16, in 8 bits, or as an estimate
-//   sparse_context.h  what that keeps of a context from step to step: controllers, counters
+//   sparse_prefill.h  passes over long inputs: each block in bf16, or as an estimate
+//   sparse_context.h  what both keep of a context from step to step: controllers, counters
 //   scorer.h          who says where the mass is; sketch_scorer is one
 //
 // One pass over the blocks of a KV head serves its whole group of query heads, and of every query token that
@@ -13,3 +14,4 @@
 #include "attention/dense.h"
 #include "attention/sparse_context.h"
 #include "attention/sparse_decode.h"
+#include "attention/sparse_prefill.h"

@@ -16,9 +16,6 @@ constexpr int kSmooth = 8;            // audits that an average looks back on
 constexpr double kScaleLeast = 1.0 / 64, kScaleMost = 1.5;
 constexpr double kBad = 4;  // times the target
 constexpr int kFineInARow = 2;
-// The first audits of a context come one after the other, once for each KV head; then in a share of the
-// steps.
-constexpr uint32_t kAuditEvery = 16, kAuditEveryDense = 4, kAuditEveryFar = 128;
 
 double weight_of(int seen) { return 1.0 / std::min(seen + 1, kSmooth); }
 
@@ -51,7 +48,7 @@ double LayerController::allowed_error() const {
 
 std::optional<int> LayerController::draw_audit(uint64_t position, int layer, bool in_memory) const {
   core::Rng rng(position * 1024 + static_cast<uint64_t>(layer));
-  const uint32_t every = dense_ ? kAuditEveryDense : in_memory ? kAuditEvery : kAuditEveryFar;
+  const uint32_t every = dense_ ? rates_.every_dense : in_memory ? rates_.every : rates_.every_far;
   if (audits_ < kv_heads_) return (audits_ + layer) % kv_heads_;
   if (rng.next_below(every) != 0) return std::nullopt;
   return static_cast<int>(rng.next_below(static_cast<uint32_t>(kv_heads_)));

@@ -22,9 +22,19 @@ struct AuditReport {
   std::optional<double> log_bias;
 };
 
+// The first audits of a context come one after the other, once for each KV head; then in one of so many
+// steps: usually, where the layer runs dense, and where its blocks are not all in memory.
+struct AuditRates {
+  uint32_t every, every_dense, every_far;
+};
+inline constexpr AuditRates kDecodeAudits{16, 4, 128};
+// A pass is hundreds of steps, and its audit looks at few rows of it.
+inline constexpr AuditRates kPrefillAudits{2, 2, 16};
+
 class LayerController {
  public:
-  LayerController(double target, int kv_heads) : target_(target), kv_heads_(kv_heads) {}
+  LayerController(double target, int kv_heads, const AuditRates& rates = kDecodeAudits)
+      : target_(target), kv_heads_(kv_heads), rates_(rates) {}
 
   // --- After each step of the layer, dense or not: norms of what is added to (|x|), of the attention output
   // over all heads (|o|) and of its product (|W_o o|), of one token. Zeros and infinities are passed over.
@@ -63,6 +73,7 @@ class LayerController {
 
   double target_;
   int kv_heads_;
+  AuditRates rates_;
   double log_gain_ = 0;  // of |W_o o| / (|o| |x|)
   bool observed_ = false;
   // Not much less than theory says, however well it goes: a token that looks one thing up after a thousand

@@ -79,6 +79,7 @@ Result<void> SparseAttention::State::audit(const SparseStep& step, int head, Pen
   for (const PartIndex p : {kFullPart, kEightBitExact, kEstimatedExact}) merge_state(exact, parts[p]);
 
   AuditReport& report = audit.report;
+  audit.tokens = {step.job.count - 1};
   audit.difference.assign(as_size(heads) * dim, 0.0f);
   double bias = 0, missed = 0;
   for (int row = plan.rows - group; row < plan.rows; ++row) {

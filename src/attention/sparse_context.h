@@ -1,4 +1,4 @@
-// What sparse attention keeps of one context between steps: a controller and counters for each layer.
+// What sparse attention keeps of one context between steps: controllers and counters for each layer.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,13 @@ struct SparseOptions {
   // Adaptive: |W_o (o - o_dense)| / |x| of a layer, root mean square over steps (controller.h). Certified:
   // the proven bound on |o - o_dense|, times the layer's gain |W_o o| / (|o| |x|).
   double target_error = 0.005;
+  bool decode = true;    // decode steps may be sparse, in this mode
+  bool prefill = false;  // passes over long inputs may (sparse_prefill.h), always adaptive
+  double prefill_target_error = 0.005;
 };
 
-// Sums over the steps of one layer in one context; tokens count once for each KV head.
+// Sums over the steps of one layer in one context, or over its prefill passes; tokens count once for each KV
+// head (and tile of query rows).
 struct SparseCounters {
   uint64_t steps = 0;        // that could be sparse: long enough a context, few enough query tokens
   uint64_t steps_dense = 0;  // of them, those that ran dense: nothing known yet, or an audit failed
@@ -40,16 +44,17 @@ struct SparseCounters {
 // A head that was computed twice, waiting for its output product.
 struct PendingAudit {
   AuditReport report;
-  std::vector<float> difference;  // o - o_dense of the last query token, [heads * head_dim]; one head's not 0
+  std::vector<int> tokens;        // of the job's
+  std::vector<float> difference;  // o - o_dense of each, [tokens, heads * head_dim]; one KV head's not 0
 };
 
 struct SparseLayer {
-  SparseLayer(double target, int kv_heads) : controller(target, kv_heads) {}
+  SparseLayer(double target, int kv_heads, const AuditRates& rates) : controller(target, kv_heads, rates) {}
   LayerController controller;
   SparseCounters counters;
   std::optional<PendingAudit> audit;
 
-  // `error`: |W_o difference| / |x| of the pending audit.
+  // `error`: |W_o difference| / |x| of the pending audit, root mean square over its tokens.
   void finish_audit(double error, int kv_heads);
 };
 
@@ -58,18 +63,23 @@ class SparseContext {
   SparseContext(const SparseOptions& options, int layers, int kv_heads)
       : options_(options),
         kv_heads_(kv_heads),
-        layers_(static_cast<size_t>(layers), SparseLayer(options.target_error, kv_heads)) {}
+        layers_(static_cast<size_t>(layers), SparseLayer(options.target_error, kv_heads, kDecodeAudits)),
+        prefill_(static_cast<size_t>(layers),
+                 SparseLayer(options.prefill_target_error, kv_heads, kPrefillAudits)) {}
 
   const SparseOptions& options() const { return options_; }
   int kv_heads() const { return kv_heads_; }
   int layers() const { return static_cast<int>(layers_.size()); }
   SparseLayer& layer(int index) { return layers_[static_cast<size_t>(index)]; }
   const SparseLayer& layer(int index) const { return layers_[static_cast<size_t>(index)]; }
+  // The same of prefill passes, which make other errors than decode steps.
+  SparseLayer& prefill(int index) { return prefill_[static_cast<size_t>(index)]; }
+  const SparseLayer& prefill(int index) const { return prefill_[static_cast<size_t>(index)]; }
 
  private:
   SparseOptions options_;
   int kv_heads_;
-  std::vector<SparseLayer> layers_;
+  std::vector<SparseLayer> layers_, prefill_;
 };
 
 }  // namespace mneme::attention

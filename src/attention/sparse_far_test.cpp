@@ -1,72 +1,33 @@
 // Contexts of which not all is in memory: a sparse step brings what it selected, and nothing else.
 #include <gtest/gtest.h>
 
-#include <map>
-
+#include "attention/far_blocks_for_test.h"
 #include "attention/sparse_context_for_test.h"
 #include "attention/sparse_decode.h"
 
 namespace mneme::attention {
 namespace {
 
-// The blocks of a context, without 8-bit copies. Where `far`, those of whole segments may be read only while
-// they are held.
-class Blocks final : public kv::BlockSource {
- public:
-  Blocks(const kv::Sequence& of, bool far, int hold_max) : of_(of), far_(far), hold_max_(hold_max) {}
-
-  void view(int layer, int kv_head, int first_block, std::span<kv::BlockView> out) const override {
-    for (int block = first_block; block < first_block + static_cast<int>(out.size()); ++block)
-      MNEME_CHECK(!far_ || holds_.contains(block), "block {} is not held", block);
-    of_.view(layer, kv_head, first_block, out);
-  }
-  int sealed_blocks(int layer) const override { return of_.sealed_blocks(layer); }
-  bool copies_sealed(int) const override { return false; }
-  void sealed(int layer, int kv_head, int first_block, std::span<kv::SealedBlock> out) const override {
-    of_.sealed(layer, kv_head, first_block, out);
-    for (kv::SealedBlock& block : out) block.fp8 = {};
-  }
-  bool whole(int) const override { return !far_; }
-  Result<void> hold_some(int, std::span<const int> blocks) const override {
-    if (holds_left-- == 0) return core::fail("far.kv: the disk is gone");
-    for (const int block : blocks) ++holds_[block];
-    held += blocks.size();
-    held_most = std::max(held_most, static_cast<int>(blocks.size()));
-    return {};
-  }
-  void release_some(int, std::span<const int> blocks) const override {
-    for (const int block : blocks) {
-      const auto found = holds_.find(block);
-      MNEME_CHECK(found != holds_.end(), "block {} was not held", block);
-      if (--found->second == 0) holds_.erase(found);
-    }
-  }
-  int hold_some_max() const override { return hold_max_; }
-
-  bool holds_nothing() const { return holds_.empty(); }
-  mutable size_t held = 0;
-  mutable int held_most = 0, holds_left = -1;
-
- private:
-  const kv::Sequence& of_;
-  bool far_;
-  int hold_max_;
-  mutable std::map<int, int> holds_;
-};
+using Blocks = FarBlocks;
 
 const kv::KvShape kShape{1, 2, 64};
 constexpr int kHeads = 8;
 
+SparseContext context_of(double target) {
+  const SparseOptions options{SparseMode::kAdaptive, target};
+  return SparseContext(options, 1, 2);
+}
+
 struct Step {
   std::vector<float> out;
-  SparseContext context{{SparseMode::kAdaptive, 0.1}, 1, 2};
+  SparseContext context = context_of(0.1);
 };
 
 class FarSparse : public testing::TestWithParam<const kernels::Ops*> {
  protected:
   // A step with a gain of 1 behind so many audits.
   Result<bool> run(TestContext& x, const Blocks& blocks, double target, Step& step) {
-    step.context = SparseContext({SparseMode::kAdaptive, target}, 1, 2);
+    step.context = context_of(target);
     step.context.layer(0).controller.observe(1, 1, 1);
     core::ThreadPool pool(2);
     SparseAttention attention(x.shape, x.heads, 2);

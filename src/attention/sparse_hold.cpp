@@ -1,6 +1,5 @@
 // Blocks of a sparse step that are not in memory, brought there while they are read.
-#include <algorithm>
-
+#include "attention/held_runs.h"
 #include "attention/sparse_step.h"
 
 namespace mneme::attention {
@@ -26,30 +25,8 @@ bool SparseAttention::State::read_by_any(const SparseStep& step, int b) const {
 Result<void> SparseAttention::State::for_runs_held(const SparseStep& step,
                                                    const std::function<bool(int candidate)>& is_wanted,
                                                    const std::function<void(int first, int end)>& body) {
-  const SparsePlan& plan = step.plan;
-  if (step.job.sequence->whole(step.layer)) {
-    body(0, plan.runs);
-    return {};
-  }
-  const auto held_max = static_cast<size_t>(step.job.sequence->hold_some_max());
-  for (int first = 0, end = 0; first < plan.runs; first = end) {
-    wanted.clear();
-    // One run at least, and more while they fit.
-    for (size_t before = 0; end < plan.runs; ++end) {
-      for (int b = plan.run_first(end); b < plan.run_first(end) + plan.run_count(end); ++b)
-        if (is_wanted(b)) wanted.push_back(SparsePlan::kSinkBlocks + b);
-      if (end > first && wanted.size() > held_max) {
-        wanted.resize(before);
-        break;
-      }
-      before = wanted.size();
-    }
-    auto held = step.job.sequence->hold_some(step.layer, wanted);
-    if (!held) return held;
-    body(first, end);
-    step.job.sequence->release_some(step.layer, wanted);
-  }
-  return {};
+  const BlockRuns runs{SparsePlan::kSinkBlocks, step.plan.candidates, SparsePlan::kRunBlocks};
+  return attention::for_runs_held(*step.job.sequence, step.layer, runs, is_wanted, body);
 }
 
 }  // namespace mneme::attention

@@ -35,7 +35,7 @@ nlohmann::ordered_json row_json(const BenchRow& row) {
   if (row.share_of_limit >= 0) json["share_of_limit"] = row.share_of_limit;
   json["rss_bytes"] = row.rss_bytes;
   json["fill"] = fill_name(row);
-  if (!row.prefill) json["attention"] = attention_json(row.attention);
+  if (!row.prefill || row.attention.prefill_sparse) json["attention"] = attention_json(row.attention);
   return json;
 }
 
@@ -65,6 +65,10 @@ std::string header_text(const Engine& engine, const MachineLimits& limits, const
                 "rate", "of limit", "memory", "fill");
 }
 
+bool says_something(const BenchRow& row) {
+  return (row.prefill ? row.attention.prefill : row.attention.all).steps > 0;
+}
+
 std::string row_text(const BenchRow& row) {
   const std::string rate = row.prefill ? format("%.1f GFLOP/s", row.flops_per_s / 1e9)
                                        : format("%.1f GB/s", row.bytes_per_s / 1e9);
@@ -72,7 +76,7 @@ std::string row_text(const BenchRow& row) {
   return format("%-9s %8zu %10.2f %10.2f %10.2f %14s %9s %10s %8s\n", row.test.c_str(), row.depth,
                 row.tokens_per_s_median, row.tokens_per_s_min, row.tokens_per_s_max, rate.c_str(),
                 share.c_str(), bytes_text(row.rss_bytes).c_str(), fill_name(row)) +
-         (row.attention.all.steps > 0 ? "  " + attention_text(row.attention) + "\n" : "");
+         (says_something(row) ? "  " + attention_text(row.attention) + "\n" : "");
 }
 
 Result<MachineLimits> measure_limits(int threads) {
@@ -134,11 +138,12 @@ void add_bench(CLI::App& app, int& status) {
   add_model_options(verb, arguments->model);
   add_storage_options(verb, arguments->model, false);
   constexpr size_t kTokensMax = size_t{1} << 30;
-  verb.add_option("-p,--prefill", arguments->plan.prefill_tokens,
+  verb.add_option("-p,--prefill-tokens", arguments->plan.prefill_tokens,
                   "tokens of the prefill test; 0 leaves it out")
       ->check(CLI::Range(size_t{0}, kTokensMax))
       ->capture_default_str();
-  verb.add_option("-n,--decode", arguments->plan.decode_tokens, "tokens of the decode test; 0 leaves it out")
+  verb.add_option("-n,--decode-tokens,--decode", arguments->plan.decode_tokens,
+                  "tokens of the decode test; 0 leaves it out")
       ->check(CLI::Range(size_t{0}, kTokensMax))
       ->capture_default_str();
   verb.add_option("-d,--depths", arguments->plan.depths,

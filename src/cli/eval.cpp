@@ -120,6 +120,7 @@ ModelArguments AgainstArguments::other(ModelArguments a) const {
   if (threads > 0) a.threads = threads;
   if (!attention.empty()) a.attention = attention;
   if (target_error > 0) a.target_error = target_error;
+  if (!prefill.empty()) a.prefill = prefill;
   return a;
 }
 
@@ -134,6 +135,7 @@ std::string AgainstArguments::text() const {
   if (threads > 0) text += format(", %d threads", threads);
   if (!attention.empty()) text += ", attention " + attention;
   if (target_error > 0) text += format(", target error %g", target_error);
+  if (!prefill.empty()) text += ", prefill " + prefill;
   return text;
 }
 
@@ -146,6 +148,8 @@ void add_against_options(CLI::App& kind, AgainstArguments& arguments, const std:
   kind.add_option("--against-target-error", arguments.target_error,
                   "target error of the second configuration")
       ->check(target_error_range());
+  kind.add_option("--against-prefill", arguments.prefill, "prefill of the second configuration")
+      ->check(prefill_mode());
 }
 
 LongProgress::LongProgress() : on_terminal_(is_terminal(STDERR_FILENO)), next_s_(now_s() + kLineInterval_s) {}

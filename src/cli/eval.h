@@ -21,8 +21,11 @@ struct AgainstArguments {
   int threads = 0;
   std::string attention;    // empty: A's
   double target_error = 0;  // 0: A's
+  std::string prefill;      // empty: A's
 
-  bool asked() const { return !model.empty() || threads > 0 || !attention.empty() || target_error > 0; }
+  bool asked() const {
+    return !model.empty() || threads > 0 || !attention.empty() || target_error > 0 || !prefill.empty();
+  }
   ModelArguments other(ModelArguments a) const;
   nlohmann::ordered_json changes() const;  // but for what model_json() of the answers' file says
   std::string text() const;                // for a person: "x.gguf, 2 threads"

@@ -69,6 +69,10 @@ Json model_json(const ModelArguments& model) {
     json["attention"] = model.attention;
     json["target_error"] = model.target_error;
   }
+  if (model.prefill != "auto") {
+    json["prefill"] = model.prefill;
+    json["target_error"] = model.target_error;
+  }
   return json;
 }
 

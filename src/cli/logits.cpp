@@ -77,7 +77,7 @@ int logits(const LogitsArguments& arguments) {
   });
   progress.clear();
   if (!done) return fail(done.error());
-  if (arguments.model.attention != "exact") note(attention_text(session->attention()));
+  if (const std::string text = attention_text(session->attention()); !text.empty()) note(text);
   if (!written || std::fflush(file.get()) != 0) return cannot_write();
   return kDone;
 }

@@ -78,6 +78,7 @@ class Measurement {
   TokenStream stream_{1};  // of what is measured; a depth is filled with other tokens, the same each time
   size_t depth_ = 0;
   bool repeated_ = false;
+  AttentionReport attention_;  // behind the last repetition
   std::string label_;
 };
 
@@ -127,6 +128,7 @@ Result<double> Measurement::repetition(size_t tokens, bool one_by_one) {
     if (!done) return tl::unexpected(done.error());
   }
   const double seconds = now_s() - start_s;
+  attention_ = session_->attention();
   session_->truncate(depth_);
   // A model with sliding windows may not get back so far: the depth is filled again, untimed.
   if (session_->pending() > 0) {
@@ -159,7 +161,7 @@ Result<BenchRow> Measurement::measure(const std::string& name, size_t tokens, bo
   row.tokens_per_s_median = (speeds[speeds.size() / 2] + speeds[(speeds.size() - 1) / 2]) / 2;
   row.filled_by_repeat = repeated_;
   row.rss_bytes = rss_bytes();
-  if (one_by_one) row.attention = session_->attention();
+  row.attention = attention_;
   set_rates(row, tokens);
   return row;
 }
@@ -170,7 +172,8 @@ void Measurement::set_rates(BenchRow& row, size_t tokens) const {
   const ModelInfo& info = engine_->info();
   const auto weights = static_cast<double>(info.decode_bytes);
   const double middle = static_cast<double>(depth_) + static_cast<double>(tokens) / 2;
-  const bool sparse = row.attention.mode != AttentionMode::kExact && row.attention.all.steps > 0;
+  const bool sparse = !row.prefill && row.attention.mode != AttentionMode::kExact &&
+                      row.attention.all.steps > 0;
   const double context = sparse ? row.attention.all.bytes_a_step
                                 : static_cast<double>(info.kv_token_bytes) * middle;
   if (row.prefill) {

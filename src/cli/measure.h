@@ -28,7 +28,7 @@ struct BenchRow {
   double share_of_limit = -1;  // decode: of the read bandwidth; prefill: of the matmul peak; < 0: not known
   uint64_t rss_bytes = 0;
   bool filled_by_repeat = false;
-  AttentionReport attention;  // of a decode test
+  AttentionReport attention;  // of the session: a depth that was filled by prefill counts too
 };
 
 // Runs the plan. Each test is done once before it is measured. `on_row` gets each row as it is done;

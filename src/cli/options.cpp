@@ -49,6 +49,7 @@ CLI::Validator number_from(float least) {
 }  // namespace
 
 CLI::Validator attention_mode() { return CLI::IsMember({"exact", "certified", "adaptive"}); }
+CLI::Validator prefill_mode() { return CLI::IsMember({"auto", "dense", "sparse"}); }
 CLI::Validator target_error_range() { return CLI::Range(1e-6, 1.0); }
 
 void add_model_options(CLI::App& verb, ModelArguments& arguments) {
@@ -75,8 +76,15 @@ void add_engine_options(CLI::App& verb, ModelArguments& arguments) {
           "adaptive (what matters, the rest estimated, at a target error)")
       ->check(attention_mode())
       ->capture_default_str();
+  verb.add_option("--prefill", arguments.prefill,
+                  "how inputs past about 8,000 tokens are read: dense; sparse (what matters, the rest "
+                  "estimated, at the target error; the last 512 tokens always densely); auto: sparse where "
+                  "attention is adaptive")
+      ->check(prefill_mode())
+      ->capture_default_str();
   verb.add_option("--target-error", arguments.target_error,
-                  "of certified and adaptive attention: error of a layer's output relative to the residual "
+                  "of certified and adaptive attention and sparse prefill: error of a layer's output "
+                  "relative to the residual "
                   "stream; smaller is slower")
       ->check(target_error_range())
       ->capture_default_str();
@@ -129,6 +137,8 @@ Result<std::unique_ptr<Engine>> open_engine(const ModelArguments& arguments) {
   if (arguments.engram == "disk") options.engram = EngramPlacement::kDisk;
   if (arguments.attention == "certified") options.attention = AttentionMode::kCertified;
   if (arguments.attention == "adaptive") options.attention = AttentionMode::kAdaptive;
+  if (arguments.prefill == "dense") options.prefill = PrefillMode::kDense;
+  if (arguments.prefill == "sparse") options.prefill = PrefillMode::kSparse;
   options.target_error = arguments.target_error;
   if (arguments.has_cold_tier()) {
     options.cold_folder = arguments.cold_folder.empty() ? default_cold_folder() : arguments.cold_folder;

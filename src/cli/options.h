@@ -19,6 +19,7 @@ struct ModelArguments {
   std::string engram = "memory";  // or "disk"
   std::string attention = "exact";
   double target_error = EngineOptions().target_error;
+  std::string prefill = "auto";
   // Of verbs with add_storage_options; sizes are checked when parsed.
   std::string session;  // empty: unnamed
   std::string cold_folder, cold_max, hot, warm;
@@ -28,8 +29,9 @@ struct ModelArguments {
 void add_model_options(CLI::App& verb, ModelArguments& arguments);
 // The same without -m, for verbs that take several models.
 void add_engine_options(CLI::App& verb, ModelArguments& arguments);
-// What --attention and --target-error take.
+// What --attention, --prefill and --target-error take.
 CLI::Validator attention_mode();
+CLI::Validator prefill_mode();
 CLI::Validator target_error_range();
 // --cold-dir, --cold-max, --hot, --warm, and --session where the verb has one context.
 void add_storage_options(CLI::App& verb, ModelArguments& arguments, bool with_session);

@@ -30,11 +30,20 @@ nlohmann::ordered_json shares_json(const AttentionShares& s) {
           {"bound", {{"mean", s.bound_mean}, {"max", s.bound_max}}}};
 }
 
-}  // namespace
+std::string prefill_text(const AttentionReport& report) {
+  const AttentionShares& s = report.prefill;
+  if (s.steps == 0) return "sparse prefill: no input was long enough";
+  std::string text = format("sparse prefill: %.0f %% of tokens in bf16, %.0f %% estimated",
+                            s.tokens_bf16 * 100, s.tokens_estimated * 100);
+  if (s.steps_dense > 0)
+    text += format("; %.0f %% of passes dense",
+                   100.0 * static_cast<double>(s.steps_dense) / static_cast<double>(s.steps));
+  return text + format("; audited error %.4f (max %.4f), missed mass %.3f", s.error_mean, s.error_max,
+                       s.missed_mass);
+}
 
-std::string attention_text(const AttentionReport& report) {
+std::string decode_text(const AttentionReport& report) {
   const AttentionShares& s = report.all;
-  if (report.mode == AttentionMode::kExact) return {};
   std::string text = format("%s attention", mode_name(report.mode));
   if (s.steps == 0) return text + ": no step was long enough";
   text += format(": %.0f %% of tokens in bf16, %.0f %% in 8 bits, %.0f %% estimated; %s a token of %s",
@@ -50,8 +59,31 @@ std::string attention_text(const AttentionReport& report) {
                        s.missed_mass);
 }
 
+nlohmann::ordered_json prefill_json(const AttentionReport& report) {
+  nlohmann::ordered_json json = {{"target_error", report.prefill_target_error}};
+  json.update(shares_json(report.prefill));
+  json["layers"] = nlohmann::ordered_json::array();
+  for (const AttentionReport::Layer& layer : report.layers) {
+    nlohmann::ordered_json one = {{"layer", layer.layer}, {"dense", layer.prefill_dense}};
+    one.update(shares_json(layer.prefill));
+    json["layers"].push_back(std::move(one));
+  }
+  return json;
+}
+
+}  // namespace
+
+std::string attention_text(const AttentionReport& report) {
+  std::string text;
+  if (report.prefill_sparse && (report.prefill.steps > 0 || report.mode == AttentionMode::kExact))
+    text = prefill_text(report);
+  if (report.mode == AttentionMode::kExact) return text;
+  return (text.empty() ? text : text + " | ") + decode_text(report);
+}
+
 nlohmann::ordered_json attention_json(const AttentionReport& report) {
   nlohmann::ordered_json json = {{"mode", mode_name(report.mode)}};
+  if (report.prefill_sparse) json["prefill"] = prefill_json(report);
   if (report.mode == AttentionMode::kExact) return json;
   json["target_error"] = report.target_error;
   json.update(shares_json(report.all));

@@ -25,7 +25,31 @@ AttentionShares shares_of(const attention::SparseCounters& c) {
   s.missed_mass = share(c.missed_mass_sum, static_cast<double>(c.audits));
   s.bound_mean = share(c.bound_sum, static_cast<double>(c.bounds));
   s.bound_max = c.bound_max;
+  s.bytes_a_step = share(static_cast<double>(c.bytes_read), static_cast<double>(c.steps));
+  s.bytes_a_step_exact = share(static_cast<double>(c.bytes_dense), static_cast<double>(c.steps));
   return s;
+}
+
+// A step goes through all layers.
+struct LayerSum {
+  double bytes = 0, bytes_exact = 0;
+  uint64_t steps_most = 0, layers = 0;
+
+  void add(const AttentionShares& layer) {
+    bytes += layer.bytes_a_step;
+    bytes_exact += layer.bytes_a_step_exact;
+    steps_most = std::max(steps_most, layer.steps);
+    ++layers;
+  }
+};
+
+AttentionShares shares_of_all(const attention::SparseCounters& all, const LayerSum& sum) {
+  AttentionShares shares = shares_of(all);
+  shares.bytes_a_step = sum.bytes;
+  shares.bytes_a_step_exact = sum.bytes_exact;
+  shares.steps = sum.steps_most;
+  shares.steps_dense = sum.layers == 0 ? 0 : all.steps_dense / sum.layers;
+  return shares;
 }
 
 }  // namespace
@@ -33,30 +57,29 @@ AttentionShares shares_of(const attention::SparseCounters& c) {
 AttentionReport LoadedSession::attention() const {
   AttentionReport report;
   if (!sparse_) return report;
-  report.mode = sparse_->options().mode == attention::SparseMode::kCertified ? AttentionMode::kCertified
-                                                                             : AttentionMode::kAdaptive;
-  report.target_error = sparse_->options().target_error;
-  attention::SparseCounters all;
-  uint64_t steps_most = 0;
+  const attention::SparseOptions& options = sparse_->options();
+  if (options.decode) {
+    report.mode = options.mode == attention::SparseMode::kCertified ? AttentionMode::kCertified
+                                                                    : AttentionMode::kAdaptive;
+    report.target_error = options.target_error;
+  }
+  report.prefill_sparse = options.prefill;
+  if (options.prefill) report.prefill_target_error = options.prefill_target_error;
+  attention::SparseCounters all, prefill;
+  LayerSum bytes, prefill_bytes;
   for (int i = 0; i < sparse_->layers(); ++i) {
     if (sequence_->shape().window(i) > 0) continue;
     const attention::SparseLayer& layer = sparse_->layer(i);
     const attention::SparseCounters& c = layer.counters;
     AttentionReport::Layer& one = report.layers.emplace_back();
-    one = {i, shares_of(c), layer.controller.dense()};
-    one.shares.bytes_a_step = share(static_cast<double>(c.bytes_read), static_cast<double>(c.steps));
-    one.shares.bytes_a_step_exact = share(static_cast<double>(c.bytes_dense), static_cast<double>(c.steps));
-    report.all.bytes_a_step += one.shares.bytes_a_step;
-    report.all.bytes_a_step_exact += one.shares.bytes_a_step_exact;
+    const attention::SparseLayer& passes = sparse_->prefill(i);
+    one = {i, shares_of(c), layer.controller.dense(), shares_of(passes.counters), passes.controller.dense()};
     all.add(c);
-    steps_most = std::max(steps_most, c.steps);
+    prefill.add(passes.counters);
+    bytes.add(one.shares), prefill_bytes.add(one.prefill);
   }
-  const double read = report.all.bytes_a_step, exact = report.all.bytes_a_step_exact;
-  report.all = shares_of(all);
-  report.all.bytes_a_step = read;
-  report.all.bytes_a_step_exact = exact;
-  report.all.steps = steps_most;
-  report.all.steps_dense = report.layers.empty() ? 0 : all.steps_dense / report.layers.size();
+  report.all = shares_of_all(all, bytes);
+  report.prefill = shares_of_all(prefill, prefill_bytes);
   return report;
 }
 

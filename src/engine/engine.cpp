@@ -249,26 +249,37 @@ engram::Placement placement(EngramPlacement asked) {
   return asked == EngramPlacement::kDisk ? engram::Placement::kDisk : engram::Placement::kMemory;
 }
 
-attention::SparseOptions sparse_options(const EngineOptions& options) {
-  return {options.attention == AttentionMode::kCertified ? attention::SparseMode::kCertified
-                                                         : attention::SparseMode::kAdaptive,
-          options.target_error};
+bool sparse_prefill(const EngineOptions& options) {
+  return options.prefill == PrefillMode::kSparse ||
+         (options.prefill == PrefillMode::kAuto && options.attention == AttentionMode::kAdaptive);
+}
+
+// Nothing where all attention is exact.
+std::optional<attention::SparseOptions> sparse_options(const EngineOptions& options) {
+  const bool cold = !options.cold_folder.empty();  // has no 8-bit copies
+  attention::SparseOptions sparse;
+  sparse.decode = options.attention == AttentionMode::kAdaptive ||
+                  (options.attention == AttentionMode::kCertified && !cold);
+  if (options.attention == AttentionMode::kCertified) sparse.mode = attention::SparseMode::kCertified;
+  sparse.target_error = options.target_error;
+  sparse.prefill = sparse_prefill(options);
+  sparse.prefill_target_error = options.target_error;
+  return sparse.decode || sparse.prefill ? std::optional(sparse) : std::nullopt;
 }
 
 Result<void> LoadedEngine::open_tiers(const EngineOptions& options, const kernels::Ops* ops) {
   const uint64_t bytes = kv_budget(options);
   home_.vocab_size = model_.config().vocab_size;
-  const bool sparse = options.attention != AttentionMode::kExact;
+  home_.sparse = sparse_options(options);
+  const bool sparse = home_.sparse.has_value();
   if (options.cold_folder.empty()) {
     using Forms = kv::BlockPool::Forms;
     auto blocks = kv::BlockPool::create(model_.kv_shape(), bytes,
                                         sparse ? Forms::kBlocksAndSealed : Forms::kBlocks);
     if (!blocks) return pass(blocks);
     home_.pool = &blocks_.emplace(std::move(*blocks));
-    if (sparse) home_.sparse = sparse_options(options);
     return {};
   }
-  if (options.attention == AttentionMode::kAdaptive) home_.sparse = sparse_options(options);
   if (options.attention == AttentionMode::kCertified)
     home_.warnings.push_back(
         "certified attention reads 8-bit copies, which a cold tier does not keep: exact");

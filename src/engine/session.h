@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <climits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "attention/sparse_decode.h"
+#include "attention/sparse_prefill.h"
 #include "kv/kv.h"
 #include "kv/session_log.h"
 #include "kv/store.h"
@@ -73,13 +75,19 @@ class LoadedSession final : public Session {
   // The next `count` pending tokens as a chunk for the model.
   model::Chunk chunk(size_t count, model::LogitsOf logits) {
     std::fill(pass_states_.begin(), pass_states_.end(), 0.0f);
-    return {&*sequence_, std::span(tokens_).subspan(evaluated(), count), logits,
-            sparse_ ? &*sparse_ : nullptr, pass_states_};
+    return {&*sequence_,  std::span(tokens_).subspan(evaluated(), count),
+            logits,       sparse_ ? &*sparse_ : nullptr,
+            pass_states_, static_cast<int>(std::min(pending() - count, size_t{INT_MAX}))};
   }
   // Before a pass that may be sparse: what it scans is in memory. An error as of a pass.
   Result<void> make_ready(size_t rows) {
     const bool decodes = rows <= attention::kSparseTokensMax;
-    return sparse_ && decodes ? sequence_->load_summaries() : Result<void>();
+    const bool scans = sparse_ && (decodes ? sparse_->options().decode : scans_prefill());
+    return scans ? sequence_->load_summaries() : Result<void>();
+  }
+  bool scans_prefill() const {
+    return sparse_->options().prefill && evaluated() >= attention::kPrefillDenseTokens &&
+           pending() > attention::kPrefillEndTokens;
   }
   bool wants_logits() const { return pass_states_.empty(); }
   void keep_logits(std::span<const float> row) { logits_.assign(row.begin(), row.end()); }

@@ -1,6 +1,7 @@
 #include "model/forward.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/rope.h"
 #include "model/pass.h"
@@ -131,28 +132,60 @@ void store_kv(const Pass& pass, int index) {
   });
 }
 
+// How many of the job's first tokens sparse attention has computed.
+Result<int> attend_sparsely(const Pass& pass, const Chunk& chunk, int index, const attention::DenseJob& job) {
+  if (chunk.sparse == nullptr) return 0;
+  const attention::SparseOptions& options = chunk.sparse->options();
+  if (options.decode && job.count <= attention::kSparseTokensMax) {
+    auto done = pass.scratch.sparse.run(pass.ops, pass.pool, index, job, *chunk.sparse);
+    if (!done) return core::pass(done);
+    return *done ? job.count : 0;
+  }
+  if (!options.prefill) return 0;
+  return pass.scratch.prefill.run(pass.ops, pass.pool, index, job, chunk.tokens_after, *chunk.sparse);
+}
+
 Result<void> attend(const Pass& pass, const LayerWeights& layer, int index) {
   const size_t query_dim = as_size(pass.config.heads * pass.config.head_dim);
   auto& jobs = pass.scratch.jobs;
   jobs.clear();
-  Result<bool> done = false;
+  Result<int> done = 0;
   for_chunks(pass, [&](const Chunk& chunk, size_t first) {
     if (!done) return;
-    const attention::DenseJob job{chunk.sequence,
-                                  first_position(chunk),
-                                  static_cast<int>(chunk.tokens.size()),
-                                  &pass.scratch.query[first * query_dim],
-                                  &pass.scratch.attended[first * query_dim],
-                                  pass.config.architecture == Architecture::kMneme ? 1.0f : 0.0f,
-                                  pass.config.window(index),
-                                  layer.sinks.empty() ? nullptr : layer.sinks.data()};
-    done = false;
-    if (chunk.sparse != nullptr)
-      done = pass.scratch.sparse.run(pass.ops, pass.pool, index, job, *chunk.sparse);
-    if (done && !*done) jobs.push_back(job);
+    attention::DenseJob job{chunk.sequence,
+                            first_position(chunk),
+                            static_cast<int>(chunk.tokens.size()),
+                            &pass.scratch.query[first * query_dim],
+                            &pass.scratch.attended[first * query_dim],
+                            pass.config.architecture == Architecture::kMneme ? 1.0f : 0.0f,
+                            pass.config.window(index),
+                            layer.sinks.empty() ? nullptr : layer.sinks.data()};
+    done = attend_sparsely(pass, chunk, index, job);
+    if (!done || *done == job.count) return;
+    const size_t rows_done = as_size(*done) * query_dim;
+    job.first += *done, job.count -= *done, job.queries += rows_done, job.out += rows_done;
+    jobs.push_back(job);
   });
   if (!done) return core::pass(done);
   return pass.scratch.attention.run(pass.ops, pass.pool, index, jobs);
+}
+
+// The pending audit of a chunk whose rows begin at `first`: |W_o (o - o_dense)| / |x| over its tokens.
+void finish_audit(const Pass& pass, const LayerWeights& layer, size_t first, attention::SparseLayer& sparse) {
+  if (!sparse.audit) return;
+  Scratch& s = pass.scratch;
+  const size_t query_dim = as_size(pass.config.heads * pass.config.head_dim), dim = as_size(pass.config.dim);
+  const std::vector<int>& tokens = sparse.audit->tokens;
+  if (s.audited.size() < tokens.size() * dim) s.audited.resize(tokens.size() * dim);
+  const kernels::Product output[] = {product(layer.output, s.audited)};
+  s.matmul.multiply(pass.ops, pass.pool, output, sparse.audit->difference.data(),
+                    static_cast<int>(tokens.size()), query_dim);
+  double squares = 0;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const double size = residual_size(pass, layer.attention_residual, first + as_size(tokens[i]));
+    squares += std::pow(norm_of(std::span(s.audited).subspan(i * dim, dim)) / size, 2);
+  }
+  sparse.finish_audit(std::sqrt(squares / static_cast<double>(tokens.size())), pass.config.kv_heads);
 }
 
 // What sparse attention learns of the layer once its output product is there: how much of the residual stream
@@ -162,15 +195,13 @@ void observe_attention(const Pass& pass, const LayerWeights& layer, int index) {
   const size_t query_dim = as_size(pass.config.heads * pass.config.head_dim), dim = as_size(pass.config.dim);
   for_chunks(pass, [&](const Chunk& chunk, size_t first) {
     if (chunk.sparse == nullptr || pass.config.window(index) > 0) return;
-    attention::SparseLayer& sparse = chunk.sparse->layer(index);
     const size_t row = first + chunk.tokens.size() - 1;
     const double size = residual_size(pass, layer.attention_residual, row);
-    sparse.controller.observe(size, norm_of(s.attended.subspan(row * query_dim, query_dim)),
-                              norm_of(s.normed.subspan(row * dim, dim)));
-    if (!sparse.audit) return;
-    const kernels::Product output[] = {product(layer.output, s.audited)};
-    s.matmul.multiply(pass.ops, pass.pool, output, sparse.audit->difference.data(), 1, query_dim);
-    sparse.finish_audit(norm_of(s.audited) / size, pass.config.kv_heads);
+    for (attention::SparseLayer* sparse : {&chunk.sparse->layer(index), &chunk.sparse->prefill(index)}) {
+      sparse->controller.observe(size, norm_of(s.attended.subspan(row * query_dim, query_dim)),
+                                 norm_of(s.normed.subspan(row * dim, dim)));
+      finish_audit(pass, layer, first, *sparse);
+    }
   });
 }
 
@@ -251,8 +282,8 @@ Result<Scratch> Scratch::reserve(const Config& c, const Weights& weights, int ro
   if (!matmul) return core::pass(matmul);
   Scratch s(std::move(*matmul),
             attention::DenseAttention({c.layers, c.kv_heads, c.head_dim}, c.heads, threads),
-            attention::SparseAttention({c.layers, c.kv_heads, c.head_dim}, c.heads, threads));
-  s.audited.resize(dim);
+            attention::SparseAttention({c.layers, c.kv_heads, c.head_dim}, c.heads, threads),
+            attention::SparsePrefill({c.layers, c.kv_heads, c.head_dim}, c.heads, threads));
   const auto any_layer = [&](auto member) {
     return std::any_of(weights.layers.begin(), weights.layers.end(),
                        [&](const LayerWeights& layer) { return !(layer.*member).empty(); });

@@ -61,11 +61,13 @@ struct Scratch {
   kernels::MatmulScratch matmul;
   attention::DenseAttention attention;
   attention::SparseAttention sparse;
-  std::vector<float> audited;  // [dim]: the output product of an audit
+  attention::SparsePrefill prefill;
+  std::vector<float> audited;  // [tokens, dim]: the output product of an audit
 
  private:
-  Scratch(kernels::MatmulScratch&& m, attention::DenseAttention&& a, attention::SparseAttention&& s)
-      : matmul(std::move(m)), attention(std::move(a)), sparse(std::move(s)) {}
+  Scratch(kernels::MatmulScratch&& m, attention::DenseAttention&& a, attention::SparseAttention&& s,
+          attention::SparsePrefill&& p)
+      : matmul(std::move(m)), attention(std::move(a)), sparse(std::move(s)), prefill(std::move(p)) {}
 };
 
 // Everything a pass reads and where it works, passed explicitly.

@@ -28,6 +28,7 @@ struct Chunk {
   attention::SparseContext* sparse = nullptr;  // of the sequence; null: attention is exact
   // [dim] or empty: the rows' last states after the final norm, which the head would see, are added to it
   std::span<float> state_sum = {};
+  int tokens_after = 0;  // of the same input, known to follow: an input's end is read exactly
 };
 
 class Model {

@@ -1,0 +1,57 @@
+// Sparse attention of prefill passes over long inputs, over the blocks of one context in one layer. The query
+// tokens of a pass go in tiles; for the rows of a tile (tokens times the query heads of a KV head):
+//   1. fixed     the first block and the last ones, densely
+//   2. scan      the Scorer's masses of all other blocks, for a few rows spread over the tile, the last one
+//                among them: scoring all rows would cost more than reading the blocks does
+//   3. select    blocks are estimated, those that cost least first, while the error that is expected stays
+//                below what the layer's controller allows. With p a block's share of the softmax, n how many
+//                of its tokens share it, s the spread of its values and m the norm of their mean, p' the share
+//                that step 5 would give it, rho what audits taught, mean over the sampled rows and summed
+//                over the query heads:
+//                  p^2 / n (rho s)^2 + (p - p')^2 (rho m)^2
+//   4. read      the other blocks in bf16, by the kernel of dense attention
+//   5. estimate  every row's own mass of an estimated block, exp(q . centre + c), times the block's mean
+//                value. c makes the masses of the sampled rows of a query head add up to what was scanned
+//   6. audit     now and then, a few rows of one tile and KV head densely too, drawn at random: rows that
+//                were not sampled count as those that were
+// A tile is a property of the pass and its blocks are read in order: the result depends neither on the number
+// of threads nor on which blocks are in memory. Where blocks are on the disk, those that some tile chose are
+// brought, and no others.
+//
+// The end of an input is dense: what is asked stands there, and what looks one thing up once shows in no
+// sample.
+#pragma once
+
+#include <memory>
+
+#include "attention/dense.h"
+#include "attention/scorer.h"
+#include "attention/sparse_context.h"
+
+namespace mneme::attention {
+
+// Tokens in front of this position are dense: there is little to save.
+inline constexpr int kPrefillDenseTokens = 8192;
+// So many tokens at the end of an input are dense.
+inline constexpr int kPrefillEndTokens = 512;
+
+// Workspace of one engine. run() is called from one thread at a time.
+class SparsePrefill {
+ public:
+  SparsePrefill(const kv::KvShape& shape, int heads, int threads);
+  ~SparsePrefill();
+  SparsePrefill(SparsePrefill&&) noexcept;
+
+  // Computes the output of the job's first tokens and returns how many; the others (all of them: 0) are to be
+  // computed densely. `tokens_after`: how many of the same input follow the job. May leave an audit pending
+  // in context.prefill(layer). An error, with `out` undefined, where blocks cannot be read.
+  [[nodiscard]] Result<int> run(const kernels::Ops& ops, core::ThreadPool& pool, int layer,
+                                const DenseJob& job, int tokens_after, SparseContext& context);
+
+  struct State;
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mneme::attention
