@@ -11,6 +11,7 @@ void SparseCounters::add(const SparseCounters& other) {
   tokens_full += other.tokens_full;
   tokens_eight_bit += other.tokens_eight_bit;
   tokens_estimated += other.tokens_estimated;
+  tokens_unread += other.tokens_unread;
   bytes_read += other.bytes_read;
   bytes_dense += other.bytes_dense;
   macs_sketch += other.macs_sketch;

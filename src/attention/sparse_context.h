@@ -30,6 +30,7 @@ struct SparseCounters {
   uint64_t steps = 0;        // that could be sparse: long enough a context, few enough query tokens
   uint64_t steps_dense = 0;  // of them, those that ran dense: nothing known yet, or an audit failed
   uint64_t tokens_full = 0, tokens_eight_bit = 0, tokens_estimated = 0;
+  uint64_t tokens_unread = 0;  // of prefill: estimated, for rows whose output nothing reads; no steps
   uint64_t bytes_read = 0, bytes_dense = 0;  // keys and values, in all forms; and what dense steps would read
   double macs_sketch = 0, macs_eight_bit = 0, macs_full = 0;  // multiply-adds by what they read
   uint64_t audits = 0;

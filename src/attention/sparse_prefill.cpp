@@ -9,13 +9,20 @@
 
 namespace mneme::attention {
 
-using kernels::kAttendRowsMax;
 using kv::kBlockTokens;
 
-PrefillPlan::PrefillPlan(const DenseJob& job, int layer, int group, int tokens_after)
+namespace {
+
+int end_tokens(const PrefillPlace& place) {
+  return place.unread ? kPrefillUnreadEndTokens : kPrefillEndTokens;
+}
+
+}  // namespace
+
+PrefillPlan::PrefillPlan(const DenseJob& job, int layer, int group, const PrefillPlace& place)
     : tokens(job.first < kPrefillDenseTokens || job.window > 0
                  ? 0
-                 : std::min(job.count, job.count + tokens_after - kPrefillEndTokens)),
+                 : std::min(job.count, job.count + place.tokens_after - end_tokens(place))),
       blocks(kv::blocks_of(job.first + tokens)),
       recent(std::max(kSinkBlocks, std::min(job.first / kBlockTokens - kRecentBlocks,
                                             job.sequence->sealed_blocks(layer)))),
@@ -24,12 +31,15 @@ PrefillPlan::PrefillPlan(const DenseJob& job, int layer, int group, int tokens_a
       rows_max((tokens + tiles - 1) / tiles * group) {}
 
 Result<int> SparsePrefill::run(const kernels::Ops& ops, core::ThreadPool& pool, int layer,
-                               const DenseJob& job, int tokens_after, SparseContext& context) {
+                               const DenseJob& job, const PrefillPlace& place, SparseContext& context) {
   State& s = *state_;
-  const PrefillPlan plan(job, layer, s.group, tokens_after);
+  const PrefillPlan plan(job, layer, s.group, place);
   if (!plan.is_sparse()) return 0;
-
   SparseLayer& own = context.prefill(layer);
+  PrefillStep step{ops, pool,       layer,       job, own.controller, plan, s.group, 0, s.shape.kv_heads,
+                   0,   plan.tiles, place.unread};
+  if (place.unread) return s.run_unread(step, own.counters);
+
   ++own.counters.steps;
   const double allowed = own.controller.allowed_error();
   const auto position = static_cast<uint64_t>(job.first);
@@ -40,7 +50,6 @@ Result<int> SparsePrefill::run(const kernels::Ops& ops, core::ThreadPool& pool, 
   if (dense) s.count_dense(plan, own.counters);
   if (dense && (!audited || allowed == 0)) return 0;
   // A layer that runs dense tries one head of one tile.
-  PrefillStep step{ops, pool, layer, job, own.controller, plan, s.group, 0, s.shape.kv_heads, 0, plan.tiles};
   if (dense) step.first_head = *audited, step.heads = 1, step.first_tile = audited_tile, step.tiles = 1;
 
   s.lay_out(step);
@@ -58,6 +67,19 @@ Result<int> SparsePrefill::run(const kernels::Ops& ops, core::ThreadPool& pool, 
   if (read) return dense ? 0 : plan.tokens;
   own.audit.reset();
   return core::pass(read);
+}
+
+Result<int> SparsePrefill::State::run_unread(const PrefillStep& step, SparseCounters& counters) {
+  lay_out(step);
+  if (auto fixed = hold_fixed(step); !fixed) return core::pass(fixed);
+  scan(step);
+  choose_none(step);
+  finish(step);
+  const auto units = static_cast<uint64_t>(step.units()),
+             blocks = static_cast<uint64_t>(step.plan.candidates);
+  counters.tokens_unread += units * blocks * kBlockTokens;
+  step.job.sequence->release_some(step.layer, fixed_blocks);
+  return step.plan.tokens;
 }
 
 void SparsePrefill::State::lay_out(const PrefillStep& step) {

@@ -19,7 +19,8 @@
 // brought, and no others.
 //
 // The end of an input is dense: what is asked stands there, and what looks one thing up once shows in no
-// sample.
+// sample. Rows whose output nothing will read (PrefillPlace::unread) are not scanned: all their candidates
+// are estimated, at the mass of equal keys.
 #pragma once
 
 #include <memory>
@@ -32,8 +33,18 @@ namespace mneme::attention {
 
 // Tokens in front of this position are dense: there is little to save.
 inline constexpr int kPrefillDenseTokens = 8192;
-// So many tokens at the end of an input are dense.
+// So many tokens at the end of an input are dense; of unread rows so many that a context can be taken back
+// (kv::kRewindTokens) and windows behind the layer (this many tokens at most in sum) still see none of them.
 inline constexpr int kPrefillEndTokens = 512;
+inline constexpr int kPrefillUnreadEndTokens = kv::kRewindTokens + 512;
+
+// Where a job stands in its input.
+struct PrefillPlace {
+  int tokens_after = 0;  // of the same input follow the job
+  // What the layer adds to the residual stream of the job's tokens is not read by anything that is kept, but
+  // near the end of the input: no layer behind it keeps all tokens, and the rows give no logits.
+  bool unread = false;
+};
 
 // Workspace of one engine. run() is called from one thread at a time.
 class SparsePrefill {
@@ -43,10 +54,10 @@ class SparsePrefill {
   SparsePrefill(SparsePrefill&&) noexcept;
 
   // Computes the output of the job's first tokens and returns how many; the others (all of them: 0) are to be
-  // computed densely. `tokens_after`: how many of the same input follow the job. May leave an audit pending
-  // in context.prefill(layer). An error, with `out` undefined, where blocks cannot be read.
+  // computed densely. May leave an audit pending in context.prefill(layer). An error, with `out` undefined,
+  // where blocks cannot be read.
   [[nodiscard]] Result<int> run(const kernels::Ops& ops, core::ThreadPool& pool, int layer,
-                                const DenseJob& job, int tokens_after, SparseContext& context);
+                                const DenseJob& job, const PrefillPlace& place, SparseContext& context);
 
   struct State;
 

@@ -26,6 +26,7 @@ void SparsePrefill::State::scan(const PrefillStep& step) {
     const PrefillUnit of = step.unit(unit);
     place_queries(step, of.kv_head, of.token, of.tokens, thread);
     read_fixed(step, of, state_of(step, unit), thread);
+    if (step.unread) return;
     scan_samples(step, unit, thread);
     weigh(step, unit, thread);
   });
@@ -134,6 +135,12 @@ void SparsePrefill::State::expect_errors(const PrefillStep& step, int unit, int 
                         freedom * off * off * thread.size2[2 * b + 1];
     }
   }
+}
+
+void SparsePrefill::State::choose_none(const PrefillStep& step) {
+  const size_t candidates = as_size(step.units()) * as_size(step.plan.candidates);
+  std::fill_n(chosen.begin(), candidates, uint8_t{0});
+  std::fill_n(corrections.begin(), candidates * as_size(group), std::log(float{kv::kBlockTokens}));
 }
 
 void SparsePrefill::State::select(const PrefillStep& step, double allowed_error) {

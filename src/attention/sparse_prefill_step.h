@@ -26,7 +26,7 @@ struct PrefillPlan {
   static constexpr int kTokensMin = 64;    // fewer are dense
   static constexpr int kTileRows = 512;    // a larger tile scans less and selects for more rows at once
 
-  PrefillPlan(const DenseJob& job, int layer, int group, int tokens_after);
+  PrefillPlan(const DenseJob& job, int layer, int group, const PrefillPlace& place);
 
   int tokens;      // of the job, its first
   int blocks;      // that they see
@@ -59,6 +59,7 @@ struct PrefillStep {
   int group;
   int first_head, heads;
   int first_tile, tiles;
+  bool unread;
 
   int units() const { return heads * tiles; }
   PrefillUnit unit(int index) const {
@@ -125,11 +126,13 @@ struct SparsePrefill::State {
                             rows, shape.head_dim);
   }
 
+  Result<int> run_unread(const PrefillStep& step, SparseCounters& counters);
   void lay_out(const PrefillStep& step);
   Result<void> hold_fixed(const PrefillStep& step);
 
   // --- sparse_prefill_scan.cpp
   void scan(const PrefillStep& step);
+  void choose_none(const PrefillStep& step);
   void scan_samples(const PrefillStep& step, int unit, Thread& thread);
   void weigh(const PrefillStep& step, int unit, Thread& thread);
   float weigh_sample(const PrefillStep& step, int unit, int sample, Thread& thread);

@@ -76,10 +76,11 @@ void add_engine_options(CLI::App& verb, ModelArguments& arguments) {
           "adaptive (what matters, the rest estimated, at a target error)")
       ->check(attention_mode())
       ->capture_default_str();
-  verb.add_option("--prefill", arguments.prefill,
-                  "how inputs past about 8,000 tokens are read: dense; sparse (what matters, the rest "
-                  "estimated, at the target error; the last 512 tokens always densely); auto: sparse where "
-                  "attention is adaptive")
+  verb.add_option(
+          "--prefill", arguments.prefill,
+          "how inputs past about 8,000 tokens are read: dense; sparse (what matters, the rest "
+          "estimated, at 4 times the target error; the last 512 tokens always densely); auto: sparse where "
+          "attention is adaptive")
       ->check(prefill_mode())
       ->capture_default_str();
   verb.add_option("--target-error", arguments.target_error,

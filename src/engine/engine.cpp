@@ -249,6 +249,10 @@ engram::Placement placement(EngramPlacement asked) {
   return asked == EngramPlacement::kDisk ? engram::Placement::kDisk : engram::Placement::kMemory;
 }
 
+// Errors of prefill reach what is said through keys and values alone, many of which are looked at: at four
+// times the error of decode steps the default model's first tokens are 99.5 % the same (docs/benchmarks.md).
+constexpr double kPrefillErrorFactor = 4;
+
 bool sparse_prefill(const EngineOptions& options) {
   return options.prefill == PrefillMode::kSparse ||
          (options.prefill == PrefillMode::kAuto && options.attention == AttentionMode::kAdaptive);
@@ -263,7 +267,7 @@ std::optional<attention::SparseOptions> sparse_options(const EngineOptions& opti
   if (options.attention == AttentionMode::kCertified) sparse.mode = attention::SparseMode::kCertified;
   sparse.target_error = options.target_error;
   sparse.prefill = sparse_prefill(options);
-  sparse.prefill_target_error = options.target_error;
+  sparse.prefill_target_error = std::min(1.0, kPrefillErrorFactor * options.target_error);
   return sparse.decode || sparse.prefill ? std::optional(sparse) : std::nullopt;
 }
 
@@ -284,6 +288,9 @@ Result<void> LoadedEngine::open_tiers(const EngineOptions& options, const kernel
     home_.warnings.push_back(
         "certified attention reads 8-bit copies, which a cold tier does not keep: exact");
   home_.model = engine::segment_model(file_, model_.kv_shape());
+  // What is read sparsely is never found by who reads densely.
+  constexpr uint32_t kSparsePrefill = uint32_t{1} << 16;
+  if (sparse && home_.sparse->prefill) home_.model.content_version |= kSparsePrefill;
   auto store = kv::Store::open({.folder = options.cold_folder, .bytes_max = options.cold_bytes_max});
   if (!store) return pass(store);
   store_ = std::move(*store);

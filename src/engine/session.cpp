@@ -36,6 +36,20 @@ Result<kv::SessionLog> open_log(const SessionHome& home, const LoadedSession::Na
   return log;
 }
 
+// Segments that prefill of another mode made are not found under the names that this engine gives: the log
+// forgets them, and the tokens are evaluated again.
+Result<void> own_segments(SessionHome& home, const LoadedSession::Named& named, kv::SessionLog& log) {
+  const kv::SessionState& state = log.state();
+  if (state.segments.empty()) return {};
+  const auto first = std::span(state.tokens).first(kv::kSegmentTokens);
+  if (kv::segment_name(home.model, state.parent(0), first) == state.segments.front()) return {};
+  home.warnings.push_back(
+      fmt::format("session {} was read with another --prefill: it is read again", named.name));
+  const std::vector<TokenId> tokens = state.tokens;
+  if (auto cut = log.truncate(0); !cut) return cut;
+  return log.append_tokens(tokens);
+}
+
 }  // namespace
 
 LoadedSession::LoadedSession(SessionHome& home, const std::string& scope)
@@ -68,6 +82,7 @@ Result<std::unique_ptr<LoadedSession>> LoadedSession::open(SessionHome& home, co
   if (log->state().model.model != home.model.model || log->state().model.shape != home.model.shape)
     return fail("session {} belongs to another model: {}", name, log->state().model_path);
   if (!log->warning().empty()) home.warnings.push_back(log->warning());
+  if (auto own = own_segments(home, named, *log); !own) return pass(own);
   auto session = std::make_unique<LoadedSession>(home, log->state().scope());
   session->tokens_ = log->state().tokens;
   session->log_ = std::move(*log);

@@ -132,6 +132,21 @@ void store_kv(const Pass& pass, int index) {
   });
 }
 
+// Whether nothing that is kept reads what a layer's attention says of tokens far from the end of an input:
+// the layers behind it have windows, which have forgotten those tokens by then. A cold tier keeps windows
+// too.
+bool is_unread(const Pass& pass, const Chunk& chunk, int index) {
+  if (chunk.logits != LogitsOf::kNone || !chunk.state_sum.empty()) return false;
+  int windows = 0;
+  for (int behind = index + 1; behind < pass.config.layers; ++behind) {
+    const int window = pass.config.window(behind);
+    if (window == 0) return false;
+    windows += window;
+  }
+  return windows == 0 || (windows <= attention::kPrefillUnreadEndTokens - kv::kRewindTokens &&
+                          chunk.sequence->copies_sealed(index));
+}
+
 // How many of the job's first tokens sparse attention has computed.
 Result<int> attend_sparsely(const Pass& pass, const Chunk& chunk, int index, const attention::DenseJob& job) {
   if (chunk.sparse == nullptr) return 0;
@@ -142,7 +157,8 @@ Result<int> attend_sparsely(const Pass& pass, const Chunk& chunk, int index, con
     return *done ? job.count : 0;
   }
   if (!options.prefill) return 0;
-  return pass.scratch.prefill.run(pass.ops, pass.pool, index, job, chunk.tokens_after, *chunk.sparse);
+  return pass.scratch.prefill.run(pass.ops, pass.pool, index, job,
+                                  {chunk.tokens_after, is_unread(pass, chunk, index)}, *chunk.sparse);
 }
 
 Result<void> attend(const Pass& pass, const LayerWeights& layer, int index) {
