@@ -225,6 +225,14 @@ TEST_F(Cli, SparseAttentionReportsWhatItDid) {
   const Outcome run = mneme("run -m " + kModel + " -p hello -n 2 --attention certified");
   EXPECT_NE(run.err.find("certified attention: no step was long enough"), std::string::npos) << run.err;
   EXPECT_EQ(mneme("run -m " + kModel + " -p x --attention sparse").status, 2);
+  EXPECT_EQ(mneme("run -m " + kModel + " -p x --prefill quick").status, 2);
+  const Outcome prefill = mneme("bench -m " + kModel +
+                                " -p 2048 -n 0 -d 8192 -r 1 --fill repeat --json --prefill sparse");
+  ASSERT_EQ(prefill.status, 0) << prefill.err;
+  const Json row = Json::parse(prefill.out)["rows"][0];
+  EXPECT_EQ(row["attention"]["mode"], "exact");
+  EXPECT_GT(row["attention"]["prefill"]["steps"], 0);
+  EXPECT_EQ(row["attention"]["prefill"]["layers"].size(), 4u);
   EXPECT_EQ(mneme("run -m " + kModel + " -p x --target-error 0").status, 2);
 }
 

@@ -2,12 +2,12 @@
 // tokens of a pass go in tiles; for the rows of a tile (tokens times the query heads of a KV head):
 //   1. fixed     the first block and the last ones, densely
 //   2. scan      the Scorer's masses of all other blocks, for a few rows spread over the tile, the last one
-//                among them: scoring all rows would cost more than reading the blocks does
+//                among them: to score all rows would cost more than to read the blocks
 //   3. select    blocks are estimated, those that cost least first, while the error that is expected stays
 //                below what the layer's controller allows. With p a block's share of the softmax, n how many
-//                of its tokens share it, s the spread of its values and m the norm of their mean, p' the share
-//                that step 5 would give it, rho what audits taught, mean over the sampled rows and summed
-//                over the query heads:
+//                of its tokens share it, s the spread of its values, m the norm of their mean, p' the share
+//                that step 5 would give it and rho what audits taught, summed over the query heads, mean
+//                over their sampled rows:
 //                  p^2 / n (rho s)^2 + (p - p')^2 (rho m)^2
 //   4. read      the other blocks in bf16, by the kernel of dense attention
 //   5. estimate  every row's own mass of an estimated block, exp(q . centre + c), times the block's mean

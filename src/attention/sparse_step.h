@@ -85,8 +85,8 @@ struct SparseAttention::State {
   Threshold threshold;
   std::vector<float> states;  // [kv_head, 1 + runs] softmax states: what is always read, then the runs
   std::vector<float> audit_states;
-  std::vector<int> counted;               // [kv_head, runs, 3]: blocks of each Treatment
-  std::vector<int> fixed_blocks;          // held: what is always read
+  std::vector<int> counted;       // [kv_head, runs, 3]: blocks of each Treatment
+  std::vector<int> fixed_blocks;  // held: what is always read
   // Of certified steps: states and logit bounds of every candidate, those read in bf16, bounds of heads.
   std::vector<float> block_states, bounds;
   std::vector<uint8_t> escalated;

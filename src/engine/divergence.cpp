@@ -14,8 +14,6 @@ using core::pass;
 
 namespace {
 
-constexpr size_t kPieceTokens = 2048;  // between two looks at `cancelled`
-
 // ln of the sum of exp(logit), against overflow.
 double log_sum_exp(std::span<const float> logits) {
   const double most = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
@@ -120,14 +118,11 @@ Result<DivergenceReport> Walk::run() {
 Result<void> Walk::read(Predictor& predictor, size_t depth) {
   size_t held = predictor.tokens_held();
   if (!report_.rows.empty()) held = std::min(held, *report_.rows.back().depth);
-  while (held < depth && !is_cancelled()) {
-    const size_t end = std::min(depth, held + kPieceTokens);
-    auto prefilled = predictor.prefill(held, text_.first(end));
-    if (!prefilled) return prefilled;
-    work(depth, end - held);
-    held = end;
-  }
-  return {};
+  if (held >= depth || is_cancelled()) return {};
+  return predictor.prefill(held, text_.first(depth), [&](size_t tokens) {
+    work(depth, tokens);
+    return !is_cancelled();
+  });
 }
 
 Result<void> Walk::step_through(size_t depth, std::vector<Step>& steps) {
@@ -153,7 +148,8 @@ class EnginePredictor final : public Predictor {
   explicit EnginePredictor(Engine& engine) : engine_(&engine), session_(engine.new_session()) {}
 
   size_t tokens_held() const override { return session_->tokens().size(); }
-  Result<void> prefill(size_t count, std::span<const TokenId> tokens) override {
+  Result<void> prefill(size_t count, std::span<const TokenId> tokens,
+                       const std::function<bool(size_t)>& on_tokens) override {
     session_->truncate(count);
     auto appended = session_->append(tokens.subspan(count));
     if (!appended) return appended;
@@ -161,6 +157,7 @@ class EnginePredictor final : public Predictor {
     while (session_->pending() > 0) {
       auto step = engine_->step(sessions);
       if (!step) return pass(step);
+      if (!on_tokens(*step)) break;
     }
     return {};
   }

@@ -1,6 +1,7 @@
 // divergence() without the models: over anything that reads tokens and says what comes next.
 #pragma once
 
+#include <functional>
 #include <span>
 
 #include "core/error.h"
@@ -12,8 +13,10 @@ class Predictor {
  public:
   virtual ~Predictor() = default;
   virtual size_t tokens_held() const = 0;
-  // Forgets what is behind the first `count`, reads the rest of `tokens` as a prompt.
-  virtual Result<void> prefill(size_t count, std::span<const TokenId> tokens) = 0;
+  // Forgets what is behind the first `count`, reads the rest of `tokens` as one prompt. `on_tokens` is told
+  // now and then how many more were read; false: stop there.
+  virtual Result<void> prefill(size_t count, std::span<const TokenId> tokens,
+                               const std::function<bool(size_t)>& on_tokens) = 0;
   // Reads one token as generation does; the logits of the next, valid until the next call.
   virtual Result<std::span<const float>> decode(TokenId token) = 0;
 };

@@ -36,10 +36,12 @@ class Counting final : public Predictor {
  public:
   Counting(size_t vocabulary, float sharpness) : logits_(vocabulary), sharpness_(sharpness) {}
   size_t tokens_held() const override { return held.size(); }
-  Result<void> prefill(size_t count, std::span<const TokenId> tokens) override {
+  Result<void> prefill(size_t count, std::span<const TokenId> tokens,
+                       const std::function<bool(size_t)>& on_tokens) override {
     held.resize(count);
     held.insert(held.end(), tokens.begin() + static_cast<ptrdiff_t>(count), tokens.end());
     prefilled += tokens.size() - count;
+    on_tokens(tokens.size() - count);
     return {};
   }
   Result<std::span<const float>> decode(TokenId token) override {

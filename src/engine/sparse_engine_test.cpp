@@ -28,9 +28,11 @@ struct Place {
   }
   ~Place() { std::remove(model.c_str()); }
 
-  std::unique_ptr<Engine> open(AttentionMode mode, double target = 0.01, int threads = 2) const {
+  std::unique_ptr<Engine> open(AttentionMode mode, double target = 0.01, int threads = 2,
+                               PrefillMode prefill = PrefillMode::kAuto) const {
     EngineOptions options{.model_path = model, .kv_bytes_max = 64 << 20};
     options.attention = mode;
+    options.prefill = prefill;
     options.target_error = target;
     options.threads = threads;
     auto engine = Engine::open(options);
@@ -120,6 +122,44 @@ TEST(SparseEngine, ContextsGoBackAndForth) {
   EXPECT_LT(nmse(got, want), 2e-3);
 }
 
+// Long enough for passes to be sparse.
+constexpr size_t kLongPrompt = 10500;
+
+TEST(SparseEngine, SparsePrefillStaysNearDenseAndExactDecodingGoesOnBehindIt) {
+  const Place place("plain", 1, {0, 2});
+  std::vector<float> want, first;
+  {
+    const auto exact = place.open(AttentionMode::kExact);
+    want = decode(*exact, *exact->new_session(), kLongPrompt);
+  }
+  for (const int threads : {1, 3}) {
+    const auto engine = place.open(AttentionMode::kExact, 0.01, threads, PrefillMode::kSparse);
+    const auto session = engine->new_session();
+    const auto got = decode(*engine, *session, kLongPrompt);
+    EXPECT_LT(nmse(got, want), 5e-3);
+    EXPECT_NE(got, want);
+    if (first.empty()) first = got;
+    EXPECT_EQ(got, first) << "whatever the number of threads";
+    const AttentionReport report = session->attention();
+    EXPECT_EQ(report.mode, AttentionMode::kExact);
+    EXPECT_TRUE(report.prefill_sparse);
+    EXPECT_EQ(report.all.steps, 0u);
+    EXPECT_GT(report.prefill.steps, 0u);
+    EXPECT_GT(report.prefill.tokens_estimated, 0);
+    EXPECT_GT(report.prefill.audits, 0u);
+    EXPECT_LT(report.prefill.error_mean, 4 * report.prefill_target_error);
+  }
+}
+
+TEST(SparseEngine, AutoIsSparseWhereAttentionIsAdaptiveAndDenseStays) {
+  const Place place;
+  EXPECT_TRUE(place.open(AttentionMode::kAdaptive)->new_session()->attention().prefill_sparse);
+  EXPECT_FALSE(place.open(AttentionMode::kCertified)->new_session()->attention().prefill_sparse);
+  EXPECT_FALSE(place.open(AttentionMode::kExact)->new_session()->attention().prefill_sparse);
+  const auto dense = place.open(AttentionMode::kAdaptive, 0.01, 2, PrefillMode::kDense);
+  EXPECT_FALSE(dense->new_session()->attention().prefill_sparse);
+}
+
 TEST(SparseEngine, RefusesATargetThatIsNone) {
   const Place place;
   for (const double target : {0.0, -1.0, 2.0, std::nan("")}) {
@@ -136,9 +176,11 @@ struct Cold {
 
   explicit Cold(const Place& of) : place(of) { std::filesystem::remove_all(folder); }
   ~Cold() { std::filesystem::remove_all(folder); }
-  std::unique_ptr<Engine> open(AttentionMode mode, uint64_t bytes) const {
+  std::unique_ptr<Engine> open(AttentionMode mode, uint64_t bytes,
+                               PrefillMode prefill = PrefillMode::kAuto) const {
     EngineOptions options{.model_path = place.model, .kv_bytes_max = 64 << 20};
     options.attention = mode;
+    options.prefill = prefill;
     options.target_error = 0.01;
     options.threads = 2;
     options.cold_folder = folder;
@@ -179,6 +221,61 @@ TEST(SparseEngine, AColdTierIsReadWhereItMattersAndGivesTheSameBits) {
       EXPECT_GT(report.all.tokens_bf16, 0);
       EXPECT_TRUE(engine->take_warnings().empty());
     }
+  }
+}
+
+TEST(SparseEngine, SparsePrefillReadsAColdTierAndGivesTheSameBits) {
+  const Place place("plain", 1, {0, 2});
+  std::vector<float> first;
+  for (const uint64_t bytes : {uint64_t{32} << 20, uint64_t{2} << 20}) {
+    const Cold cold(place);
+    for (const bool found : {false, true}) {
+      const auto engine = cold.open(AttentionMode::kExact, bytes, PrefillMode::kSparse);
+      const auto session = engine->new_session();
+      const auto logits = decode(*engine, *session, kLongPrompt);
+      if (first.empty()) first = logits;
+      EXPECT_LT(nmse(logits, first), 1e-3);
+      if (!found) {
+        EXPECT_EQ(logits, first) << "wherever the blocks are";
+      }
+      EXPECT_EQ(session->reused() > 0, found);
+      EXPECT_EQ(session->attention().prefill.steps > 0, !found);
+      EXPECT_TRUE(engine->take_warnings().empty());
+    }
+  }
+}
+
+// What was read sparsely is not found by who reads densely, and a session is read again.
+TEST(SparseEngine, DensePrefillNeverGoesOnBehindSparsePrefill) {
+  const Place place("plain", 1, {0, 2});
+  const Cold cold(place);
+  std::vector<float> want;
+  {
+    const auto exact = place.open(AttentionMode::kExact);
+    want = decode(*exact, *exact->new_session(), kLongPrompt);
+  }
+  const auto tokens = random_tokens(kLongPrompt + kSteps);
+  for (const PrefillMode mode : {PrefillMode::kSparse, PrefillMode::kDense}) {
+    const auto engine = cold.open(AttentionMode::kExact, 32 << 20, mode);
+    auto session = engine->open_session("s");
+    ASSERT_TRUE(session) << session.error().message;
+    const auto warnings = engine->take_warnings();
+    if (mode == PrefillMode::kSparse) {
+      decode(*engine, **session, kLongPrompt);
+      ASSERT_TRUE((*session)->flush());
+      continue;
+    }
+    ASSERT_EQ(warnings.size(), 1u);
+    EXPECT_NE(warnings[0].find("another --prefill"), std::string::npos);
+    EXPECT_EQ((*session)->reused(), 0u);
+    ASSERT_EQ((*session)->tokens().size(), tokens.size());
+    (*session)->truncate(kLongPrompt);
+    Session* const sessions[] = {session->get()};
+    while ((*session)->pending() > 0) ASSERT_TRUE(engine->step(sessions));
+    std::vector<float> got;
+    const auto keep = [&](std::span<const float> row) { got.insert(got.end(), row.begin(), row.end()); };
+    ASSERT_TRUE(engine->logits_of(**session, std::span(tokens).subspan(kLongPrompt), true, keep));
+    EXPECT_EQ(got, want);
   }
 }
 
