@@ -17,7 +17,6 @@ tl::expected<MessagesRequest, Failure> read_call(const Call& call, MessagesPurpo
   auto request = read_messages(*body, purpose);
   if (!request) return request;
   request->chat.from = origin_of(call, request->user, request->session);
-  request->chat.context_tokens_max = call.caller.tokens_max;
   return request;
 }
 

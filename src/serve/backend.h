@@ -25,7 +25,9 @@ struct Origin {
   std::string affinity;
   // A session that is kept under this name in the owner's space, created where there is none. Empty: none.
   std::string session;
-  uint64_t sessions_max = 0;  // named ones that the owner may have, this one included; 0: no limit
+  // Limits of the owner's; 0: none.
+  uint64_t sessions_max = 0;        // named ones, this one included
+  uint64_t context_tokens_max = 0;  // of prompt and answer together, beside the backend's own limit
   Priority priority = Priority::kNormal;
 };
 

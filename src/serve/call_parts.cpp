@@ -23,6 +23,7 @@ Origin origin_of(const Call& call, std::string affinity_in_body, std::string ses
   from.owner = call.caller.owner;
   from.priority = call.caller.priority;
   from.sessions_max = call.caller.sessions_max;
+  from.context_tokens_max = call.caller.tokens_max;
   from.session = std::move(session);
   from.affinity = std::move(affinity_in_body);
   for (const std::string_view name : {"session_id", "session-id", "x-session-affinity", "x-session-id"})

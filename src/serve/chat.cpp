@@ -174,7 +174,7 @@ tl::expected<std::vector<GenerationId>, Failure> start_chat(
   generation.prompt = text.encode(prompt->text, {.add_bos_eos = false});
   generation.generate = request.generate;
   if (auto fits = fit_answer(generation.generate.tokens_max, generation.prompt.size(),
-                             context_tokens_max(backend, request.context_tokens_max), "messages");
+                             context_tokens_max(backend, request.from.context_tokens_max), "messages");
       !fits)
     return tl::unexpected(std::move(fits.error()));
   generation.generate.constraint = *constraint;

@@ -39,7 +39,6 @@ struct ChatRequest : FormatRequest {
   // tokens_max, sampling, stop, top_logprobs; the constraint is made here.
   GenerateOptions generate;
   Origin from;
-  uint64_t context_tokens_max = 0;  // of prompt and answer, beside the backend's own limit; 0: none
 };
 
 enum class Finish : uint8_t { kStop, kStopText, kLength, kToolCalls, kCancelled, kFull };

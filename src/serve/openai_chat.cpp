@@ -16,7 +16,6 @@ void complete_chat(const Call& call, Models& models) {
   const Fields fields(body->json, "", errors);
   OpenAiChatRequest request = read_openai_chat(fields, body->backend->text());
   request.chat.from = origin_of(call, fields.text("prompt_cache_key"), fields.text("session"));
-  request.chat.context_tokens_max = call.caller.tokens_max;
   if (errors.any()) return send_failure(*call.answer, Surface::kOpenAi, errors.failure());
 
   const OpenAiChatAnswer answer = answer_openai_chat(call, request, body->model);

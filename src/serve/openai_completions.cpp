@@ -103,7 +103,7 @@ void complete(const Call& call, Models& models) {
   if (auto held = constrain(*body->backend, request); !held)
     return send_failure(*call.answer, Surface::kOpenAi, held.error());
   auto generations = generations_of(request, from,
-                                    context_tokens_max(*body->backend, call.caller.tokens_max));
+                                    context_tokens_max(*body->backend, from.context_tokens_max));
   if (!generations) return send_failure(*call.answer, Surface::kOpenAi, generations.error());
 
   const CompletionAnswer answer = answer_completion(call, request, body->model);

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "core/error.h"
+#include "serve/answer_room.h"
+#include "serve/call_parts.h"
 #include "serve/openai_completions.h"
 
 namespace mneme::serve {
@@ -48,10 +50,9 @@ struct EmbeddingRequest {
   size_t dimensions = 0, tokens = 0;
 };
 
-EmbeddingRequest read_embedding(const Fields& fields, const Backend& backend) {
+EmbeddingRequest read_embedding(const Fields& fields, const Backend& backend, uint64_t tokens_max) {
   EmbeddingRequest request;
   auto prompts = read_prompts(fields, "input", backend.text(), kTextsMax);
-  const uint64_t tokens_max = backend.limits().context_tokens_max;
   for (size_t i = 0; i < prompts.size(); ++i) {
     auto& tokens = prompts[i].tokens;
     if (tokens.empty()) fields.errors().wrong_value("input", "a text has at least one token");
@@ -72,7 +73,8 @@ void embed(const Call& call, Models& models) {
   if (!body) return;
   RequestErrors errors;
   const Fields fields(body->json, "", errors);
-  EmbeddingRequest request = read_embedding(fields, *body->backend);
+  EmbeddingRequest request = read_embedding(
+      fields, *body->backend, context_tokens_max(*body->backend, origin_of(call).context_tokens_max));
   if (errors.any()) return send_failure(*call.answer, Surface::kOpenAi, errors.failure());
   const auto done = [answer = call.answer, account = call.account, model = body->model,
                      as_base64 = request.as_base64, dimensions = request.dimensions,

@@ -19,7 +19,6 @@ tl::expected<void, Failure> answer_responses(const Call& call, Models& models) {
   const auto backend = models.find(request->model, call.request->body.size());
   if (!backend) return tl::unexpected(backend.error());
   request->chat.from = origin_of(call, request->cache_key, request->session);
-  request->chat.context_tokens_max = call.caller.tokens_max;
   ResponsesAnswer::Setup setup{.model = model_name(request->model, **backend),
                                .stream = request->stream,
                                .summarise = request->summarise,
