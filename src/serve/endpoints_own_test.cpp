@@ -33,7 +33,7 @@ class OwnEndpoints : public testing::Test, protected ServerUnderTest {
     const Json& responses = document.at("paths").at(pattern).at(small).at("responses");
     EXPECT_TRUE(responses.contains(std::to_string(status))) << pattern << " " << status;
     if (!responses.contains(std::to_string(status))) return {};
-    const Json& content = responses.at(std::to_string(status)).at("content");
+    const Json& content = resolved(document, responses.at(std::to_string(status))).at("content");
     const std::string type = answer.header("content-type").substr(0, answer.header("content-type").find(';'));
     EXPECT_TRUE(content.contains(type)) << pattern << " " << type;
     if (type != "application/json") return answer.body;
@@ -68,12 +68,15 @@ TEST_F(OwnEndpoints, ReferencesOfTheDocumentLeadSomewhere) {
   const Json document = ask_json("GET", "/openapi.json");
   std::set<std::string> used;
   const std::string text = document.dump();
-  const std::string mark = "\"$ref\":\"#/components/schemas/";
+  const std::string mark = "\"$ref\":\"#";
   for (size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + 1))
     used.insert(text.substr(at + mark.size(), text.find('"', at + mark.size()) - at - mark.size()));
-  for (const std::string& name : used) EXPECT_TRUE(document["components"]["schemas"].contains(name)) << name;
-  for (const auto& [name, schema] : document["components"]["schemas"].items())
-    EXPECT_TRUE(used.contains(name)) << name << " is not used";
+  for (const std::string& place : used) EXPECT_TRUE(document.contains(Json::json_pointer(place))) << place;
+  for (const char* kind : {"schemas", "responses"}) {
+    EXPECT_FALSE(document["components"][kind].empty());
+    for (const auto& [name, part] : document["components"][kind].items())
+      EXPECT_TRUE(used.contains(std::string("/components/") + kind + "/" + name)) << name << " is not used";
+  }
   EXPECT_EQ(document["openapi"], "3.1.0");
 }
 

@@ -19,12 +19,14 @@ Json openapi_document() {
        {{"securitySchemes",
          {{"bearer", {{"type", "http"}, {"scheme", "bearer"}}},
           {"x-api-key", {{"type", "apiKey"}, {"in", "header"}, {"name", "x-api-key"}}}}},
+        {"responses", Json::object()},
         {"schemas", Json::object()}}}};
   for (const std::string_view text : {openapi_own(), openapi_openai(), openapi_anthropic(), openapi_text()}) {
     const Json part = Json::parse(text, nullptr, false);
     MNEME_CHECK(part.is_object(), "a part of the OpenAPI document is no JSON");
     document["paths"].update(part.at("paths"), true);
     document["components"]["schemas"].update(part.at("schemas"));
+    document["components"]["responses"].update(part.value("responses", Json::object()));
   }
   // For clients whose base URL lacks the version.
   for (const char* path :

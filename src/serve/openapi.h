@@ -8,7 +8,7 @@
 
 namespace mneme::serve {
 
-// Each a JSON object {"paths": {...}, "schemas": {...}}.
+// Each a JSON object {"paths": {...}, "schemas": {...}}, with "responses" or without.
 std::string_view openapi_own();
 std::string_view openapi_openai();
 std::string_view openapi_anthropic();

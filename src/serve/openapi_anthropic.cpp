@@ -25,24 +25,9 @@ constexpr std::string_view kText = R"json({
               }
             }
           },
-          "400": {
-            "description": "The request is wrong; the message names the field",
-            "content": {
-              "application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}
-            }
-          },
-          "429": {
-            "description": "The key's rate, or queues are full: Retry-After says when to come again",
-            "content": {
-              "application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}
-            }
-          },
-          "529": {
-            "description": "Queues are full",
-            "content": {
-              "application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}
-            }
-          }
+          "400": {"$ref": "#/components/responses/AnthropicWrong"},
+          "429": {"$ref": "#/components/responses/AnthropicBusy"},
+          "529": {"$ref": "#/components/responses/AnthropicFull"}
         }
       }
     },
@@ -58,26 +43,27 @@ constexpr std::string_view kText = R"json({
             "description": "The answer",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CountAnswer"}}}
           },
-          "400": {
-            "description": "The request is wrong; the message names the field",
-            "content": {
-              "application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}
-            }
-          },
-          "429": {
-            "description": "The key's rate, or queues are full: Retry-After says when to come again",
-            "content": {
-              "application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}
-            }
-          },
-          "529": {
-            "description": "Queues are full",
-            "content": {
-              "application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}
-            }
-          }
+          "400": {"$ref": "#/components/responses/AnthropicWrong"},
+          "429": {"$ref": "#/components/responses/AnthropicBusy"},
+          "529": {"$ref": "#/components/responses/AnthropicFull"}
         }
       }
+    }
+  },
+  "responses": {
+    "AnthropicWrong": {
+      "description": "The request is wrong; the message names the field",
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}}
+    },
+    "AnthropicBusy": {
+      "description": "The key's rate: Retry-After says when to come again",
+      "headers": {"Retry-After": {"description": "in seconds", "schema": {"type": "integer"}}},
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}}
+    },
+    "AnthropicFull": {
+      "description": "Queues are full: Retry-After says when to come again",
+      "headers": {"Retry-After": {"description": "in seconds", "schema": {"type": "integer"}}},
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}}
     }
   },
   "schemas": {

@@ -52,14 +52,8 @@ constexpr std::string_view kText = R"json({
               }
             }
           },
-          "400": {
-            "description": "The request is wrong; the message names the field",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          },
-          "429": {
-            "description": "The key's rate, or queues are full: Retry-After says when to come again",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          }
+          "400": {"$ref": "#/components/responses/Wrong"},
+          "429": {"$ref": "#/components/responses/Busy"}
         }
       }
     },
@@ -75,14 +69,8 @@ constexpr std::string_view kText = R"json({
             "description": "The answer",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InputTokens"}}}
           },
-          "400": {
-            "description": "The request is wrong; the message names the field",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          },
-          "429": {
-            "description": "The key's rate, or queues are full: Retry-After says when to come again",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          }
+          "400": {"$ref": "#/components/responses/Wrong"},
+          "429": {"$ref": "#/components/responses/Busy"}
         }
       }
     },
@@ -107,14 +95,8 @@ constexpr std::string_view kText = R"json({
               }
             }
           },
-          "400": {
-            "description": "The request is wrong; the message names the field",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          },
-          "429": {
-            "description": "The key's rate, or queues are full: Retry-After says when to come again",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          }
+          "400": {"$ref": "#/components/responses/Wrong"},
+          "429": {"$ref": "#/components/responses/Busy"}
         }
       }
     },
@@ -134,14 +116,8 @@ constexpr std::string_view kText = R"json({
               "application/json": {"schema": {"$ref": "#/components/schemas/EmbeddingAnswer"}}
             }
           },
-          "400": {
-            "description": "The request is wrong; the message names the field",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          },
-          "429": {
-            "description": "The key's rate, or queues are full: Retry-After says when to come again",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          }
+          "400": {"$ref": "#/components/responses/Wrong"},
+          "429": {"$ref": "#/components/responses/Busy"}
         }
       }
     },
@@ -159,14 +135,8 @@ constexpr std::string_view kText = R"json({
             "description": "The answer",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InputTokens"}}}
           },
-          "400": {
-            "description": "The request is wrong; the message names the field",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          },
-          "429": {
-            "description": "The key's rate, or queues are full: Retry-After says when to come again",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          }
+          "400": {"$ref": "#/components/responses/Wrong"},
+          "429": {"$ref": "#/components/responses/Busy"}
         }
       }
     },
@@ -191,14 +161,8 @@ constexpr std::string_view kText = R"json({
               }
             }
           },
-          "400": {
-            "description": "The request is wrong; the message names the field",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          },
-          "429": {
-            "description": "The key's rate, or queues are full: Retry-After says when to come again",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          }
+          "400": {"$ref": "#/components/responses/Wrong"},
+          "429": {"$ref": "#/components/responses/Busy"}
         }
       }
     }

@@ -38,13 +38,11 @@ constexpr std::string_view kText = R"json({
     "get": {"summary": "A session and where its keys and values lie", "responses": {
       "200": {"description": "The session", "content": {"application/json": {"schema": {
         "$ref": "#/components/schemas/SessionDetail"}}}},
-      "404": {"description": "None of the caller's", "content": {"application/json": {"schema": {
-        "$ref": "#/components/schemas/Error"}}}}}},
+      "404": {"$ref": "#/components/responses/NoSession"}}},
     "delete": {"summary": "Forgets a session", "responses": {
       "200": {"description": "It is gone", "content": {"application/json": {"schema": {
         "$ref": "#/components/schemas/SessionDeleted"}}}},
-      "404": {"description": "None of the caller's", "content": {"application/json": {"schema": {
-        "$ref": "#/components/schemas/Error"}}}},
+      "404": {"$ref": "#/components/responses/NoSession"},
       "409": {"description": "It runs", "content": {"application/json": {"schema": {
         "$ref": "#/components/schemas/Error"}}}}}}},
   "/v1/sessions/{id}/fork": {
@@ -57,8 +55,7 @@ constexpr std::string_view kText = R"json({
         "$ref": "#/components/schemas/SessionForked"}}}},
       "403": {"description": "The key may keep no more sessions", "content": {"application/json": {
         "schema": {"$ref": "#/components/schemas/Error"}}}},
-      "404": {"description": "None of the caller's", "content": {"application/json": {"schema": {
-        "$ref": "#/components/schemas/Error"}}}},
+      "404": {"$ref": "#/components/responses/NoSession"},
       "409": {"description": "It runs, or the name is taken", "content": {"application/json": {"schema": {
         "$ref": "#/components/schemas/Error"}}}}}}},
   "/v1/sessions/{id}/pin": {
@@ -69,8 +66,7 @@ constexpr std::string_view kText = R"json({
       "responses": {
       "200": {"description": "Done", "content": {"application/json": {"schema": {
         "$ref": "#/components/schemas/SessionPinned"}}}},
-      "404": {"description": "None of the caller's", "content": {"application/json": {"schema": {
-        "$ref": "#/components/schemas/Error"}}}},
+      "404": {"$ref": "#/components/responses/NoSession"},
       "409": {"description": "It cannot be", "content": {"application/json": {"schema": {
         "$ref": "#/components/schemas/Error"}}}}}}},
   "/v1/sessions/{id}/export": {
@@ -78,10 +74,18 @@ constexpr std::string_view kText = R"json({
     "get": {"summary": "A session as a file that mneme session import takes", "responses": {
       "200": {"description": "The file", "content": {"application/octet-stream": {"schema": {
         "type": "string"}}}},
-      "404": {"description": "None of the caller's", "content": {"application/json": {"schema": {
-        "$ref": "#/components/schemas/Error"}}}},
+      "404": {"$ref": "#/components/responses/NoSession"},
       "409": {"description": "It runs, or there is no cold tier", "content": {"application/json": {
         "schema": {"$ref": "#/components/schemas/Error"}}}}}}}
+},
+"responses": {
+  "Wrong": {"description": "The request is wrong; the message names the field", "content": {
+    "application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}},
+  "Busy": {"description": "The key's rate, or queues are full: Retry-After says when to come again",
+    "headers": {"Retry-After": {"description": "in seconds", "schema": {"type": "integer"}}},
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}},
+  "NoSession": {"description": "None of the caller's", "content": {"application/json": {"schema": {
+    "$ref": "#/components/schemas/Error"}}}}
 },
 "schemas": {
   "Health": {"type": "object", "required": ["status"], "properties": {"status": {"enum": ["ok"]}}},

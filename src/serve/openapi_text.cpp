@@ -28,14 +28,8 @@ constexpr std::string_view kText = R"json({
             "description": "The answer",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Tokens"}}}
           },
-          "400": {
-            "description": "The request is wrong; the message names the field",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          },
-          "429": {
-            "description": "The key's rate, or queues are full: Retry-After says when to come again",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          }
+          "400": {"$ref": "#/components/responses/Wrong"},
+          "429": {"$ref": "#/components/responses/Busy"}
         }
       }
     },
@@ -60,14 +54,8 @@ constexpr std::string_view kText = R"json({
             "description": "The answer",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Content"}}}
           },
-          "400": {
-            "description": "The request is wrong; the message names the field",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          },
-          "429": {
-            "description": "The key's rate, or queues are full: Retry-After says when to come again",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          }
+          "400": {"$ref": "#/components/responses/Wrong"},
+          "429": {"$ref": "#/components/responses/Busy"}
         }
       }
     },
@@ -83,14 +71,8 @@ constexpr std::string_view kText = R"json({
             "description": "The answer",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Prompt"}}}
           },
-          "400": {
-            "description": "The request is wrong; the message names the field",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          },
-          "429": {
-            "description": "The key's rate, or queues are full: Retry-After says when to come again",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          }
+          "400": {"$ref": "#/components/responses/Wrong"},
+          "429": {"$ref": "#/components/responses/Busy"}
         }
       }
     },
@@ -111,14 +93,8 @@ constexpr std::string_view kText = R"json({
               }
             }
           },
-          "400": {
-            "description": "The request is wrong; the message names the field",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          },
-          "429": {
-            "description": "The key's rate, or queues are full: Retry-After says when to come again",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-          }
+          "400": {"$ref": "#/components/responses/Wrong"},
+          "429": {"$ref": "#/components/responses/Busy"}
         }
       }
     },

@@ -18,13 +18,16 @@ inline bool has_type(const Json& value, const std::string& type) {
   return false;
 }
 
+// The part itself, or what its $ref leads to.
+inline const Json& resolved(const Json& document, const Json& part) {
+  if (!part.contains("$ref")) return part;
+  return document.at(Json::json_pointer(part["$ref"].get<std::string>().substr(1)));
+}
+
 // What is wrong, with its place; empty: nothing.
 inline std::string schema_fault(const Json& document, const Json& schema, const Json& value,
                                 const std::string& place = "$") {
-  if (schema.contains("$ref")) {
-    const std::string name = schema["$ref"].get<std::string>().substr(1);
-    return schema_fault(document, document.at(Json::json_pointer(name)), value, place);
-  }
+  if (schema.contains("$ref")) return schema_fault(document, resolved(document, schema), value, place);
   for (const Json& part : schema.value("allOf", Json::array())) {
     if (const auto fault = schema_fault(document, part, value, place); !fault.empty()) return fault;
   }
