@@ -189,6 +189,21 @@ TEST_F(ServeCli, KeysAreMadeListedAndTakenBack) {
   EXPECT_EQ(ask("GET", "/props", "x-api-key: " + key + "\r\n").status, 401);
 }
 
+TEST_F(ServeCli, TopSaysWhereKeysAndValuesAre) {
+  start("--cold-dir " + (folder_ / "store").string());
+  EXPECT_NE(mneme("top --once " + url()).out.find("(open 0 B) | 0 hits"), std::string::npos);
+  // Less than a segment is open, more is sealed but for its end.
+  ASSERT_EQ(ask("POST", "/v1/completions", "", R"({"prompt":[65],"max_tokens":1})").status, 200);
+  Outcome once = mneme("top --once " + url());
+  EXPECT_NE(once.out.find("iB (open "), std::string::npos) << once.out;
+  EXPECT_EQ(once.out.find("hot"), std::string::npos) << once.out;
+  const Json body = {{"prompt", Json(std::vector<int>(600, 66))}, {"max_tokens", 1}};
+  ASSERT_EQ(ask("POST", "/v1/completions", "", body.dump()).status, 200);
+  once = mneme("top --once " + url());
+  EXPECT_NE(once.out.find(", hot "), std::string::npos) << once.out;
+  EXPECT_EQ(end(SIGTERM), 0);
+}
+
 TEST_F(ServeCli, TopShowsModelsAndSessions) {
   start("--memory-only");
   const Outcome once = mneme("top --once " + url());

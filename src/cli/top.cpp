@@ -107,6 +107,18 @@ std::string bytes_of(const Json& object, const char* name) {
   return bytes_text(static_cast<uint64_t>(std::max(0.0, number(object, name))));
 }
 
+// What the keys and values in memory are of: newest tokens and windows, which are open, and sealed segments.
+std::string tiers_text(const Json& state, const Json& tiers) {
+  const double sealed = number(tiers, "hot_bytes") + number(tiers, "warm_bytes") +
+                        number(tiers, "passing_bytes");
+  const double open = std::max(0.0, number(state, "kv_bytes_used") - sealed);
+  std::string out = "open " + bytes_text(static_cast<uint64_t>(open));
+  for (const char* name : {"hot", "warm", "passing"})
+    if (const std::string key = std::string(name) + "_bytes"; number(tiers, key.c_str()) > 0)
+      out += std::string(", ") + name + " " + bytes_of(tiers, key.c_str());
+  return out;
+}
+
 std::string model_lines(const Json& model, const View* before, double time_s) {
   const std::string name = visible(text(model, "name")), role = text(model, "role");
   std::string out = name + (role.empty() ? "" : " (" + role + ")");
@@ -122,7 +134,7 @@ std::string model_lines(const Json& model, const View* before, double time_s) {
       prompt > 0 ? number(state, "found_tokens") / prompt * 100 : 0, number(state, "generated_tokens"));
   out += "  keys and values " + bytes_of(state, "kv_bytes_used") + " of " + bytes_of(state, "kv_bytes_max");
   if (flag(tiers, "on"))
-    out += " | hot " + bytes_of(tiers, "hot_bytes") + ", warm " + bytes_of(tiers, "warm_bytes") +
+    out += " (" + tiers_text(state, tiers) + ")" +
            format(" | %.0f hits, %.0f misses", number(tiers, "hits"), number(tiers, "misses")) +
            " | disk read " + bytes_of(tiers, "read_bytes") + ", written " + bytes_of(tiers, "written_bytes");
   return out + "\n";

@@ -43,6 +43,7 @@ Json state_json(const BackendState& state) {
   out["tiers"] = {{"on", tiers.on},
                   {"hot_bytes", tiers.bytes_hot},
                   {"warm_bytes", tiers.bytes_warm},
+                  {"passing_bytes", tiers.bytes_passing},
                   {"hits", tiers.hits_hot + tiers.hits_warm + tiers.hits_ahead},
                   {"misses", tiers.misses},
                   {"read_bytes", tiers.bytes_read},

@@ -117,6 +117,7 @@ constexpr std::string_view kText = R"json({
       "kv_bytes_used": {"type": "integer"}, "kv_bytes_max": {"type": "integer"},
       "tiers": {"type": "object", "additionalProperties": false, "required": ["on"], "properties": {
         "on": {"type": "boolean"}, "hot_bytes": {"type": "integer"}, "warm_bytes": {"type": "integer"},
+        "passing_bytes": {"type": "integer"},
         "hits": {"type": "integer"}, "misses": {"type": "integer"}, "read_bytes": {"type": "integer"},
         "written_bytes": {"type": "integer"}}}}},
   "Session": {"type": "object",
