@@ -179,6 +179,10 @@ class Session {
   // How many tokens would stay evaluated after truncate(count); with a cold tier perhaps more are found again
   // by the next step.
   virtual size_t kept_by_truncate(size_t count) const = 0;
+  // From now on `row` hears, within the step, the logits after every token that a step evaluates,
+  // [vocab_size], and the token's index; nothing of the context is found instead. What was forgotten and is
+  // evaluated again is heard again. Empty: nobody hears them any more.
+  virtual void hear_logits(std::function<void(size_t index, std::span<const float> logits)> row) = 0;
   // Of a session of Engine::new_embedding(): the mean over its evaluated tokens of what the head would see
   // (the last layer's states after the final norm), divided by its length. [dim]; empty for other sessions,
   // and before anything was evaluated.
@@ -250,6 +254,9 @@ struct GenerateOptions {
   std::vector<std::string> stop = {};  // generation ends before the first of these texts
   bool ignore_end = false;             // go on past the model's end-of-generation tokens
   int top_logprobs = -1;               // of each token: -1 nothing, 0 its own, n also the n likeliest
+  // The tokens of the prompt are told as well, with probabilities as top_logprobs says. All of it is
+  // evaluated for that: the session has nothing evaluated yet.
+  bool score_prompt = false;
   // The generated text stays within this grammar, and ends (StopReason::kEnd) where it must end; made with
   // the vocabulary of the engine's text. End tokens then end it, whatever ignore_end says.
   std::shared_ptr<const grammar::Constraint> constraint = {};
@@ -292,6 +299,8 @@ struct DrawnToken {
 };
 
 struct GenerateEvents {
+  // Where score_prompt: every token of the prompt but the first, in order; after the on_prefill of its step.
+  std::function<void(const DrawnToken&)> on_prompt_token = {};
   std::function<void(const DrawnToken&)> on_token = {};            // where top_logprobs >= 0; before its text
   std::function<void(size_t done, size_t total)> on_prefill = {};  // evaluated so far, of those not found
   std::function<void(std::string_view)> on_text = {};              // whole UTF-8 characters

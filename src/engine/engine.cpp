@@ -61,6 +61,7 @@ class LoadedEngine final : public Engine {
  private:
   Result<size_t> pass_over(std::span<Session* const> sessions, std::span<const size_t> rows_max);
   size_t vocab_size() const { return static_cast<size_t>(model_.config().vocab_size); }
+  size_t all_rows_max() const;
   // The first count * vocab_size floats of the logits buffer, which grows to the most ever needed.
   std::span<float> logits_rows(size_t count) {
     if (logits_.size() < count * vocab_size()) logits_.resize(count * vocab_size());
@@ -81,7 +82,7 @@ class LoadedEngine final : public Engine {
   ModelInfo info_;
   // Scratch of a step, kept so that nothing is allocated a token.
   std::vector<size_t> pending_, rows_;  // [sessions]
-  std::vector<bool> wants_logits_;      // [sessions]
+  std::vector<size_t> logits_rows_;     // [sessions]
   std::vector<model::Chunk> chunks_;
   std::vector<float> logits_;  // [rows, vocab_size]
 };
@@ -111,27 +112,40 @@ Result<size_t> LoadedEngine::step(std::span<Session* const> sessions, std::span<
   }
 }
 
+// How many rows of logits are held at one time where every token has one.
+size_t LoadedEngine::all_rows_max() const {
+  constexpr size_t kLogitsBytesMax = size_t{64} << 20;
+  return std::clamp<size_t>(kLogitsBytesMax / (vocab_size() * sizeof(float)), 1, info_.prefill_rows);
+}
+
 Result<size_t> LoadedEngine::pass_over(std::span<Session* const> sessions, std::span<const size_t> rows_max) {
   pending_.clear();
+  size_t heard_left = all_rows_max();
   for (size_t i = 0; i < sessions.size(); ++i) {
     const size_t rows = loaded(sessions[i]).begin_step();
     pending_.push_back(std::min({sessions[i]->pending(), rows, rows_max.empty() ? rows : rows_max[i]}));
+    if (!loaded(sessions[i]).is_heard()) continue;
+    pending_.back() = std::min(pending_.back(), heard_left);
+    heard_left -= pending_.back();
   }
   engine::plan_step(pending_, {info_.prefill_rows, model::Model::kRowsMax}, rows_);
 
   chunks_.clear();
-  wants_logits_.assign(sessions.size(), false);
+  logits_rows_.assign(sessions.size(), 0);
   size_t evaluated = 0;
   size_t logits_count = 0;
   for (size_t i = 0; i < sessions.size(); ++i) {
     if (rows_[i] == 0) continue;
-    if (auto ready = loaded(sessions[i]).make_ready(rows_[i]); !ready) return pass(ready);
-    const bool last = rows_[i] == sessions[i]->pending() && loaded(sessions[i]).wants_logits();
-    chunks_.push_back(
-        loaded(sessions[i]).chunk(rows_[i], last ? model::LogitsOf::kLast : model::LogitsOf::kNone));
-    wants_logits_[i] = last;
+    LoadedSession& session = loaded(sessions[i]);
+    if (auto ready = session.make_ready(rows_[i]); !ready) return pass(ready);
+    const bool last = rows_[i] == session.pending() && session.wants_logits();
+    const model::LogitsOf wanted = session.is_heard() ? model::LogitsOf::kAll
+                                   : last             ? model::LogitsOf::kLast
+                                                      : model::LogitsOf::kNone;
+    chunks_.push_back(session.chunk(rows_[i], wanted));
+    logits_rows_[i] = session.is_heard() ? rows_[i] : last ? 1 : 0;
     evaluated += rows_[i];
-    logits_count += last ? 1 : 0;
+    logits_count += logits_rows_[i];
   }
   if (chunks_.empty()) return size_t{0};
   const double start_s = core::now_s();
@@ -143,22 +157,24 @@ Result<size_t> LoadedEngine::pass_over(std::span<Session* const> sessions, std::
 
   size_t row = 0;
   for (size_t i = 0; i < sessions.size(); ++i) {
-    if (wants_logits_[i]) loaded(sessions[i]).keep_logits(logits_row(row++));
-    if (rows_[i] > 0) loaded(sessions[i]).end_step(rows_[i]);
+    if (rows_[i] == 0) continue;
+    LoadedSession& session = loaded(sessions[i]);
+    const auto logits = std::span(logits_).subspan(row * vocab_size(), logits_rows_[i] * vocab_size());
+    row += logits_rows_[i];
+    if (session.is_heard()) session.tell(logits);
+    if (!logits.empty()) session.keep_logits(logits.last(vocab_size()));
+    session.end_step(rows_[i]);
   }
   return evaluated;
 }
 
 Result<void> LoadedEngine::logits_of(Session& session, std::span<const TokenId> tokens, bool decode,
                                      const std::function<void(std::span<const float>)>& row) {
-  constexpr size_t kLogitsBytesMax = size_t{64} << 20;
   LoadedSession& own = loaded(&session);
   if (own.pending() > 0) return fail("{} tokens of the session are not evaluated yet", own.pending());
   auto appended = own.append(tokens);
   if (!appended) return appended;
-  const size_t rows_max = decode ? 1
-                                 : std::clamp<size_t>(kLogitsBytesMax / (vocab_size() * sizeof(float)), 1,
-                                                      info_.prefill_rows);
+  const size_t rows_max = decode ? 1 : all_rows_max();
   // The token whose row is handed out next. What is before it is evaluated, unless a stored segment was lost.
   size_t next = own.tokens().size() - tokens.size();
   while (next < own.tokens().size()) {

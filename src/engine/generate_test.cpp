@@ -55,6 +55,7 @@ class ScriptedSession final : public Session {
   size_t computed() const override { return evaluated_; }
   size_t kept_by_truncate(size_t count) const override { return std::min(count, evaluated_); }
   std::vector<float> embedding() const override { return {}; }
+  void hear_logits(std::function<void(size_t, std::span<const float>)>) override {}
   void truncate(size_t count) override {
     tokens_.resize(std::min(count, tokens_.size()));
     stale_ = stale_ || count < evaluated_;

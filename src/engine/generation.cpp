@@ -60,6 +60,8 @@ Result<void> ensure_logits(Session& session) {
 Result<void> check(const Engine& engine, Session& session, const GenerateOptions& options) {
   if (auto known = check_bias(engine, options.sampling); !known) return known;
   if (auto fitting = check_constraint(engine, options); !fitting) return fitting;
+  if (options.score_prompt && session.pending() < session.tokens().size())
+    return fail("the tokens of a prompt are scored while it is evaluated, and some of this one are already");
   if (auto ready = ensure_logits(session); !ready) return ready;
   return check_prompt_fits(engine, session);
 }
@@ -122,7 +124,13 @@ class RunningGeneration final : public Generation {
         output_(engine, session, options_.stop),
         pending_at_start_(session.pending()),
         computed_at_start_(session.computed()),
-        start_s_(core::now_s()) {}
+        start_s_(core::now_s()) {
+    if (options_.score_prompt)
+      session.hear_logits([this](size_t index, std::span<const float> logits) { score(index, logits); });
+  }
+  ~RunningGeneration() override {
+    if (options_.score_prompt && !prefilled_) session_->hear_logits({});
+  }
 
   Result<void> advance() override {
     if (finished_) return {};
@@ -148,9 +156,20 @@ class RunningGeneration final : public Generation {
     report_.prompt_tokens = done;
     report_.found_tokens = pending_at_start_ - std::min(pending_at_start_, done + pending);
     if (events_.on_prefill && new_rows) events_.on_prefill(done, done + pending);
+    for (const DrawnToken& token : std::exchange(scores_, {}))
+      if (events_.on_prompt_token) events_.on_prompt_token(token);
     if (pending > 0) return;
     prefilled_ = true;
+    if (options_.score_prompt) session_->hear_logits({});
     report_.prefill_s = core::now_s() - start_s_;
+  }
+
+  // What the token behind `index` is worth; each once.
+  void score(size_t index, std::span<const float> logits) {
+    if (index != scored_ || index + 1 >= session_->tokens().size()) return;
+    ++scored_;
+    log_probs_.read(logits, options_.top_logprobs);
+    scores_.push_back(told(session_->tokens()[index + 1], logits));
   }
 
   // Nothing is pending: the next token, or the end.
@@ -206,12 +225,15 @@ class RunningGeneration final : public Generation {
   }
 
   void show_token(TokenId token) {
-    if (options_.top_logprobs < 0 || !events_.on_token) return;
+    if (options_.top_logprobs >= 0 && events_.on_token) events_.on_token(told(token, session_->logits()));
+  }
+  // The row of logits is the one that log_probs_ has read.
+  DrawnToken told(TokenId token, std::span<const float> logits) const {
     const Text& text = engine_->text();
-    DrawnToken drawn{token, text.token_bytes(token), log_probs_.of(session_->logits(), token), {}};
+    DrawnToken drawn{token, text.token_bytes(token), log_probs_.of(logits, token), {}};
     for (const auto& [other, logprob] : log_probs_.top())
       drawn.top.push_back({other, text.token_bytes(other), logprob});
-    events_.on_token(drawn);
+    return drawn;
   }
 
   Engine* engine_;
@@ -222,6 +244,8 @@ class RunningGeneration final : public Generation {
   Output output_;
   engine::LogProbs log_probs_;
   GenerateReport report_;
+  std::vector<DrawnToken> scores_;  // of the prompt, not told yet
+  size_t scored_ = 0;
   size_t pending_at_start_, computed_at_start_;
   double start_s_, first_s_ = 0;
   bool prefilled_ = false, finished_ = false;

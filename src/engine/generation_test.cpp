@@ -215,5 +215,62 @@ TEST(Generation, TellsTheModelsOwnProbabilities) {
   EXPECT_EQ(bytes.substr(0, 8), shown.substr(0, 8));
 }
 
+// Every token of a prompt, scored in passes of its own and in company; then it goes on as ever.
+TEST(Generation, ScoresTheTokensOfAPrompt) {
+  const auto engine = open();
+  const std::string prompt = "The memory of the " + std::string(60, 'x') + " is the memory of the";
+  const auto plain = session_with(*engine, prompt);
+  GenerateOptions options{.tokens_max = 6};
+  options.sampling.temperature = 0;
+  const GenerateReport wanted = *generate(*engine, *plain, options, {});
+  const auto oracle = engine->new_session();
+  const auto tokens = engine->text().encode(prompt, {});
+  std::vector<double> logprobs, most;
+  ASSERT_TRUE(engine->logits_of(*oracle, tokens, false, [&](std::span<const float> row) {
+    double sum = 0;
+    for (const float x : row) sum += std::exp(static_cast<double>(x));
+    most.push_back(static_cast<double>(*std::max_element(row.begin(), row.end())) - std::log(sum));
+    if (most.size() < tokens.size())
+      logprobs.push_back(static_cast<double>(row[static_cast<size_t>(tokens[most.size()])]) - std::log(sum));
+  }));
+
+  const auto session = session_with(*engine, prompt), other = session_with(*engine, prompt + prompt);
+  std::vector<DrawnToken> scores, drawn;
+  size_t prefill_steps = 0;
+  GenerateEvents events;
+  events.on_prefill = [&](size_t, size_t) { ++prefill_steps; };
+  events.on_prompt_token = [&](const DrawnToken& token) {
+    EXPECT_GT(prefill_steps, 0u);
+    EXPECT_TRUE(drawn.empty());
+    scores.push_back(token);
+  };
+  events.on_token = [&](const DrawnToken& token) { drawn.push_back(token); };
+  options.top_logprobs = 2;
+  options.score_prompt = true;
+  auto scored = Generation::begin(*engine, *session, options, events);
+  auto beside = Generation::begin(*engine, *other, {.tokens_max = 20}, {});
+  ASSERT_TRUE(scored && beside);
+  while (!(*scored)->finished() || !(*beside)->finished()) {
+    std::vector<Session*> now;
+    if (!(*scored)->finished()) now.push_back(session.get());
+    if (!(*beside)->finished()) now.push_back(other.get());
+    const std::vector<size_t> rows(now.size(), 7);
+    ASSERT_TRUE(engine->step(now, rows));
+    for (auto& generation : {&*scored, &*beside}) ASSERT_TRUE((*generation)->advance());
+  }
+  EXPECT_GT(prefill_steps, 2u);
+  ASSERT_EQ(scores.size(), tokens.size() - 1);
+  for (size_t i = 0; i < scores.size(); ++i) {
+    EXPECT_EQ(scores[i].token, tokens[i + 1]);
+    EXPECT_NEAR(scores[i].logprob, logprobs[i], 0.1);  // passes of other sizes round otherwise
+    ASSERT_EQ(scores[i].top.size(), 2u);
+    EXPECT_NEAR(scores[i].top[0].logprob, most[i], 0.1);
+  }
+  EXPECT_EQ(drawn.size(), (*scored)->report().generated_tokens);
+  EXPECT_EQ((*scored)->report().text, wanted.text);
+  EXPECT_EQ((*scored)->report().prompt_tokens, tokens.size());
+  EXPECT_FALSE(Generation::begin(*engine, *session, options, {})) << "it is evaluated already";
+}
+
 }  // namespace
 }  // namespace mneme

@@ -237,7 +237,7 @@ size_t LoadedSession::rows_to_next_segment() const {
 size_t LoadedSession::begin_step(size_t end) {
   if (home_->tiers == nullptr || pending() == 0 || !wants_logits()) return SIZE_MAX;
   wake();
-  if (sequence_->token_count() != sequence_->sealed_tokens()) return SIZE_MAX;
+  if (is_heard() || sequence_->token_count() != sequence_->sealed_tokens()) return SIZE_MAX;
   std::vector<kv::SegmentPtr> found = find_segments(end);
   const bool known = !found.empty();
   found.resize(home_->tiers->worth_reading(found, home_->seconds_each));
@@ -258,6 +258,12 @@ size_t LoadedSession::begin_step(size_t end) {
 void LoadedSession::seal(int keep_open) {
   if (home_->tiers == nullptr || !wants_logits()) return;
   sequence_->seal(tokens_, keep_open, {static_cast<int>(text_end_), home_->seconds_each});
+}
+
+void LoadedSession::tell(std::span<const float> rows) const {
+  const auto width = static_cast<size_t>(home_->vocab_size);
+  const size_t count = rows.size() / width, first = evaluated() - count;
+  for (size_t i = 0; i < count; ++i) hear_(first + i, rows.subspan(i * width, width));
 }
 
 void LoadedSession::end_step(size_t count) {

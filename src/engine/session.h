@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,6 +56,9 @@ class LoadedSession final : public Session {
   void truncate(size_t count) override;
   size_t kept_by_truncate(size_t count) const override;
   std::vector<float> embedding() const override;
+  void hear_logits(std::function<void(size_t, std::span<const float>)> row) override {
+    hear_ = std::move(row);
+  }
   Result<void> repeat_for_bench(size_t period, size_t depth) override;
   const std::string& name() const override { return name_; }
   size_t reused() const override { return reused_; }
@@ -90,6 +94,9 @@ class LoadedSession final : public Session {
            pending() > attention::kPrefillEndTokens;
   }
   bool wants_logits() const { return pass_states_.empty(); }
+  bool is_heard() const { return hear_ != nullptr; }
+  // After a pass over as many tokens as there are rows; [rows, vocab_size].
+  void tell(std::span<const float> rows) const;
   void keep_logits(std::span<const float> row) { logits_.assign(row.begin(), row.end()); }
   // `count` tokens were evaluated: seals them.
   void end_step(size_t count);
@@ -129,6 +136,7 @@ class LoadedSession final : public Session {
   std::optional<Resting> resting_;
   std::vector<TokenId> tokens_;
   std::vector<float> logits_;  // [vocab_size] after the last evaluated token, or empty
+  std::function<void(size_t, std::span<const float>)> hear_;
   std::string name_;
   std::optional<kv::SessionLog> log_;  // of a named one, until it cannot be written
   size_t reused_ = 0, computed_ = 0;

@@ -58,6 +58,9 @@ class ScriptedSession final : public Session {
   std::vector<float> embedding() const override {
     return embeds_ ? std::vector<float>{static_cast<float>(tokens_.size()), 0} : std::vector<float>();
   }
+  void hear_logits(std::function<void(size_t, std::span<const float>)> row) override {
+    hear_ = std::move(row);
+  }
   Result<void> repeat_for_bench(size_t, size_t) override { return core::fail("no"); }
   Result<void> set_note(std::string_view, std::string_view) override { return core::fail("no"); }
   std::string note(std::string_view) const override { return {}; }
@@ -66,6 +69,7 @@ class ScriptedSession final : public Session {
   friend class ScriptedEngine;
   ScriptedEngine* engine_;
   bool embeds_, stale_ = true, resting_ = false;
+  std::function<void(size_t, std::span<const float>)> hear_;
   std::string name_;
   std::vector<TokenId> tokens_;
   std::vector<float> logits_;
@@ -167,13 +171,19 @@ class ScriptedEngine final : public Engine {
     alive_.push_back(session.get());
     return session;
   }
+  static std::vector<float> logits_after(std::span<const TokenId> tokens) {
+    std::vector<float> logits(263);
+    logits[static_cast<size_t>(next_of(tokens))] = 10;
+    return logits;
+  }
   static void evaluate(ScriptedSession& session, size_t rows) {
+    for (size_t i = session.evaluated_; i < session.evaluated_ + rows && session.hear_; ++i)
+      session.hear_(i, logits_after(session.tokens().first(i + 1)));
     session.evaluated_ += rows;
     session.computed_ += rows;
     if (session.pending() > 0) return;
     session.stale_ = false;
-    session.logits_.assign(263, 0);
-    session.logits_[static_cast<size_t>(next_of(session.tokens_))] = 10;
+    session.logits_ = logits_after(session.tokens_);
   }
 
   ModelInfo info_;
