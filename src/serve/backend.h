@@ -65,14 +65,16 @@ struct Failure {
 };
 
 // What happens to one generation, in this order: on_prefill* (now and then while it waits for its turn, with
-// nothing done), on_begin, on_prefill*, (on_token, on_text)*, then one of on_end and on_failure, which may
-// also come alone. Called on the engine's thread: quick, no blocking.
+// nothing done), on_begin, (on_prefill, on_prompt_token*)*, (on_token, on_text)*, then one of on_end and
+// on_failure, which may also come alone. Called on the engine's thread: quick, no blocking.
 class GenerationListener {
  public:
   virtual ~GenerationListener() = default;
   // `found`: tokens of the prompt that need no computing.
   virtual void on_begin(size_t prompt_tokens, size_t found) { (void)prompt_tokens, (void)found; }
   virtual void on_prefill(size_t done, size_t total) { (void)done, (void)total; }
+  // Where score_prompt: of every token but the first.
+  virtual void on_prompt_token(const DrawnToken& token) { (void)token; }
   virtual void on_token(const DrawnToken& token) { (void)token; }
   virtual void on_text(std::string_view piece) = 0;
   virtual void on_end(const GenerateReport& report) = 0;
@@ -125,8 +127,10 @@ class Backend {
   virtual std::vector<SessionState> sessions() const = 0;
   // Of a session that is idle; each waits for the engine's thread. `owner` as above.
   virtual Result<TierMap> session_map(const std::string& owner, const std::string& id) = 0;
-  virtual Result<std::string> fork_session(const std::string& owner, const std::string& id,
-                                           const std::string& name) = 0;  // the new one's id
+  // The new one's id. With a name it counts among the named ones that the owner may have; `sessions_max` 0:
+  // no limit.
+  virtual tl::expected<std::string, Failure> fork_session(const std::string& owner, const std::string& id,
+                                                          const std::string& name, uint64_t sessions_max) = 0;
   virtual Result<void> pin_session(const std::string& owner, const std::string& id, bool pinned) = 0;
   virtual Result<void> remove_session(const std::string& owner, const std::string& id) = 0;
   // To a file in the format of `mneme session export`; the caller removes it.

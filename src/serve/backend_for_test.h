@@ -187,10 +187,15 @@ class ScriptedBackend final : public Backend {
     map.heat.assign(map.extents.size(), 1.0f);
     return map;
   }
-  Result<std::string> fork_session(const std::string& owner, const std::string& id,
-                                   const std::string& name) override {
+  tl::expected<std::string, Failure> fork_session(const std::string& owner, const std::string& id,
+                                                  const std::string& name, uint64_t sessions_max) override {
     auto found = find(owner, id);
-    if (!found) return tl::unexpected(found.error());
+    if (!found)
+      return tl::unexpected(Failure{.kind = FailureKind::kInvalid, .message = found.error().message});
+    uint64_t named = 0;
+    for (const SessionState& session : sessions()) named += session.named && session.owner == owner;
+    if (!name.empty() && sessions_max > 0 && named >= sessions_max)
+      return tl::unexpected(Failure{.kind = FailureKind::kNoSessions, .message = "no more"});
     SessionState other = *found;
     other.id = name.empty() ? id + "-fork" : name;
     other.named = !name.empty();
@@ -312,7 +317,8 @@ class ScriptedBackend final : public Backend {
       return end(job, StopReason::kNoToken);
     }
     ++job.report.generated_tokens;
-    if (job.request.generate.top_logprobs >= 0) job.listener->on_token(drawn(job, token));
+    if (job.request.generate.top_logprobs >= 0)
+      job.listener->on_token(drawn(job, token, job.report.generated_tokens));
     if (text_->is_end_of_generation(token)) return end(job, end_reason());
     return say(job, job.stream->push(token)) || end(job, StopReason::kStopText);
   }
@@ -331,6 +337,8 @@ class ScriptedBackend final : public Backend {
       done = std::min(done + pass, tokens - found);
       job.listener->on_prefill(done, tokens - found);
     }
+    for (size_t i = 1; i < tokens && job.request.generate.score_prompt; ++i)
+      job.listener->on_prompt_token(drawn(job, job.request.prompt[i], i));
   }
   StopReason end_reason() {
     std::lock_guard lock(mutex_);
@@ -374,11 +382,11 @@ class ScriptedBackend final : public Backend {
     return false;
   }
   // Log probabilities that follow from the token's place: -1/2, -1, -3/2, -2, -1/2, ...
-  DrawnToken drawn(const Job& job, TokenId token) const {
+  DrawnToken drawn(const Job& job, TokenId token, size_t place) const {
     DrawnToken drawn;
     drawn.token = token;
     drawn.bytes = text_->decode({&token, 1}, false);
-    drawn.logprob = -0.5f * static_cast<float>((job.report.generated_tokens - 1) % 4 + 1);
+    drawn.logprob = -0.5f * static_cast<float>((place - 1) % 4 + 1);
     for (int i = 0; i < job.request.generate.top_logprobs; ++i) {
       const TokenId other = i == 0 ? token : static_cast<TokenId>('a' + i);
       drawn.top.push_back({other, text_->decode({&other, 1}, false), drawn.logprob - static_cast<float>(i)});

@@ -159,7 +159,8 @@ class EngineBackend final : public Backend {
   BackendState state() const override { return {}; }
   std::vector<SessionState> sessions() const override { return {}; }
   Result<TierMap> session_map(const std::string&, const std::string&) override { return TierMap{}; }
-  Result<std::string> fork_session(const std::string&, const std::string&, const std::string&) override {
+  tl::expected<std::string, Failure> fork_session(const std::string&, const std::string&, const std::string&,
+                                                  uint64_t) override {
     return std::string();
   }
   Result<void> pin_session(const std::string&, const std::string&, bool) override { return {}; }

@@ -118,14 +118,6 @@ std::optional<Json> body_object(const Call& call) {
   return std::move(*body);
 }
 
-bool has_room_for_session(const Call& call, Models& models) {
-  if (call.caller.sessions_max == 0) return true;
-  size_t named = 0;
-  for (const Kept& kept : kept_sessions(models, call.caller))
-    named += kept.state.named && kept.state.owner == call.caller.owner;
-  return named < call.caller.sessions_max;
-}
-
 void fork_session(const Call& call, Models& models) {
   const auto body = body_object(call);
   if (!body) return;
@@ -135,12 +127,13 @@ void fork_session(const Call& call, Models& models) {
                         Refusal{400, "'name' is no text", "invalid_type", "name"});
   const auto kept = find_session(call, models);
   if (!kept) return;
-  if (!name.get<std::string>().empty() && !has_room_for_session(call, models))
-    return refuse(call, 403,
-                  "this key may keep no more than " + std::to_string(call.caller.sessions_max) + " sessions",
-                  "sessions_max");
-  auto id = kept->backend->fork_session(kept->state.owner, kept->state.id, name.get<std::string>());
-  if (!id) return send_error(call, id.error());
+  // An admin's own limit says nothing of others' sessions.
+  const uint64_t sessions_max = kept->state.owner == call.caller.owner ? call.caller.sessions_max : 0;
+  const auto id = kept->backend->fork_session(kept->state.owner, kept->state.id, name.get<std::string>(),
+                                              sessions_max);
+  if (!id && id.error().kind == FailureKind::kNoSessions)
+    return send_failure(*call.answer, Surface::kOwn, id.error());
+  if (!id) return send_error(call, {id.error().message});
   send_json(call, 201, {{"id", *id}, {"model", kept->model}, {"forked_from", kept->state.id}});
 }
 

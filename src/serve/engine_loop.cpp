@@ -102,33 +102,41 @@ bool EngineLoop::fits(const Session& session, size_t tokens) const {
   return needed <= engine_->kv_bytes_max();
 }
 
-// Whether the owner has the session already, or may have one more.
-bool EngineLoop::may_keep(const GenerationRequest& request) const {
-  if (request.from.sessions_max == 0) return true;
+// Nothing where the owner has the session already, or may have one more.
+std::optional<Failure> EngineLoop::refuse_session(const std::string& owner, const std::string& name,
+                                                  uint64_t sessions_max) const {
+  if (sessions_max == 0) return std::nullopt;
   uint64_t others = 0;
   for (const SessionState& state : sessions()) {
-    if (!state.named || state.owner != request.from.owner) continue;
-    if (state.id == request.from.session) return true;
+    if (!state.named || state.owner != owner) continue;
+    if (state.id == name) return std::nullopt;
     ++others;
   }
-  return others < request.from.sessions_max;
+  if (others < sessions_max) return std::nullopt;
+  return Failure{FailureKind::kNoSessions,
+                 fmt::format("this key may keep no more than {} sessions of a model", sessions_max),
+                 0,
+                 0,
+                 0,
+                 "session"};
 }
 
 // False where it has to wait for memory.
 bool EngineLoop::begin(Submission submission) {
   const GenerationRequest& request = submission.request;
   Running running;
+  // A prompt that is scored goes on from nothing: every token of it is evaluated.
+  const auto findable =
+      std::span(request.prompt).first(request.generate.score_prompt ? 1 : request.prompt.size());
   if (request.from.session.empty()) {
-    running.own = pool_.take(request.from.owner, request.from.affinity, request.prompt);
-  } else if (!may_keep(request)) {
+    running.own = pool_.take(request.from.owner, request.from.affinity, findable);
+  } else if (const auto refused = refuse_session(request.from.owner, request.from.session,
+                                                 request.from.sessions_max)) {
     ++totals_.failures;
-    submission.listener->on_failure(
-        {FailureKind::kNoSessions,
-         fmt::format("this key may keep no more than {} sessions", request.from.sessions_max), 0, 0, 0,
-         "session"});
+    submission.listener->on_failure(*refused);
     return true;
   } else {
-    auto own = pool_.take_named(request.from.owner, request.from.session, request.prompt);
+    auto own = pool_.take_named(request.from.owner, request.from.session, findable);
     if (!own) {
       ++totals_.failures;
       submission.listener->on_failure({FailureKind::kInvalid, own.error().message, 0, 0, 0});
@@ -182,6 +190,7 @@ Result<void> EngineLoop::begin_generation(Running& running) {
       listener->on_begin(prompt_tokens, prompt_tokens - std::min(prompt_tokens, total));
     listener->on_prefill(done, total);
   };
+  events.on_prompt_token = [listener](const DrawnToken& token) { listener->on_prompt_token(token); };
   events.on_token = [listener](const DrawnToken& token) { listener->on_token(token); };
   events.on_text = [listener](std::string_view piece) { listener->on_text(piece); };
   auto generation = Generation::begin(*engine_, session, std::move(options), std::move(events));
@@ -265,6 +274,23 @@ void EngineLoop::cancel_running() {
     end_embedding(embeddings_.begin(),
                   tl::unexpected(Failure{FailureKind::kStopping, "the server is stopping", 0, 0, 0}));
   }
+}
+
+// --- Sessions by name ---
+
+Result<void> EngineLoop::check_idle(const std::string& owner, const std::string& id) const {
+  if (!in_use(owner, id)) return {};
+  return core::fail("session {} is answering: try again when it is done", id);
+}
+
+tl::expected<std::string, Failure> EngineLoop::fork(const std::string& owner, const std::string& id,
+                                                    const std::string& name, uint64_t sessions_max) {
+  const auto refused = name.empty() ? std::nullopt : refuse_session(owner, name, sessions_max);
+  if (refused) return tl::unexpected(*refused);
+  auto forked = check_idle(owner, id).and_then([&] { return pool_.fork(owner, id, name); });
+  if (!forked)
+    return tl::unexpected(Failure{.kind = FailureKind::kInvalid, .message = forked.error().message});
+  return *forked;
 }
 
 // --- Seen from outside ---

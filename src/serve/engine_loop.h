@@ -7,6 +7,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,8 +54,11 @@ class EngineLoop {
 
   SessionPool& pool() { return pool_; }
   std::vector<SessionState> sessions() const;
-  // Whether a running generation has this session.
-  bool in_use(const std::string& owner, const std::string& id) const;
+  // An error where a running generation has this session.
+  Result<void> check_idle(const std::string& owner, const std::string& id) const;
+  // As of Backend::fork_session.
+  tl::expected<std::string, Failure> fork(const std::string& owner, const std::string& id,
+                                          const std::string& name, uint64_t sessions_max);
   BackendState state() const;
   size_t waiting_tokens() const { return waiting_.tokens(); }
   double service_s() const { return service_s_; }  // of a generation, lately; 0: none has ended
@@ -76,12 +80,14 @@ class EngineLoop {
   void end_overdue();
   void admit();
   bool may_start(const Submission& submission) const;
+  bool in_use(const std::string& owner, const std::string& id) const;
   bool reads_prompt(GenerationId id) const;
   bool begin(Submission submission);
   bool refuse_too_long(const Submission& submission);
   Result<void> begin_generation(Running& running);
   bool fits(const Session& session, size_t tokens) const;
-  bool may_keep(const GenerationRequest& request) const;
+  std::optional<Failure> refuse_session(const std::string& owner, const std::string& name,
+                                        uint64_t sessions_max) const;
   void end(std::list<Running>::iterator at);
   void end_failed(std::list<Running>::iterator at, const Failure& failure);
   void give_back(Running& running);

@@ -169,11 +169,11 @@ TEST_F(SchedulerOnAModel, SessionsAreForkedExportedAndRemoved) {
   auto scheduler = open(true);
   const auto prompt = tokens_of(*scheduler, {{"user", long_question(60)}});
   ASSERT_FALSE(ask(*scheduler, prompt, 8, "notes", "alice")->done->failure);
-  EXPECT_FALSE(scheduler->fork_session("alice", "nothing", "x"));
-  EXPECT_FALSE(scheduler->fork_session("bob", "notes", "x"));
-  EXPECT_FALSE(scheduler->fork_session("alice", "notes", "notes"));
-  ASSERT_EQ(scheduler->fork_session("alice", "notes", "copy").value_or("?"), "copy");
-  EXPECT_EQ(scheduler->fork_session("alice", "notes", "").value_or("?").front(), '~');
+  EXPECT_FALSE(scheduler->fork_session("alice", "nothing", "x", 0));
+  EXPECT_FALSE(scheduler->fork_session("bob", "notes", "x", 0));
+  EXPECT_FALSE(scheduler->fork_session("alice", "notes", "notes", 0));
+  ASSERT_EQ(scheduler->fork_session("alice", "notes", "copy", 0).value_or("?"), "copy");
+  EXPECT_EQ(scheduler->fork_session("alice", "notes", "", 0).value_or("?").front(), '~');
   EXPECT_FALSE(scheduler->session_map("alice", "notes")->extents.empty());
   const std::string file = (folder_ / "out.session").string();
   const auto exported = scheduler->export_session("alice", "copy", file);
@@ -186,7 +186,70 @@ TEST_F(SchedulerOnAModel, SessionsAreForkedExportedAndRemoved) {
   size_t named = 0;
   for (const auto& session : scheduler->sessions()) named += session.named ? 1 : 0;
   EXPECT_EQ(named, 1u);
-  EXPECT_FALSE(scheduler->fork_session("alice", "~99", ""));
+  EXPECT_FALSE(scheduler->fork_session("alice", "~99", "", 0));
+}
+
+TEST_F(SchedulerOnAModel, AScoredPromptIsComputedWholeThoughItIsKnown) {
+  for (const bool tiers : {false, true}) {
+    auto scheduler = open(tiers);
+    const auto prompt = tokens_of(*scheduler, {{"user", long_question(20)}});
+    ASSERT_GT(prompt.size(), 300u);
+    const auto first = ask(*scheduler, prompt, 8);
+    EXPECT_GT(ask(*scheduler, prompt, 8)->found, 256u);
+    for (const char* session : {"", "book"}) {
+      if (!tiers && *session != 0) continue;
+      GenerationRequest request;
+      request.from.session = session;
+      request.prompt = prompt;
+      request.generate = {.tokens_max = 8, .top_logprobs = 1, .score_prompt = true};
+      request.generate.sampling.temperature = 0;
+      auto heard = std::make_shared<Recorder>();
+      scheduler->submit(request, heard);
+      heard->wait();
+      ASSERT_FALSE(heard->done->failure);
+      EXPECT_EQ(heard->found, 0u);
+      EXPECT_EQ(heard->text, first->text);
+      ASSERT_EQ(heard->scores.size(), prompt.size() - 1);
+      for (size_t i = 0; i < heard->scores.size(); ++i) EXPECT_EQ(heard->scores[i].token, prompt[i + 1]);
+      EXPECT_EQ(heard->order.substr(0, 3), "bps");
+    }
+    EXPECT_GT(ask(*scheduler, prompt, 8)->found, 256u);
+  }
+}
+
+TEST_F(SchedulerOnAModel, NamedSessionsOfAnOwnerHaveALimitHoweverTheyAreMade) {
+  auto scheduler = open(true);
+  const auto prompt = tokens_of(*scheduler, {{"user", "hi"}});
+  const auto failure_of = [&](const std::string& session, const std::string& owner) {
+    GenerationRequest request;
+    request.from.owner = owner;
+    request.from.session = session;
+    request.from.sessions_max = 2;
+    request.prompt = prompt;
+    request.generate.tokens_max = 1;
+    auto heard = std::make_shared<Recorder>();
+    scheduler->submit(request, heard);
+    heard->wait();
+    return heard->done->failure ? heard->done->failure->kind : std::optional<FailureKind>();
+  };
+  EXPECT_EQ(failure_of("a", "alice"), std::nullopt);
+  ASSERT_TRUE(scheduler->fork_session("alice", "a", "b", 2));
+  EXPECT_EQ(failure_of("c", "alice"), FailureKind::kNoSessions);
+  EXPECT_EQ(scheduler->fork_session("alice", "a", "c", 2).error().kind, FailureKind::kNoSessions);
+  // What is there goes on, and is told as it is; what has no name, and others', does not count.
+  EXPECT_EQ(failure_of("b", "alice"), std::nullopt);
+  EXPECT_EQ(scheduler->fork_session("alice", "a", "b", 2).error().kind, FailureKind::kInvalid);
+  EXPECT_TRUE(scheduler->fork_session("alice", "a", "", 2));
+  EXPECT_EQ(failure_of("", "alice"), std::nullopt);
+  EXPECT_EQ(failure_of("a", "bob"), std::nullopt);
+  EXPECT_TRUE(scheduler->fork_session("alice", "a", "c", 0));
+  // After a restart they are on the disk alone, and count.
+  scheduler.reset();
+  scheduler = open(true);
+  EXPECT_EQ(failure_of("d", "alice"), FailureKind::kNoSessions);
+  EXPECT_TRUE(scheduler->remove_session("alice", "b"));
+  EXPECT_TRUE(scheduler->remove_session("alice", "c"));
+  EXPECT_EQ(failure_of("d", "alice"), std::nullopt);
 }
 
 TEST_F(SchedulerOnAModel, IdleSessionsRestOnTheDiskAndComeBack) {

@@ -30,6 +30,10 @@ class Recorder final : public GenerationListener {
     prefilled.push_back(done);
     prefill_total = total;
   }
+  void on_prompt_token(const DrawnToken& token) override {
+    order += 's';
+    scores.push_back(token);
+  }
   void on_token(const DrawnToken& token) override {
     order += 'k';
     tokens.push_back(token);
@@ -48,10 +52,10 @@ class Recorder final : public GenerationListener {
     return *waited;
   }
 
-  std::string order;  // b p k t e f
+  std::string order;  // b p s k t e f
   size_t prompt = 0, found = 0, prefill_total = 0;
   std::vector<size_t> prefilled;
-  std::vector<DrawnToken> tokens;
+  std::vector<DrawnToken> scores, tokens;
   std::string text;
   std::optional<End> done;
   std::function<void()> during_text;

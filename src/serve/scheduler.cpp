@@ -250,7 +250,7 @@ Result<Value> Scheduler::ask_idle(const std::string& owner, const std::string& i
                                   std::function<Result<Value>(SessionPool&)> question) const {
   std::function<Result<Value>(EngineLoop&)> guarded = [owner, id,
                                                        question](EngineLoop& loop) -> Result<Value> {
-    if (loop.in_use(owner, id)) return fail("session {} is answering: try again when it is done", id);
+    if (auto idle = loop.check_idle(owner, id); !idle) return core::pass(idle);
     return question(loop.pool());
   };
   return ask<Result<Value>>(std::move(guarded), tl::unexpected(stopped_error()));
@@ -271,10 +271,13 @@ Result<TierMap> Scheduler::session_map(const std::string& owner, const std::stri
   });
 }
 
-Result<std::string> Scheduler::fork_session(const std::string& owner, const std::string& id,
-                                            const std::string& name) {
-  return ask_idle<std::string>(owner, id,
-                               [owner, id, name](SessionPool& pool) { return pool.fork(owner, id, name); });
+tl::expected<std::string, Failure> Scheduler::fork_session(const std::string& owner, const std::string& id,
+                                                           const std::string& name, uint64_t sessions_max) {
+  using Forked = tl::expected<std::string, Failure>;
+  std::function<Forked(EngineLoop&)> fork = [=](EngineLoop& loop) {
+    return loop.fork(owner, id, name, sessions_max);
+  };
+  return ask<Forked>(std::move(fork), tl::unexpected(kStopped));
 }
 
 Result<void> Scheduler::pin_session(const std::string& owner, const std::string& id, bool pinned) {

@@ -51,8 +51,8 @@ class Scheduler final : public Backend {
   BackendState state() const override;
   std::vector<SessionState> sessions() const override;
   Result<TierMap> session_map(const std::string& owner, const std::string& id) override;
-  Result<std::string> fork_session(const std::string& owner, const std::string& id,
-                                   const std::string& name) override;
+  tl::expected<std::string, Failure> fork_session(const std::string& owner, const std::string& id,
+                                                  const std::string& name, uint64_t sessions_max) override;
   Result<void> pin_session(const std::string& owner, const std::string& id, bool pinned) override;
   Result<void> remove_session(const std::string& owner, const std::string& id) override;
   Result<void> export_session(const std::string& owner, const std::string& id,

@@ -227,7 +227,7 @@ TEST(Scheduler, SessionsAreListedPinnedAndRemoved) {
   EXPECT_EQ(scene.scheduler->session_map("alice", id)->tokens, 104u);
   EXPECT_TRUE(scene.scheduler->pin_session("alice", id, true));
   EXPECT_TRUE(scene.scheduler->sessions()[0].pinned);
-  const auto forked = scene.scheduler->fork_session("alice", id, "");
+  const auto forked = scene.scheduler->fork_session("alice", id, "", 0);
   ASSERT_FALSE(forked);
   EXPECT_NE(forked.error().message.find("--cold-dir"), std::string::npos);
   EXPECT_FALSE(scene.scheduler->export_session("alice", id, "/nowhere"));
