@@ -16,6 +16,7 @@ namespace {
 constexpr size_t kPromptsMax = 64;
 constexpr int kChoicesMax = 16;
 constexpr int kLogprobsMax = 20;
+constexpr size_t kScoresMax = size_t{1} << 18;  // of all prompts: some 10 MB of JSON
 
 using Prompt = CompletionRequest::Prompt;
 
@@ -62,6 +63,41 @@ void fill_in_middle(const std::string& suffix, const Fields& fields, const Text&
   prompt.tokens = std::move(tokens);
 }
 
+// The tokens of a prompt, each with its place in the text. A special token that the text does not show, as
+// one that begins every prompt, takes no room in it; nor does the space that some vocabularies begin with.
+std::vector<CompletionRequest::Piece> pieces_of(const Prompt& prompt, const Text& text) {
+  std::vector<CompletionRequest::Piece> pieces;
+  std::string_view rest = prompt.text;
+  size_t offset = 0;
+  for (const TokenId token : prompt.tokens) {
+    std::string bytes = text.token_bytes(token);
+    const bool special = bytes.empty();
+    if (special) bytes = text.decode({&token, 1}, true);
+    size_t size = std::min(bytes.size(), rest.size());
+    if (special && !rest.starts_with(bytes)) size = 0;
+    if (offset == 0 && bytes.starts_with(' ') && !rest.starts_with(' ')) size -= std::min<size_t>(size, 1);
+    pieces.push_back({std::move(bytes), offset});
+    offset += characters_of(rest.substr(0, size));
+    rest.remove_prefix(size);
+  }
+  return pieces;
+}
+
+// `echo` and `logprobs`: the prompts' own, as harnesses that compare answers ask for them.
+void read_scores(const Fields& fields, const Text& text, CompletionRequest& request) {
+  if (!request.scores_prompts()) return;
+  if (!fields.text("suffix").empty())
+    return fields.errors().wrong_value("echo", "with a suffix a prompt has no log probabilities");
+  size_t tokens = 0;
+  for (const Prompt& prompt : request.prompts) tokens += prompt.tokens.size();
+  if (const size_t each = 1 + static_cast<size_t>(request.logprobs); tokens > kScoresMax / each) {
+    return fields.errors().wrong_value(
+        "logprobs", fmt::format("{} tokens with {} log probabilities each, at most {} in one answer", tokens,
+                                each, kScoresMax));
+  }
+  for (Prompt& prompt : request.prompts) prompt.pieces = pieces_of(prompt, text);
+}
+
 // Holds the answers to the format asked for.
 tl::expected<void, Failure> constrain(Backend& backend, CompletionRequest& request) {
   ChatRequest shape;
@@ -79,12 +115,14 @@ tl::expected<std::vector<GenerationRequest>, Failure> generations_of(const Compl
   std::vector<GenerationRequest> generations;
   for (const Prompt& prompt : request.prompts) {
     GenerationRequest generation{.from = from, .prompt = prompt.tokens, .generate = request.generate};
+    const size_t first = generations.size();
     int& answer_max = generation.generate.tokens_max;
     if (auto fits = fit_answer(answer_max, prompt.tokens.size(), tokens_max, "prompt"); !fits)
       return tl::unexpected(std::move(fits.error()));
     for (int choice = 0; choice < request.best_of; ++choice) {
       GenerationRequest& one = generations.emplace_back(generation);
       one.generate.sampling.seed += static_cast<uint64_t>(choice);
+      one.generate.score_prompt = request.scores_prompts() && generations.size() == first + 1;
       if (generations.size() > 1) one.from.session.clear();  // a session is one conversation
     }
   }
@@ -129,7 +167,7 @@ std::vector<Prompt> read_prompts(const Fields& fields, std::string_view key, con
   RequestErrors& errors = fields.errors();
   const auto add_text = [&](const Json& item) {
     std::string words = item.get<std::string>();
-    prompts.push_back({text.encode(words, {}), std::move(words)});
+    prompts.push_back({text.encode(words, {}), std::move(words), {}});
   };
   if (value->is_string()) {
     add_text(*value);
@@ -184,8 +222,7 @@ CompletionRequest read_completion(const Fields& fields, const Text& text) {
   if (request.best_of < request.choices) fields.errors().wrong_value("best_of", "it is not less than 'n'");
   if (request.best_of > request.choices && request.stream.on)
     fields.errors().wrong_value("best_of", "a stream cannot wait for the best of several");
-  if (request.echo && request.logprobs >= 0)
-    fields.errors().wrong_value("echo", "a prompt's own log probabilities are not computed");
+  read_scores(fields, text, request);
   const bool ranks = request.best_of > request.choices;
   const bool counts = ranks || request.stream.timings;
   request.generate.top_logprobs = counts ? std::max(request.logprobs, 0) : request.logprobs;

@@ -10,9 +10,14 @@
 namespace mneme::serve {
 
 struct CompletionRequest {
+  struct Piece {
+    std::string bytes;
+    size_t offset;  // characters of the prompt's text before it
+  };
   struct Prompt {
     std::vector<TokenId> tokens;
-    std::string text;  // shown by `echo`
+    std::string text;           // shown by `echo`
+    std::vector<Piece> pieces;  // [tokens] where prompts are scored, else none
   };
   std::vector<Prompt> prompts;
   int choices = 1, best_of = 1;  // of each prompt
@@ -21,6 +26,7 @@ struct CompletionRequest {
   FormatRequest format;
   int logprobs = -1;  // -1: none, n: the likeliest n too
   GenerateOptions generate;
+  bool scores_prompts() const { return echo && logprobs >= 0; }
 };
 // What is wrong goes to the errors of `fields`.
 CompletionRequest read_completion(const Fields& fields, const Text& text);
@@ -29,6 +35,9 @@ CompletionRequest read_completion(const Fields& fields, const Text& text);
 // such. A list with a number in it is one prompt.
 std::vector<CompletionRequest::Prompt> read_prompts(const Fields& fields, std::string_view key,
                                                     const Text& text, size_t count_max);
+
+// Characters of UTF-8.
+size_t characters_of(std::string_view text);
 
 // prompts * best_of listeners, those of a prompt after each other.
 struct CompletionAnswer {

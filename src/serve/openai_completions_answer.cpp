@@ -13,11 +13,6 @@ namespace mneme::serve {
 
 namespace {
 
-size_t characters_of(std::string_view text) {
-  return static_cast<size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
-
 struct Choice {
   std::string text;
   std::vector<DrawnToken> tokens;
@@ -31,23 +26,36 @@ struct Choice {
   }
 };
 
-// `offset`: characters before the first token; moved behind the last.
-Json logprobs_json(std::span<const DrawnToken> tokens, size_t& offset) {
-  Json texts = Json::array(), logprobs = Json::array(), tops = Json::array(), offsets = Json::array();
-  for (const DrawnToken& token : tokens) {
-    texts.push_back(sound_text(token.bytes));
-    logprobs.push_back(finite_logprob(token.logprob));
-    Json top = Json::object();
-    for (const auto& other : token.top) top[sound_text(other.bytes)] = finite_logprob(other.logprob);
-    tops.push_back(std::move(top));
-    offsets.push_back(offset);
-    offset += characters_of(token.bytes);
+// The lists that an answer has of its tokens.
+class TokenLists {
+ public:
+  // `token` null: nothing is known of it but its text.
+  void add(std::string_view bytes, size_t offset, const DrawnToken* token) {
+    texts_.push_back(sound_text(bytes));
+    offsets_.push_back(offset);
+    logprobs_.push_back(token != nullptr ? Json(finite_logprob(token->logprob)) : Json());
+    Json& top = tops_.emplace_back(nullptr);
+    if (token == nullptr) return;
+    top = Json::object();
+    for (const auto& other : token->top) top[sound_text(other.bytes)] = finite_logprob(other.logprob);
   }
-  return {{"tokens", std::move(texts)},
-          {"token_logprobs", std::move(logprobs)},
-          {"top_logprobs", std::move(tops)},
-          {"text_offset", std::move(offsets)}};
-}
+  // `offset`: characters before the first token; moved behind the last.
+  void add(std::span<const DrawnToken> tokens, size_t& offset) {
+    for (const DrawnToken& token : tokens) {
+      add(token.bytes, offset, &token);
+      offset += characters_of(token.bytes);
+    }
+  }
+  Json json() && {
+    return {{"tokens", std::move(texts_)},
+            {"token_logprobs", std::move(logprobs_)},
+            {"top_logprobs", std::move(tops_)},
+            {"text_offset", std::move(offsets_)}};
+  }
+
+ private:
+  Json texts_ = Json::array(), logprobs_ = Json::array(), tops_ = Json::array(), offsets_ = Json::array();
+};
 
 const char* finish_name(StopReason reason) {
   return reason == StopReason::kLength || reason == StopReason::kFull ? "length" : "stop";
@@ -72,12 +80,22 @@ class SharedCompletion {
         created_(std::chrono::duration_cast<std::chrono::seconds>(
                      std::chrono::system_clock::now().time_since_epoch())
                      .count()),
-        choices_(request.prompts.size() * static_cast<size_t>(request.best_of)) {}
+        choices_(request.prompts.size() * static_cast<size_t>(request.best_of)),
+        scores_(request.prompts.size()) {}
 
   const CompletionRequest& request() const { return request_; }
   size_t count() const { return choices_.size(); }
-  const std::string& prompt_of(size_t index) const {
-    return request_.prompts[index / static_cast<size_t>(request_.best_of)].text;
+  const std::string& prompt_of(size_t index) const { return request_.prompts[prompt_index(index)].text; }
+  // Of the prompt that this choice answers; of several choices the first is told.
+  void score(size_t index, const DrawnToken& token) {
+    const std::lock_guard lock(mutex_);
+    scores_[prompt_index(index)].push_back(token);
+  }
+  Json prompt_logprobs(size_t index) {
+    const std::lock_guard lock(mutex_);
+    TokenLists lists;
+    add_prompt(index, lists);
+    return std::move(lists).json();
   }
   void begin() {
     const std::lock_guard lock(mutex_);
@@ -120,6 +138,8 @@ class SharedCompletion {
             {"model", model_},
             {"system_fingerprint", "mneme"}};
   }
+  size_t prompt_index(size_t index) const { return index / static_cast<size_t>(request_.best_of); }
+  void add_prompt(size_t index, TokenLists& lists) const;
   TokenUsage usage() const;
   Json whole_choices() const;
   void finish_all();
@@ -132,6 +152,7 @@ class SharedCompletion {
   const int64_t created_;
   std::mutex mutex_;
   std::vector<Choice> choices_;
+  std::vector<std::vector<DrawnToken>> scores_;  // [prompts][tokens - 1], where they are scored
   size_t ended_ = 0;
   bool over_ = false;
 };
@@ -150,6 +171,14 @@ TokenUsage SharedCompletion::usage() const {
   return sum;
 }
 
+// Of the first token nothing is known.
+void SharedCompletion::add_prompt(size_t index, TokenLists& lists) const {
+  const std::vector<CompletionRequest::Piece>& pieces = request_.prompts[prompt_index(index)].pieces;
+  const std::vector<DrawnToken>& scores = scores_[prompt_index(index)];
+  for (size_t i = 0; i < pieces.size(); ++i)
+    lists.add(pieces[i].bytes, pieces[i].offset, i > 0 && i <= scores.size() ? &scores[i - 1] : nullptr);
+}
+
 Json SharedCompletion::whole_choices() const {
   Json all = Json::array();
   const auto best_of = static_cast<size_t>(request_.best_of);
@@ -164,9 +193,12 @@ Json SharedCompletion::whole_choices() const {
       const Choice& choice = choices_[i];
       const std::string before = request_.echo ? prompt_of(i) : "";
       size_t offset = characters_of(before);
+      TokenLists lists;
+      add_prompt(i, lists);
+      lists.add(choice.tokens, offset);
       all.push_back({{"index", all.size()},
                      {"text", before + choice.text},
-                     {"logprobs", request_.logprobs >= 0 ? logprobs_json(choice.tokens, offset) : Json()},
+                     {"logprobs", request_.logprobs >= 0 ? std::move(lists).json() : Json()},
                      {"finish_reason", finish_name(choice.report.reason)}});
     }
   }
@@ -204,28 +236,30 @@ class CompletionListener final : public GenerationListener {
     progress_.begin(prompt_tokens, found);
     begun_ = true;
     tell_progress();
-    if (!stream().on || !shared_->request().echo) return;
-    shared_->chunk(index_, {.text = shared_->prompt_of(index_)});
-    offset_ = characters_of(shared_->prompt_of(index_));
+    if (!shared_->request().scores_prompts()) tell_echo();
   }
   void on_prefill(size_t done, size_t) override {
     if (begun_) progress_.read(done);
     if (begun_ && done > 0) tell_progress();
     shared_->keep_alive();
   }
+  void on_prompt_token(const DrawnToken& token) override { shared_->score(index_, token); }
   void on_token(const DrawnToken& token) override {
     progress_.token();
     if (!token.bytes.empty()) choice_.tokens.push_back(token);
   }
   void on_text(std::string_view piece) override {
     if (!stream().on) return static_cast<void>(choice_.text += piece);
+    tell_echo();
     shared_->chunk(index_, {.text = piece, .logprobs = take_logprobs(), .times = times()});
   }
   void on_end(const GenerateReport& report) override {
     choice_.report = report;
-    if (stream().on)
+    if (stream().on) {
+      tell_echo();
       shared_->chunk(index_,
                      {.logprobs = take_logprobs(), .finish = finish_name(report.reason), .times = times()});
+    }
     shared_->end(index_, std::move(choice_));
   }
   void on_failure(const Failure& failure) override { shared_->fail(failure); }
@@ -238,22 +272,37 @@ class CompletionListener final : public GenerationListener {
   void tell_progress() {
     if (stream().progress) shared_->chunk(index_, {.progress = progress_.prompt_json(), .times = times()});
   }
+  // Before the first piece; where the prompt is scored, when that is done.
+  void tell_echo() {
+    if (!stream().on || !shared_->request().echo || std::exchange(echoed_, true)) return;
+    shared_->chunk(index_, {.text = shared_->prompt_of(index_),
+                            .logprobs = shared_->request().scores_prompts() ? shared_->prompt_logprobs(index_)
+                                                                            : Json()});
+    offset_ = characters_of(shared_->prompt_of(index_));
+  }
   // Of the tokens since the last piece.
   Json take_logprobs() {
     const std::vector<DrawnToken> tokens = std::exchange(choice_.tokens, {});
     if (shared_->request().logprobs < 0 || tokens.empty()) return nullptr;
-    return logprobs_json(tokens, offset_);
+    TokenLists lists;
+    lists.add(tokens, offset_);
+    return std::move(lists).json();
   }
 
   const std::shared_ptr<SharedCompletion> shared_;
   const size_t index_;
   Choice choice_;
   Progress progress_;
-  bool begun_ = false;
+  bool begun_ = false, echoed_ = false;
   size_t offset_ = 0;
 };
 
 }  // namespace
+
+size_t characters_of(std::string_view text) {
+  return static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
 
 CompletionAnswer answer_completion(const Call& call, const CompletionRequest& request,
                                    const std::string& model) {

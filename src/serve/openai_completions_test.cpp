@@ -74,6 +74,60 @@ TEST_F(OpenAiCompletions, LogprobsStreamed) {
   EXPECT_EQ(last, 5u);
 }
 
+TEST_F(OpenAiCompletions, EchoWithLogprobs) {
+  Json choice = json_of(kPath, R"({"prompt":"aé b","echo":true,"logprobs":1,"max_tokens":0})")["choices"][0];
+  EXPECT_EQ(choice["text"], "aé b");
+  EXPECT_EQ(choice["finish_reason"], "length");
+  Json logprobs = choice["logprobs"];
+  EXPECT_EQ(logprobs["tokens"].size(), 5u);
+  EXPECT_EQ(logprobs["tokens"][4], "b");
+  EXPECT_EQ(logprobs["token_logprobs"], Json::parse("[null,-0.5,-1.0,-1.5,-2.0]"));
+  EXPECT_TRUE(logprobs["top_logprobs"][0].is_null());
+  EXPECT_EQ(logprobs["top_logprobs"][4], Json::parse(R"({"b":-2.0})"));
+  EXPECT_EQ(logprobs["text_offset"], Json::parse("[0,1,2,2,3]"));
+  EXPECT_TRUE(backend->requests().back().generate.score_prompt);
+
+  // The answer's follow; of several choices the first scores the prompt for all.
+  const Json body = Json::parse(R"({"prompt":["xy",[60,122]],"echo":true,"logprobs":0,"n":2})");
+  const Json choices = json_of(kPath, body.dump())["choices"];
+  ASSERT_EQ(choices.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(choices[i]["text"], i < 2 ? "xyHello!" : "<zHello!");
+    EXPECT_EQ(choices[i]["logprobs"]["tokens"].size(), 8u);
+    EXPECT_EQ(choices[i]["logprobs"]["token_logprobs"][1], -0.5);
+    EXPECT_EQ(choices[i]["logprobs"]["token_logprobs"][2], -0.5);
+    EXPECT_EQ(choices[i]["logprobs"]["text_offset"], Json::parse("[0,1,2,3,4,5,6,7]"));
+  }
+  size_t scored = 0;
+  for (const GenerationRequest& request : backend->requests()) scored += request.generate.score_prompt;
+  EXPECT_EQ(scored, 3u);
+
+  // Special tokens keep their places in the lists.
+  logprobs = json_of(
+      kPath,
+      R"({"prompt":"<|im_start|>a","echo":true,"logprobs":0,"max_tokens":0})")["choices"][0]["logprobs"];
+  EXPECT_EQ(logprobs["tokens"], Json::parse(R"(["<|im_start|>","a"])"));
+  EXPECT_EQ(logprobs["text_offset"], Json::parse("[0,12]"));
+}
+
+TEST_F(OpenAiCompletions, EchoWithLogprobsStreamed) {
+  std::string text, tokens;
+  Json logprobs = Json::array(), offsets = Json::array();
+  for (const Json& chunk : chunks_of(kPath, R"({"prompt":"Once","echo":true,"logprobs":0,"stream":true})")) {
+    const Json& choice = chunk["choices"][0];
+    text += choice["text"].get<std::string>();
+    if (choice["logprobs"].is_null()) continue;
+    for (const Json& token : choice["logprobs"]["tokens"]) tokens += token.get<std::string>();
+    for (const Json& value : choice["logprobs"]["token_logprobs"]) logprobs.push_back(value);
+    for (const Json& value : choice["logprobs"]["text_offset"]) offsets.push_back(value);
+  }
+  EXPECT_EQ(text, "OnceHello!");
+  EXPECT_EQ(tokens, text);
+  EXPECT_EQ(logprobs.size(), 10u);
+  EXPECT_TRUE(logprobs[0].is_null());
+  EXPECT_EQ(offsets, Json::parse("[0,1,2,3,4,5,6,7,8,9]"));
+}
+
 TEST_F(OpenAiCompletions, BestOf) {
   backend->push_answer("aaaaaaaa");  // its tokens are less likely
   backend->push_answer("b");
@@ -102,7 +156,9 @@ TEST_F(OpenAiCompletions, Wrong) {
   EXPECT_EQ(param(R"({"prompt":"x","logprobs":99})"), "logprobs");
   EXPECT_EQ(param(R"({"prompt":"x","suffix":5})"), "suffix");
   EXPECT_EQ(param(R"({"prompt":"x","max_tokens":-2})"), "max_tokens");
-  EXPECT_EQ(param(R"({"prompt":"x","echo":true,"logprobs":1})"), "echo");
+  EXPECT_EQ(param(R"({"prompt":"x","suffix":"y","echo":true,"logprobs":1})"), "echo");
+  const Json many = {{"prompt", std::string(20000, 'x')}, {"echo", true}, {"logprobs", 20}};
+  EXPECT_EQ(param(many.dump().c_str()), "logprobs");
   caller.tokens_max = 3;
   EXPECT_EQ(json_of(kPath, R"({"prompt":"Once"})", 400)["error"]["code"], "context_length_exceeded");
 }
@@ -157,6 +213,9 @@ TEST_F(OpenAiEmbeddings, Wrong) {
   EXPECT_EQ(param(R"({"input":"x","dimensions":9})"), "dimensions");
   backend->push_failure({.kind = FailureKind::kStopping, .message = "stopping"});
   EXPECT_EQ(ask("/v1/embeddings", R"({"input":"x"})")->status(), 503);
+  caller.tokens_max = 3;  // of the key
+  EXPECT_EQ(param(R"({"input":"xxxx"})"), "input");
+  EXPECT_EQ(ask("/v1/embeddings", R"({"input":"xxx"})")->status(), 200);
 }
 
 class TextEndpoints : public ::testing::Test, public OpenAiEndpoints {};
