@@ -116,6 +116,24 @@ TEST_F(HttpTls, AnswersAndStreams) {
   ::close(fd);
 }
 
+TEST_F(HttpTls, OldVersionsAreRefused) {
+  auto server = HttpServer::start(options_, [](auto, auto answer) { answer->send(200, "text/plain", "x"); });
+  ASSERT_TRUE(server);
+  for (const int version : {TLS1_1_VERSION, TLS1_2_VERSION}) {
+    SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_security_level(context, 0);  // the client itself would take the old one
+    SSL_CTX_set_min_proto_version(context, TLS1_VERSION);
+    SSL_CTX_set_max_proto_version(context, version);
+    SSL* tls = SSL_new(context);
+    const int fd = connected_socket((*server)->port());
+    SSL_set_fd(tls, fd);
+    EXPECT_EQ(SSL_connect(tls) == 1, version == TLS1_2_VERSION);
+    SSL_free(tls);
+    SSL_CTX_free(context);
+    ::close(fd);
+  }
+}
+
 TEST_F(HttpTls, WithoutItNothingIsAnswered) {
   options_.limits.header_time = std::chrono::milliseconds(300);
   auto server = HttpServer::start(options_, [](auto, auto answer) { answer->send(200, "text/plain", "x"); });
