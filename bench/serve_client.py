@@ -19,6 +19,7 @@ class Server:
     def __init__(self, binary, model, log, *flags):
         self.command = [binary, "serve", "-m", model, "--port", "0", *flags]
         self.log, self.process, self.port = log, None, 0
+        self.tls = None  # an ssl.SSLContext for ask(), where it speaks TLS
 
     def start(self):
         with open(self.log, "ab") as out:
@@ -115,10 +116,11 @@ class Stream:
         return "".join(one.get("text") or one.get("delta", {}).get("content") or "" for one in choices)
 
 
-async def ask(port, path, body=None, method=None, headers=()):
+async def ask(port, path, body=None, method=None, headers=(), tls=None):
     """A Stream whose first events are times since the connection was asked for. Raises OSError."""
     begin = time.monotonic()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    name = "localhost" if tls else None
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name)
     stream = Stream()
     try:
         writer.write(request_bytes(path, body, method, headers))

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What the server does under load: many streams, batches beside one, a chat beside a long prompt, a prompt
-that comes back after a restart, and what a grammar costs. Starts servers of its own; a table in Markdown.
+that comes back after a restart, what a grammar costs, and what TLS. Starts servers of its own; a table in
+Markdown.
 
-Usage: bench/serve_load.py BINARY MODEL [MEASURE...]     MEASURE: streams batch beside return grammar; all
-if not given
+Usage: bench/serve_load.py BINARY MODEL [MEASURE...]     MEASURE: streams batch beside return grammar tls;
+all if not given. tls needs the program openssl, which makes a certificate.
 
 From the environment: STREAMS (256 1000), TOKENS of the long prompt (60000), of the returning one (RETURN,
-16384), FLAGS of the server (--kv 2GiB). Its own process needs CPU as well: leave a core to it, or read
+16384), FLAGS of the server (--kv 2GiB), ROUNDS of tls (5). Its own process needs CPU as well: leave a core to it, or read
 ratios.
 """
 
@@ -14,7 +15,9 @@ import asyncio
 import glob
 import os
 import shutil
+import ssl
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -54,15 +57,20 @@ async def tokens_of_source(port, count, salt):
     return tokens[:count]
 
 
+async def burst(server, count, salt):
+    """The whole ones of so many streams of 50 tokens, and the time that all took."""
+    bodies = [completion(f"Stream {salt}.{i}: a program that", 50) for i in range(count)]
+    begin = time.monotonic()
+    asked = (ask(server.port, "/v1/completions", body, tls=server.tls) for body in bodies)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    wall = time.monotonic() - begin
+    return [one for one in answers if not isinstance(one, BaseException) and one.whole()], wall
+
+
 async def measure_streams(server, count):
     await ask(server.port, "/v1/completions", completion("warm", 50))
     rss, kv = server.status("VmRSS"), (await metrics(server.port))["mneme_kv_bytes"]
-    bodies = [completion(f"Stream {count}.{i}: a program that", 50) for i in range(count)]
-    begin = time.monotonic()
-    asked = (ask(server.port, "/v1/completions", body) for body in bodies)
-    answers = await asyncio.gather(*asked, return_exceptions=True)
-    wall = time.monotonic() - begin
-    good = [one for one in answers if not isinstance(one, BaseException) and one.whole()]
+    good, wall = await burst(server, count, count)
     short = sum(one.events[-1][1] != 51 for one in good)  # 50 tokens and the reason of the end
     kv = (await metrics(server.port))["mneme_kv_bytes"] - kv
     first = [one.first_byte for one in good]
@@ -178,17 +186,58 @@ async def measure_grammar(server):
     row("first token, first time: free, with a JSON schema", ms(first["free"]), ms(first["schema"]))
 
 
+def certified(server):
+    """The server, with a certificate of its own for localhost."""
+    certificate, key = f"{FOLDER}/cert.pem", f"{FOLDER}/key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+                   check=True, capture_output=True)
+    server.command += ["--tls-cert", certificate, "--tls-key", key]
+    server.tls = ssl.create_default_context(cafile=certificate)
+    return server
+
+
+def measure_tls(binary, model):
+    """Two servers, one with TLS, asked in turn: the load of the machine is that of both."""
+    count, rounds = int(os.environ.get("STREAMS", "256").split()[0]), int(os.environ.get("ROUNDS", "5"))
+    servers = {name: Server(binary, model, f"{FOLDER}/{name}.log", "--memory-only", *FLAGS)
+               for name in ("plain", "TLS")}
+    certified(servers["TLS"])
+    rates, cpus, firsts = ({name: [] for name in servers} for _ in range(3))
+    lost = 0
+    for server in servers.values():
+        server.start()
+        asyncio.run(burst(server, 8, "warm"))
+    for turn in range(rounds):
+        for name in list(servers)[:: 1 if turn % 2 == 0 else -1]:
+            cpu = servers[name].cpu()
+            good, wall = asyncio.run(burst(servers[name], count, turn))
+            cpus[name].append(servers[name].cpu() - cpu)
+            rates[name].append(len(good) * 50 / wall)
+            firsts[name].append(quantile([one.first_byte for one in good], 0.99))
+            lost += count - len(good)
+    for server in servers.values():
+        server.stop()
+    plain, tls = (statistics.median(rates[name]) for name in servers)
+    row(f"{count} streams of 50 tokens, without TLS and with it, medians of {rounds} in turn; {lost} lost",
+        f"{plain:.0f} tok/s", f"{tls:.0f} tok/s ({tls / plain:.2f}x)")
+    plain, tls = (statistics.median(cpus[name]) for name in servers)
+    row("CPU of the server a burst", f"{plain:.2f} s", f"{tls:.2f} s ({1e3 * (tls - plain) / count:+.2f} ms a stream)")
+    row("first byte, p99, medians", *(ms(statistics.median(firsts[name])) for name in servers))
+
+
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     binary, model = sys.argv[1:3]
-    measures = sys.argv[3:] or ["streams", "batch", "beside", "return", "grammar"]
+    measures = sys.argv[3:] or ["streams", "batch", "beside", "return", "grammar", "tls"]
     print(f"Load of the machine before: {os.getloadavg()[0]:.2f}, {os.cpu_count()} CPUs.\n")
     print("| | | |\n|---|---|---|", flush=True)
     try:
         for measure in measures:
-            if measure == "return":
-                measure_return(binary, model)
+            if measure in ("return", "tls"):  # servers of their own
+                globals()[f"measure_{measure}"](binary, model)
                 continue
             server = Server(binary, model, f"{FOLDER}/{measure}.log", "--memory-only", *FLAGS).start()
             if measure == "streams":
