@@ -48,6 +48,7 @@ Scheduler::Scheduler(std::unique_ptr<Engine> engine, SchedulerOptions options)
       context_tokens_max_(context_limit(*engine_, options_)) {
   if (!options_.name.empty()) info_.name = options_.name;
   state_.kv_bytes_max = engine_->kv_bytes_max();
+  state_.tiers = engine_->tiers();
   thread_ = std::thread([this] { run(); });
 }
 
