@@ -139,7 +139,7 @@ bool EngineLoop::begin(Submission submission) {
     auto own = pool_.take_named(request.from.owner, request.from.session, findable);
     if (!own) {
       ++totals_.failures;
-      submission.listener->on_failure({FailureKind::kInvalid, own.error().message, 0, 0, 0});
+      submission.listener->on_failure({FailureKind::kInvalid, own.error().message, 0, 0, 0, "session"});
       return true;
     }
     running.own = std::move(*own);
