@@ -90,6 +90,7 @@ void read_scores(const Fields& fields, const Text& text, CompletionRequest& requ
     return fields.errors().wrong_value("echo", "with a suffix a prompt has no log probabilities");
   size_t tokens = 0;
   for (const Prompt& prompt : request.prompts) tokens += prompt.tokens.size();
+  tokens *= static_cast<size_t>(request.choices);
   if (const size_t each = 1 + static_cast<size_t>(request.logprobs); tokens > kScoresMax / each) {
     return fields.errors().wrong_value(
         "logprobs", fmt::format("{} tokens with {} log probabilities each, at most {} in one answer", tokens,

@@ -159,6 +159,8 @@ TEST_F(OpenAiCompletions, Wrong) {
   EXPECT_EQ(param(R"({"prompt":"x","suffix":"y","echo":true,"logprobs":1})"), "echo");
   const Json many = {{"prompt", std::string(20000, 'x')}, {"echo", true}, {"logprobs", 20}};
   EXPECT_EQ(param(many.dump().c_str()), "logprobs");
+  const Json often = {{"prompt", std::string(20000, 'x')}, {"echo", true}, {"logprobs", 0}, {"n", 16}};
+  EXPECT_EQ(param(often.dump().c_str()), "logprobs");
   caller.tokens_max = 3;
   EXPECT_EQ(json_of(kPath, R"({"prompt":"Once"})", 400)["error"]["code"], "context_length_exceeded");
 }
