@@ -131,6 +131,14 @@ struct AttentionReport {
   AttentionMode mode = AttentionMode::kExact;
   double target_error = 0;
   AttentionShares all;
+  // One audit: its error, and what the layer's steps were held at when it came (the target, moved so that
+  // audits meet it); how tokens were read since the audit before.
+  struct Audit {
+    uint64_t position = 0;
+    double error = 0, held = 0;
+    double tokens_bf16 = 0, tokens_8bit = 0, tokens_estimated = 0;
+    bool dense = false;  // beside an exact step
+  };
   bool prefill_sparse = false;
   double prefill_target_error = 0;
   AttentionShares prefill;  // of passes over long inputs; a pass is a step
@@ -140,9 +148,13 @@ struct AttentionReport {
     bool dense = false;  // an audit failed: exact until audits are fine again
     AttentionShares prefill;
     bool prefill_dense = false;
+    std::vector<Audit> audits;  // of decode steps; the latest, some thousands at most
   };
   std::vector<Layer> layers;  // that keep every token
 };
+
+// The audits' errors beside the target, and how tokens were read, over the positions of the context.
+std::string attention_svg(const AttentionReport& report);
 
 class Session {
  public:

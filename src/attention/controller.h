@@ -42,6 +42,8 @@ class LayerController {
 
   // |o - o_dense|^2 that one token may have, over all heads of the layer; 0 until something was observed.
   double allowed_error() const;
+  // The same relative to the residual stream: the target, moved so that audits meet it.
+  double held_error() const { return target_ * scale_; }
   // A layer whose audit failed badly runs dense until two in a row are fine.
   bool dense() const { return dense_; }
   // The KV head to audit at this position; nothing: none. The same for the same history. `in_memory`: the

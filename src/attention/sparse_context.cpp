@@ -29,8 +29,11 @@ void SparseCounters::add(const SparseCounters& other) {
 void SparseLayer::finish_audit(double error, int kv_heads) {
   if (!audit) return;
   audit->report.residual_error = error;
-  controller.learn(audit->report);
   const double layer_error = error * std::sqrt(static_cast<double>(kv_heads));
+  if (audits.size() >= kAuditsKept) audits.erase(audits.begin(), audits.begin() + kAuditsKept / 2);
+  audits.push_back({audit->position, layer_error, controller.held_error(), counters.tokens_full,
+                    counters.tokens_eight_bit, counters.tokens_estimated, controller.dense()});
+  controller.learn(audit->report);
   ++counters.audits;
   counters.error_sum += layer_error;
   counters.error_max = std::max(counters.error_max, layer_error);

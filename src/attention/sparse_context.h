@@ -44,16 +44,28 @@ struct SparseCounters {
 
 // A head that was computed twice, waiting for its output product.
 struct PendingAudit {
+  uint64_t position = 0;  // of the step's first query token
   AuditReport report;
   std::vector<int> tokens;        // of the job's
   std::vector<float> difference;  // o - o_dense of each, [tokens, heads * head_dim]; one KV head's not 0
 };
 
+// What an audit found, and where the layer stood then.
+struct AuditPoint {
+  uint64_t position;
+  double error, held;  // of the whole layer; LayerController::held_error() that it was chosen by
+  uint64_t tokens_full, tokens_eight_bit, tokens_estimated;  // counters so far
+  bool dense;                                                // it was made beside an exact step
+};
+
 struct SparseLayer {
+  static constexpr size_t kAuditsKept = 4096;  // the latest, at least half as many
+
   SparseLayer(double target, int kv_heads, const AuditRates& rates) : controller(target, kv_heads, rates) {}
   LayerController controller;
   SparseCounters counters;
   std::optional<PendingAudit> audit;
+  std::vector<AuditPoint> audits;
 
   // `error`: |W_o difference| / |x| of the pending audit, root mean square over its tokens.
   void finish_audit(double error, int kv_heads);

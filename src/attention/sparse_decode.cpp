@@ -62,7 +62,10 @@ Result<bool> SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& poo
   if (read) {
     s.merge(step);
     if (!dense) s.count(step, own.counters);
-    if (audited) read = s.audit(step, *audited, own.audit.emplace());
+    if (audited) {
+      own.audit.emplace().position = static_cast<uint64_t>(job.first);
+      read = s.audit(step, *audited, *own.audit);
+    }
   }
   s.release_fixed(step);
   if (read) return !dense;

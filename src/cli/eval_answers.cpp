@@ -1,9 +1,7 @@
 #include "cli/eval_answers.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -11,6 +9,7 @@
 
 #include "cli/eval_file.h"
 #include "cli/eval_tables.h"
+#include "cli/input.h"
 #include "cli/report.h"
 
 namespace mneme::cli {
@@ -139,15 +138,6 @@ Result<EvalReport> Evaluation::run(Side side) {
   return report;
 }
 
-Result<void> write_plot(const std::string& path, const std::string& svg) {
-  if (path.empty()) return {};
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  const bool written = file != nullptr && std::fwrite(svg.data(), 1, svg.size(), file) == svg.size();
-  const bool closed = file == nullptr || std::fclose(file) == 0;
-  if (written && closed) return {};
-  return tl::unexpected(Error{path + ": " + std::strerror(errno)});
-}
-
 // Both runs as one picture: B's tasks beside A's.
 std::string plot_svg(const AnswersArguments& arguments, const AnswersKind& kind, const EvalReport& a,
                      const EvalReport* b) {
@@ -264,8 +254,10 @@ int eval_answers(const AnswersArguments& arguments, const EvalGrid& grid, const 
     b = std::move(*report);
   }
   if (evaluation.interrupted()) note("interrupted: what was measured until then");
-  auto plotted = write_plot(arguments.plot, plot_svg(arguments, kind, *a, b ? &*b : nullptr));
-  if (!plotted) return fail(plotted.error());
+  if (!arguments.plot.empty()) {
+    auto plotted = write_text(arguments.plot, plot_svg(arguments, kind, *a, b ? &*b : nullptr));
+    if (!plotted) return fail(plotted.error());
+  }
   if (b && !b->answers.empty()) return write_pair(arguments, grid, kind, *a, *b);
   return write_one(arguments, grid, kind, *a);
 }

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <cstring>
 
 #include "cli/terminal.h"
@@ -37,6 +38,14 @@ Result<std::string> read_input(const std::string& path) {
   auto text = read_all(descriptor, path);
   ::close(descriptor);
   return text;
+}
+
+Result<void> write_text(const std::string& path, std::string_view text) {
+  std::FILE* file = std::fopen(path.c_str(), "we");
+  const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  const bool closed = file == nullptr || std::fclose(file) == 0;
+  if (written && closed) return {};
+  return tl::unexpected(Error{path + ": " + std::strerror(errno)});
 }
 
 std::optional<uint64_t> parse_size(std::string_view text) {

@@ -14,6 +14,9 @@ namespace mneme::cli {
 // The whole of a file, a pipe, or ("-") standard input.
 Result<std::string> read_input(const std::string& path);
 
+// A whole file, in the place of one that is there. A failure says why.
+Result<void> write_text(const std::string& path, std::string_view text);
+
 // "1536", "512MiB", "2GiB", "1.5G" (powers of 1024), "2GB" (of 1000). Nothing for anything else.
 std::optional<uint64_t> parse_size(std::string_view text);
 

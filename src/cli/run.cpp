@@ -31,6 +31,7 @@ struct RunArguments {
   bool json = false;
   bool map = false;
   std::string map_path;
+  std::string attention_path;
 };
 
 // The files in order, then the text. Where there are several files, a line before each names it (as head and
@@ -187,6 +188,16 @@ Result<void> show_map(const RunArguments& arguments, const Session& session) {
   return write_map(arguments.map_path, session.name().empty() ? "context" : session.name(), map);
 }
 
+Result<void> plot_attention(const RunArguments& arguments, const Session& session) {
+  if (arguments.attention_path.empty()) return {};
+  const AttentionReport report = session.attention();
+  const auto is_audited = [](const AttentionReport::Layer& layer) { return !layer.audits.empty(); };
+  if (std::any_of(report.layers.begin(), report.layers.end(), is_audited))
+    return write_text(arguments.attention_path, attention_svg(report));
+  note(arguments.attention_path + ": not written: no step was adaptive and long enough to be audited");
+  return {};
+}
+
 int run(RunArguments& arguments) {
   if (arguments.files.empty() && !arguments.prompt && is_terminal(STDIN_FILENO)) {
     return wrong_usage("nothing to go on from: give -f FILE, -p TEXT, or text on standard input");
@@ -226,6 +237,7 @@ int run(RunArguments& arguments) {
   }
   if (!output.ok()) return fail(output.error());
   if (auto shown = show_map(arguments, session); !shown) return fail(shown.error());
+  if (auto shown = plot_attention(arguments, session); !shown) return fail(shown.error());
   if (!report->message.empty()) return fail({"stopped early: " + report->message});
   if (!report->complete) note("the text is not complete: it is the beginning of what was asked for");
   return kDone;
@@ -255,6 +267,8 @@ void add_run(CLI::App& app, int& status) {
   verb.add_flag("--map", arguments->map,
                 "afterwards, on stderr: which of the context's segments are in memory, layer by layer");
   verb.add_option("--map-svg", arguments->map_path, "the same as an SVG file");
+  verb.add_option("--attention-svg", arguments->attention_path,
+                  "afterwards: errors that adaptive attention measured beside its target, as an SVG file");
   add_constraint_options(verb, arguments->constraint);
   add_sampling_options(verb, arguments->sampling);
   verb.callback([arguments, &status] { status = run(*arguments); });

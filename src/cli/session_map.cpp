@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "cli/input.h"
 #include "cli/terminal.h"
 
 namespace mneme::cli {
@@ -95,12 +96,7 @@ std::string map_svg(const std::string& title, const TierMap& map) {
 }
 
 Result<void> write_map(const std::string& path, const std::string& title, const TierMap& map) {
-  std::FILE* file = std::fopen(path.c_str(), "we");
-  if (file == nullptr) return tl::unexpected(Error{path + ": cannot be written"});
-  const std::string svg = map_svg(title, map);
-  const bool written = std::fwrite(svg.data(), 1, svg.size(), file) == svg.size();
-  if (std::fclose(file) != 0 || !written) return tl::unexpected(Error{path + ": cannot be written"});
-  return {};
+  return write_text(path, map_svg(title, map));
 }
 
 }  // namespace mneme::cli

@@ -52,6 +52,21 @@ AttentionShares shares_of_all(const attention::SparseCounters& all, const LayerS
   return shares;
 }
 
+std::vector<AttentionReport::Audit> audits_of(const std::vector<attention::AuditPoint>& points) {
+  std::vector<AttentionReport::Audit> audits;
+  attention::AuditPoint before{};
+  for (const attention::AuditPoint& point : points) {
+    const auto full = static_cast<double>(point.tokens_full - before.tokens_full);
+    const auto eight_bit = static_cast<double>(point.tokens_eight_bit - before.tokens_eight_bit);
+    const auto estimated = static_cast<double>(point.tokens_estimated - before.tokens_estimated);
+    const double all = full + eight_bit + estimated;
+    audits.push_back({point.position, point.error, point.held, share(full, all), share(eight_bit, all),
+                      share(estimated, all), point.dense});
+    before = point;
+  }
+  return audits;
+}
+
 }  // namespace
 
 AttentionReport LoadedSession::attention() const {
@@ -73,7 +88,8 @@ AttentionReport LoadedSession::attention() const {
     const attention::SparseCounters& c = layer.counters;
     AttentionReport::Layer& one = report.layers.emplace_back();
     const attention::SparseLayer& passes = sparse_->prefill(i);
-    one = {i, shares_of(c), layer.controller.dense(), shares_of(passes.counters), passes.controller.dense()};
+    one = {i, shares_of(c), layer.controller.dense(), shares_of(passes.counters), passes.controller.dense(),
+           audits_of(layer.audits)};
     all.add(c);
     prefill.add(passes.counters);
     bytes.add(one.shares), prefill_bytes.add(one.prefill);
