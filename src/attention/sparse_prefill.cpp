@@ -61,7 +61,10 @@ Result<int> SparsePrefill::run(const kernels::Ops& ops, core::ThreadPool& pool, 
     s.finish(step);
     if (!dense) s.count(step, own.counters);
     const int unit = dense ? 0 : audited.value_or(0) * plan.tiles + audited_tile;
-    if (audited) read = s.audit(step, unit, own.audit.emplace());
+    if (audited) {
+      own.audit.emplace().position = position;
+      read = s.audit(step, unit, *own.audit);
+    }
   }
   job.sequence->release_some(layer, s.fixed_blocks);
   if (read) return dense ? 0 : plan.tokens;
