@@ -35,6 +35,13 @@ inline std::string read_file(const fs::path& path) {
   return text.str();
 }
 
+// While it lives, programs take kernels that round alike however a context was cut into passes (the matrix
+// unit's do not).
+struct KernelsThatRoundAlike {
+  KernelsThatRoundAlike() { ::setenv("MNEME_ISA", __builtin_cpu_supports("avx2") ? "avx2" : "scalar", 1); }
+  ~KernelsThatRoundAlike() { ::unsetenv("MNEME_ISA"); }
+};
+
 class Cli : public testing::Test {
  protected:
   Cli() : folder_(fs::temp_directory_path() / ("mneme_cli_" + std::to_string(::getpid()))) {

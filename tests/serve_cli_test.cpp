@@ -110,6 +110,7 @@ TEST_F(ServeCli, AnswersEndBeforeTheServerDoes) {
 }
 
 TEST_F(ServeCli, PromptsAreFoundAgainAfterARestart) {
+  const KernelsThatRoundAlike kernels;
   std::string prompt;
   for (int i = 0; i < 60; ++i) prompt += "Line " + std::to_string(i * 89) + " of memory. ";
   const std::string body = Json{{"prompt", prompt}, {"max_tokens", 4}, {"temperature", 0}}.dump();

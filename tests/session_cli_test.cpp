@@ -6,9 +6,7 @@ namespace {
 
 class SessionCli : public Cli {
  protected:
-  // Kernels that round alike however a context was cut into passes (the matrix unit's do not).
-  SessionCli() { ::setenv("MNEME_ISA", __builtin_cpu_supports("avx2") ? "avx2" : "scalar", 1); }
-  ~SessionCli() override { ::unsetenv("MNEME_ISA"); }
+  const KernelsThatRoundAlike kernels_;
   // About 600 tokens: two segments and a tail.
   static std::string long_text() {
     std::string text;

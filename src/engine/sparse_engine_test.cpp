@@ -60,6 +60,25 @@ std::vector<float> decode(Engine& engine, Session& session, size_t prompt = kPro
   return logits;
 }
 
+// Every audit is told, in order, and drawn.
+void expect_audits(const AttentionReport& report) {
+  uint64_t audits = 0;
+  for (const AttentionReport::Layer& layer : report.layers) {
+    audits += layer.audits.size();
+    uint64_t position = 0;
+    for (const AttentionReport::Audit& audit : layer.audits) {
+      EXPECT_GT(audit.position, position);
+      position = audit.position;
+      EXPECT_GT(audit.held, 0);
+      EXPECT_NEAR(audit.tokens_bf16 + audit.tokens_8bit + audit.tokens_estimated, 1, 1e-9);
+    }
+  }
+  EXPECT_EQ(audits, report.all.audits);
+  const std::string svg = attention_svg(report);
+  EXPECT_NE(svg.find("layer"), std::string::npos);
+  EXPECT_NE(svg.find("held at"), std::string::npos);
+}
+
 TEST(SparseEngine, LogitsStayNearThoseOfExactAttention) {
   for (const auto& [residual, streams] : {std::pair("mhc", 4), std::pair("plain", 1)}) {
     const Place place(residual, streams);
@@ -83,6 +102,7 @@ TEST(SparseEngine, LogitsStayNearThoseOfExactAttention) {
       if (mode == AttentionMode::kAdaptive) {
         EXPECT_GT(all.audits, 0u);
         EXPECT_LT(all.error_mean, 4 * report.target_error);
+        expect_audits(report);
       } else {
         EXPECT_EQ(all.tokens_estimated, 0);
         EXPECT_LE(all.bound_max, report.target_error);
