@@ -104,7 +104,7 @@ void SparseAttention::State::scan_certified(const SparseStep& step) {
       clear_state(state);
       step.ops.attend_sealed({queries_of(step, head), as_size(shape.head_dim), plan.rows, shape.head_dim,
                               &summaries[candidate_at(step, head, b)], &copies[candidate_at(step, head, b)],
-                              1, state.out, state.max, state.sum, thread.scratch});
+                              1, state.out, state.max, state.sum, thread.scratch.data()});
     }
   });
 }

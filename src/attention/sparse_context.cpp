@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kv/block.h"
+
 namespace mneme::attention {
 
 void SparseCounters::add(const SparseCounters& other) {
@@ -24,6 +26,16 @@ void SparseCounters::add(const SparseCounters& other) {
   bound_sum += other.bound_sum;
   bound_max = std::max(bound_max, other.bound_max);
   bounds += other.bounds;
+}
+
+void SparseCounters::add_dense(uint64_t blocks, int rows, int head_dim) {
+  const uint64_t numbers = blocks * kv::kBlockTokens * static_cast<uint64_t>(head_dim) * 2;  // keys and
+                                                                                             // values
+  ++steps_dense;
+  tokens_full += blocks * kv::kBlockTokens;
+  bytes_read += numbers * sizeof(uint16_t);
+  bytes_dense += numbers * sizeof(uint16_t);
+  macs_full += static_cast<double>(numbers) * rows;
 }
 
 void SparseLayer::finish_audit(double error, int kv_heads) {

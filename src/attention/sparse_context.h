@@ -40,6 +40,8 @@ struct SparseCounters {
   uint64_t bounds = 0;
 
   void add(const SparseCounters& other);
+  // A step that read so many blocks of one KV head each densely, for so many query rows each.
+  void add_dense(uint64_t blocks, int rows, int head_dim);
 };
 
 // A head that was computed twice, waiting for its output product.

@@ -84,11 +84,7 @@ SparseAttention::SparseAttention(const kv::KvShape& shape, int heads, int thread
                                    kernels::attend_sealed_scratch_bytes(shape.head_dim),
                                    score_scratch_bytes(shape.head_dim)});
   s.threads.resize(static_cast<size_t>(threads));
-  for (State::Thread& t : s.threads) {
-    t.scratch_memory.resize(scratch + core::Arena::kAlign);
-    const auto at = reinterpret_cast<uintptr_t>(t.scratch_memory.data());
-    t.scratch = t.scratch_memory.data() + (core::Arena::kAlign - at % core::Arena::kAlign);
-  }
+  for (State::Thread& t : s.threads) t.scratch.resize(scratch);
 }
 
 SparseAttention::~SparseAttention() = default;

@@ -119,11 +119,7 @@ SparsePrefill::SparsePrefill(const kv::KvShape& shape, int heads, int threads)
   const size_t scratch = std::max(kernels::attend_scratch_bytes(s.wide_dim()),
                                   score_scratch_bytes(shape.head_dim));
   s.threads.resize(as_size(threads));
-  for (State::Thread& t : s.threads) {
-    t.scratch_memory.resize(scratch + core::Arena::kAlign);
-    const auto at = reinterpret_cast<uintptr_t>(t.scratch_memory.data());
-    t.scratch = t.scratch_memory.data() + (core::Arena::kAlign - at % core::Arena::kAlign);
-  }
+  for (State::Thread& t : s.threads) t.scratch.resize(scratch);
 }
 
 SparsePrefill::~SparsePrefill() = default;

@@ -42,7 +42,7 @@ void SparsePrefill::State::attend(const PrefillStep& step, const SoftmaxState& s
     task.out = state.out + at;
     task.max = state.max + row;
     task.sum = state.sum + row;
-    task.scratch = thread.scratch;
+    task.scratch = thread.scratch.data();
     step.ops.attend(task);
   }
 }
@@ -107,12 +107,8 @@ void SparsePrefill::State::write_out(const PrefillStep& step, int unit) {
 }
 
 void SparsePrefill::State::count_dense(const PrefillPlan& plan, SparseCounters& counters) const {
-  const auto blocks = static_cast<uint64_t>(plan.blocks) * static_cast<uint64_t>(shape.kv_heads * plan.tiles);
-  ++counters.steps_dense;
-  counters.tokens_full += blocks * kBlockTokens;
-  counters.bytes_read += blocks * 2 * shape.half_block_bytes();
-  counters.bytes_dense += blocks * 2 * shape.half_block_bytes();
-  counters.macs_full += 2.0 * kBlockTokens * shape.head_dim * plan.rows_max * static_cast<double>(blocks);
+  const auto heads_of_tiles = static_cast<uint64_t>(shape.kv_heads * plan.tiles);
+  counters.add_dense(static_cast<uint64_t>(plan.blocks) * heads_of_tiles, plan.rows_max, shape.head_dim);
 }
 
 // Multiply-adds of query heads are two a channel and token.

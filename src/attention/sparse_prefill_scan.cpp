@@ -61,7 +61,7 @@ void SparsePrefill::State::scan_samples(const PrefillStep& step, int unit, Threa
     }
     scorer->score({&step.ops, step.layer, of.kv_head, first_block, thread.sampled.data(), samples,
                    shape.head_dim, thread.summaries, &thread.max[first], &thread.sum[first], candidates,
-                   thread.scratch});
+                   thread.scratch.data()});
     step.ops.dots({&thread.centre[first], candidates, thread.centres.data(), static_cast<int>(count),
                    thread.sampled.data(), dim, samples, shape.head_dim});
   }

@@ -8,6 +8,7 @@
 
 #include "attention/held_runs.h"
 #include "attention/scorer.h"
+#include "attention/scratch.h"
 #include "attention/selection.h"
 #include "attention/softmax_state.h"
 #include "attention/sparse_prefill.h"
@@ -85,8 +86,7 @@ struct SparsePrefill::State {
 
   // One thread's working set.
   struct Thread {
-    std::vector<std::byte> scratch_memory;
-    void* scratch;
+    Scratch scratch;
     std::vector<float> queries;  // [rows, head_dim], scaled
     std::vector<int> limits;     // [rows]
     std::vector<kv::SealedBlock> sealed;

@@ -52,7 +52,8 @@ void SparseAttention::State::read_fixed(const SparseStep& step, int head, Thread
   for (const kv::BlockView& view : views)
     thread.keys.push_back(view.keys), thread.values.push_back(view.values);
   for (int row = 0; row < plan.rows; ++row) thread.limits.push_back(plan.tokens_fixed + row / group);
-  attend(step, queries_of(step, head), thread.keys, thread.values, thread.limits, state, thread.scratch);
+  attend(step, queries_of(step, head), thread.keys, thread.values, thread.limits, state,
+         thread.scratch.data());
 }
 
 int SparseAttention::State::read_blocks(const SparseStep& step, int head, int run, Treatment which,
@@ -75,7 +76,8 @@ int SparseAttention::State::read_blocks(const SparseStep& step, int head, int ru
       thread.values.push_back(view.values);
     }
     thread.limits.assign(as_size(plan.rows), count * kBlockTokens);
-    attend(step, queries_of(step, head), thread.keys, thread.values, thread.limits, state, thread.scratch);
+    attend(step, queries_of(step, head), thread.keys, thread.values, thread.limits, state,
+           thread.scratch.data());
   } else if (how == Treatment::kEightBit) {
     thread.summaries.clear(), thread.copies.clear();
     for (const int i : thread.chosen) {
@@ -84,7 +86,7 @@ int SparseAttention::State::read_blocks(const SparseStep& step, int head, int ru
     }
     step.ops.attend_sealed({queries_of(step, head), as_size(shape.head_dim), plan.rows, shape.head_dim,
                             thread.summaries.data(), thread.copies.data(), count, state.out, state.max,
-                            state.sum, thread.scratch});
+                            state.sum, thread.scratch.data()});
   } else {
     for (int row = 0; row < plan.rows; ++row) {
       const size_t masses = mass_at(step, head, row, first);
@@ -142,16 +144,12 @@ void SparseAttention::State::read_one(const SparseStep& step, int head, int bloc
   step.job.sequence->view(step.layer, head, block, {&view, 1});
   thread.limits.assign(as_size(step.plan.rows), kBlockTokens);
   attend(step, queries_of(step, head), {&view.keys, 1}, {&view.values, 1}, thread.limits, state,
-         thread.scratch);
+         thread.scratch.data());
 }
 
 void SparseAttention::State::count_dense(const SparsePlan& plan, SparseCounters& counters) const {
-  const auto blocks = static_cast<uint64_t>(plan.blocks) * static_cast<uint64_t>(shape.kv_heads);
-  ++counters.steps_dense;
-  counters.tokens_full += blocks * kBlockTokens;
-  counters.bytes_read += blocks * 2 * shape.half_block_bytes();
-  counters.bytes_dense += blocks * 2 * shape.half_block_bytes();
-  counters.macs_full += 2.0 * kBlockTokens * shape.head_dim * plan.rows * static_cast<double>(blocks);
+  counters.add_dense(static_cast<uint64_t>(plan.blocks) * static_cast<uint64_t>(shape.kv_heads), plan.rows,
+                     shape.head_dim);
 }
 
 void SparseAttention::State::count(const SparseStep& step, SparseCounters& counters) const {

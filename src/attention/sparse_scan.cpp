@@ -71,7 +71,7 @@ void SparseAttention::State::scan(const SparseStep& step) {
     const size_t masses = mass_at(step, head, 0, first);
     scorer->score({&step.ops, step.layer, head, SparsePlan::kSinkBlocks + first, queries_of(step, head),
                    plan.rows, shape.head_dim, std::span(&summaries[at], as_size(count)), &mass_max[masses],
-                   &mass[masses], as_size(plan.candidates), thread.scratch});
+                   &mass[masses], as_size(plan.candidates), thread.scratch.data()});
   });
 }
 

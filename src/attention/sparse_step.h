@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "attention/scorer.h"
+#include "attention/scratch.h"
 #include "attention/selection.h"
 #include "attention/softmax_state.h"
 #include "attention/sparse_decode.h"
@@ -56,8 +57,7 @@ struct SparseAttention::State {
 
   // One thread's working set.
   struct Thread {
-    std::vector<std::byte> scratch_memory;
-    void* scratch;
+    Scratch scratch;
     std::vector<kv::SealedBlock> sealed;
     std::vector<kv::BlockView> views;
     std::vector<const uint16_t*> keys, values;
