@@ -10,7 +10,7 @@ shift
 plain=""
 [ "$preset" != tsan ] || ! setarch -R true 2>/dev/null || plain="setarch -R"
 status=0
-$plain ctest --preset "$preset" -j2 --timeout 600 "$@" || status=$?
+$plain ctest --preset "$preset" -j2 --timeout 1800 "$@" || status=$?
 log=build/$preset/Testing/Temporary/LastTest.log
 [ "$status" = 0 ] || awk '
   /^[0-9]+\/[0-9]+ Testing: / { name = $3; text = "" }

@@ -83,7 +83,7 @@ INSTANTIATE_TEST_SUITE_P(DirectOrBuffered, SegmentFiles, ::testing::Bool());
 
 TEST_P(SegmentFiles, ComeBackAsWritten) {
   for (const bool odd : {false, true}) {
-    for (const size_t tokens : {size_t{1}, size_t{255}, size_t{256}}) {
+    for (const size_t tokens : {size_t{0}, size_t{1}, size_t{255}, size_t{256}}) {  // 0: a tail's
       for (const size_t bytes : {size_t{1}, size_t{4095}, size_t{4096}, size_t{4097}, size_t{1234567}}) {
         disk_.odd_calls = odd ? 1 : 0;
         const std::string path = folder_ / "a.kv";

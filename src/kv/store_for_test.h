@@ -115,7 +115,9 @@ inline std::vector<int32_t> tokens_for_test(uint64_t seed, size_t count = kSegme
 
 // What a segment of these tokens holds, derived from them: two aligned parts and one that is not.
 inline std::vector<BytesForTest> parts_for_test(std::span<const int32_t> tokens, size_t bytes = 8192) {
-  const auto seed = static_cast<uint64_t>(tokens[0]) * 1000 + static_cast<uint64_t>(tokens.back());
+  const uint64_t seed = tokens.empty() ? 0
+                                       : static_cast<uint64_t>(tokens.front()) * 1000 +
+                                             static_cast<uint64_t>(tokens.back());
   std::vector<BytesForTest> out;
   out.emplace_back(bytes, seed);
   out.emplace_back(bytes, seed + 1);
