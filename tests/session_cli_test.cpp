@@ -71,6 +71,28 @@ TEST_F(SessionCli, AKilledRunIsTakenBack) {
   EXPECT_EQ(mneme("session verify").status, 0);
 }
 
+// Sparse prefill makes other segments of the same tokens: a session may have begun with either kind.
+TEST_F(SessionCli, ChangesItsPrefill) {
+  const std::string file = (folder_ / "s.mneme").string();
+  const auto expect_whole = [&] {
+    EXPECT_EQ(mneme("session verify").status, 0);
+    EXPECT_EQ(mneme("session export s " + file).status, 0);
+    EXPECT_EQ(mneme("session import " + file + " t").status, 0);
+    EXPECT_EQ(mneme("session verify").status, 0);
+    EXPECT_EQ(mneme("session rm t").status, 0);
+  };
+  run_json("-n 4 --session s", long_text());
+  for (const char* other : {"--prefill sparse", "--prefill dense"}) {
+    const Outcome outcome = mneme("run -m " + kModel + " -p More. -n 4 --json --session s " +
+                                  std::string(other));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_NE(outcome.err.find("read again"), std::string::npos) << other;
+    expect_whole();
+  }
+  const Json again = Json::parse(mneme("run -m " + kModel + " -p Yet. -n 4 --json --session s").out);
+  EXPECT_GT(again["storage"]["tokens_found"], 512);
+}
+
 TEST_F(SessionCli, Life) {
   EXPECT_EQ(list()["sessions"].size(), 0u);
   EXPECT_EQ(mneme("session list").status, 0);

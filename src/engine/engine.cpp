@@ -304,9 +304,7 @@ Result<void> LoadedEngine::open_tiers(const EngineOptions& options, const kernel
     home_.warnings.push_back(
         "certified attention reads 8-bit copies, which a cold tier does not keep: exact");
   home_.model = engine::segment_model(file_, model_.kv_shape());
-  // What is read sparsely is never found by who reads densely.
-  constexpr uint32_t kSparsePrefill = uint32_t{1} << 16;
-  if (sparse && home_.sparse->prefill) home_.model.content_version |= kSparsePrefill;
+  if (sparse && home_.sparse->prefill) home_.model.content_version |= kv::kSparsePrefillContent;
   auto store = kv::Store::open({.folder = options.cold_folder, .bytes_max = options.cold_bytes_max});
   if (!store) return pass(store);
   store_ = std::move(*store);

@@ -43,8 +43,11 @@ Result<void> own_segments(SessionHome& home, const LoadedSession::Named& named, 
   if (state.segments.empty()) return {};
   const auto first = std::span(state.tokens).first(kv::kSegmentTokens);
   if (kv::segment_name(home.model, state.parent(0), first) == state.segments.front()) return {};
-  home.warnings.push_back(
-      fmt::format("session {} was read with another --prefill: it is read again", named.name));
+  const bool is_sparse = (home.model.content_version & kv::kSparsePrefillContent) != 0;
+  home.warnings.push_back(fmt::format(
+      "session {} was read with {} prefill, which this run does not do (--prefill, or --attention): it "
+      "is read again",
+      named.name, is_sparse ? "dense" : "sparse"));
   const std::vector<TokenId> tokens = state.tokens;
   if (auto cut = log.truncate(0); !cut) return cut;
   return log.append_tokens(tokens);

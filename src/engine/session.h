@@ -76,17 +76,17 @@ class LoadedSession final : public Session {
   // them; then how many tokens the next pass may take at most.
   size_t begin_step(size_t end);
   size_t begin_step() { return begin_step(tokens_.size() - std::min<size_t>(tokens_.size(), 1)); }
-  // The next `count` pending tokens as a chunk for the model.
+  // The next `count` pending tokens as a chunk for the model. Where all logits are heard they are exact.
   model::Chunk chunk(size_t count, model::LogitsOf logits) {
     std::fill(pass_states_.begin(), pass_states_.end(), 0.0f);
     return {&*sequence_,  std::span(tokens_).subspan(evaluated(), count),
-            logits,       sparse_ ? &*sparse_ : nullptr,
+            logits,       sparse_ && !is_heard() ? &*sparse_ : nullptr,
             pass_states_, static_cast<int>(std::min(pending() - count, size_t{INT_MAX}))};
   }
   // Before a pass that may be sparse: what it scans is in memory. An error as of a pass.
   Result<void> make_ready(size_t rows) {
     const bool decodes = rows <= attention::kSparseTokensMax;
-    const bool scans = sparse_ && (decodes ? sparse_->options().decode : scans_prefill());
+    const bool scans = sparse_ && !is_heard() && (decodes ? sparse_->options().decode : scans_prefill());
     return scans ? sequence_->load_summaries() : Result<void>();
   }
   bool scans_prefill() const {

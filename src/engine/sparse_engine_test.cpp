@@ -265,6 +265,25 @@ TEST(SparseEngine, SparsePrefillReadsAColdTierAndGivesTheSameBits) {
   }
 }
 
+// Scored tokens are read exactly, whatever else is sparse.
+TEST(SparseEngine, HeardLogitsAreExact) {
+  const Place place("plain", 1, {0, 2});
+  const auto tokens = random_tokens(kLongPrompt);
+  const auto hear = [&](AttentionMode mode) {
+    const auto engine = place.open(mode, 0.05);
+    const auto session = engine->new_session();
+    std::vector<float> all;
+    session->hear_logits(
+        [&](size_t, std::span<const float> row) { all.insert(all.end(), row.begin(), row.end()); });
+    EXPECT_TRUE(session->append(tokens));
+    Session* const sessions[] = {session.get()};
+    while (session->pending() > 0) EXPECT_TRUE(engine->step(sessions));
+    EXPECT_EQ(session->attention().prefill.steps, 0u);
+    return all;
+  };
+  EXPECT_EQ(hear(AttentionMode::kExact), hear(AttentionMode::kAdaptive));
+}
+
 // What was read sparsely is not found by who reads densely, and a session is read again.
 TEST(SparseEngine, DensePrefillNeverGoesOnBehindSparsePrefill) {
   const Place place("plain", 1, {0, 2});
@@ -286,7 +305,7 @@ TEST(SparseEngine, DensePrefillNeverGoesOnBehindSparsePrefill) {
       continue;
     }
     ASSERT_EQ(warnings.size(), 1u);
-    EXPECT_NE(warnings[0].find("another --prefill"), std::string::npos);
+    EXPECT_NE(warnings[0].find("read with sparse prefill"), std::string::npos);
     EXPECT_EQ((*session)->reused(), 0u);
     ASSERT_EQ((*session)->tokens().size(), tokens.size());
     (*session)->truncate(kLongPrompt);

@@ -67,6 +67,13 @@ SegmentName segment_name(const SegmentModel& model, const SegmentName& parent,
   return {core::hash128(all)};
 }
 
+bool is_segment_name(const SegmentName& name, const SegmentModel& model, const SegmentName& parent,
+                     std::span<const int32_t> tokens) {
+  SegmentModel other = model;
+  other.content_version ^= kSparsePrefillContent;
+  return name == segment_name(model, parent, tokens) || name == segment_name(other, parent, tokens);
+}
+
 SegmentName scope_root(std::string_view scope) {
   if (scope.empty()) return {};
   std::string all("mneme scope");

@@ -46,6 +46,8 @@ struct Id128Hash {
 // The version of everything that decides a segment's bytes beside model, shape and tokens: bump it where the
 // forward pass or the layout of parts changes, and old segments are no longer found.
 inline constexpr uint32_t kSegmentContentVersion = 1;
+// Beside it in the content version of segments that sparse prefill made: dense prefill never finds them.
+inline constexpr uint32_t kSparsePrefillContent = uint32_t{1} << 16;
 
 // What decides a segment beside its tokens and its parent.
 struct SegmentModel {
@@ -59,6 +61,11 @@ struct SegmentModel {
 // tokens too.
 SegmentName segment_name(const SegmentModel& model, const SegmentName& parent,
                          std::span<const int32_t> tokens);
+
+// Whether it is the name of these tokens, read densely or sparsely: a session's segments may be of either, as
+// its log says what model it began with.
+bool is_segment_name(const SegmentName& name, const SegmentModel& model, const SegmentName& parent,
+                     std::span<const int32_t> tokens);
 
 // What the contexts of a scope begin behind, so that other scopes do not find their segments: XXH3-128 of
 // "mneme scope", a zero byte and the scope; zero for the empty one.

@@ -258,7 +258,7 @@ class Import {
     if (state->torn_bytes > 0) return reader_.damaged();
     for (size_t i = 0; i < state->segments.size(); ++i) {
       const auto tokens = std::span(state->tokens).subspan(i * kSegmentTokens, kSegmentTokens);
-      if (segment_name(state->model, state->parent(i), tokens) != state->segments[i])
+      if (!is_segment_name(state->segments[i], state->model, state->parent(i), tokens))
         return reader_.damaged();
     }
     log_ = std::move(*log);

@@ -206,7 +206,7 @@ Result<std::shared_ptr<const SegmentFile>> load_tail(const std::string& sessions
   const auto tokens = tail_tokens(state);
   const bool fits = header.model == state.model.model && header.parent == state.last_segment() &&
                     header.first_token == state.segments.size() * kSegmentTokens &&
-                    header.name == segment_name(state.model, header.parent, header.tokens) &&
+                    is_segment_name(header.name, state.model, header.parent, header.tokens) &&
                     header.tokens.size() <= tokens.size() &&
                     std::equal(header.tokens.begin(), header.tokens.end(), tokens.begin());
   if (!fits) return nullptr;

@@ -61,7 +61,7 @@ SegmentReport verify_named(const SessionState& state, size_t index, Check& check
   report.index = index;
   const auto tokens = std::span(state.tokens).subspan(index * kSegmentTokens, kSegmentTokens);
   if (report.condition == SegmentCondition::kOk &&
-      segment_name(state.model, state.parent(index), tokens) != name) {
+      !is_segment_name(name, state.model, state.parent(index), tokens)) {
     report.condition = SegmentCondition::kDamaged;
     report.error = fmt::format("segment {} is not of the session's tokens", name.hex());
   }
@@ -78,8 +78,8 @@ void verify_tail(const Check& check, std::string_view session, const SessionStat
   Result<void> good = {};
   if (!file)
     good = core::pass(file);
-  else if ((*file)->header().name !=
-           segment_name(state.model, (*file)->header().parent, (*file)->header().tokens))
+  else if (!is_segment_name((*file)->header().name, state.model, (*file)->header().parent,
+                            (*file)->header().tokens))
     good = core::fail("{}: not of the session's model", path);
   else
     good = (*file)->verify();
