@@ -172,7 +172,8 @@ GenerationId Scheduler::submit(GenerationRequest request, std::shared_ptr<Genera
       ++submissions_;
       submitted_tokens_ += tokens;
       // std::function wants what can be copied.
-      auto submission = std::make_shared<Submission>(id, std::move(request), listener, core::now_s());
+      auto submission = std::make_shared<Submission>(
+          Submission{id, std::move(request), listener, core::now_s()});
       tasks_.push_back([submission](EngineLoop& loop) { loop.submit(std::move(*submission)); });
     } else {
       ++refused_;
