@@ -92,11 +92,11 @@ test("finds the first turn again in the second", async () => {
   assert.ok(usage.cache_read_input_tokens > first.usage.input_tokens / 2, JSON.stringify(usage));
 });
 
+// Its answer is long whatever the model wants: it is not over before the client aborts.
 test("is aborted in mid-stream", async () => {
-  const stream = client.messages.stream(body({ max_tokens: 3000 }));
-  stream.once("streamEvent", () => setImmediate(() => stream.abort()));
-  // The model may have ended by itself before: its answer is then whole.
-  const end = await stream.finalMessage().catch((error) => error);
-  if (!(end instanceof Anthropic.APIUserAbortError)) assert.equal(end.stop_reason, "end_turn");
+  const long = { type: "object", properties: { text: { type: "string", minLength: 1500 } }, required: ["text"] };
+  const stream = client.messages.stream(body({ max_tokens: 3000, tools: [{ name: "write", input_schema: long }], tool_choice: { type: "tool", name: "write" } }));
+  stream.on("streamEvent", () => stream.abort());
+  await assert.rejects(stream.finalMessage(), Anthropic.APIUserAbortError);
   await becomesIdle(assert);
 });
