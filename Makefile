@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 MODEL  ?= models/mneme-default.gguf
 FILES  ?= src/engram/hash.h
 PROMPT ?= Which line defines `HashOptions`? Quote it exactly.
-N      ?= 64
+N      ?= 128
 # 1: as a question in the model's chat format, its likeliest answer; 0: the model goes on from the text
 ASK    ?= 1
 

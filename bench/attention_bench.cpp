@@ -89,7 +89,7 @@ void measure(const Shape& shape, int tokens, float sharpness, double target, con
   attention::SparseAttention sparse(x.shape, shape.heads, threads.thread_count());
   const double dense_s = least_s([&] { (void)dense.run(ops, threads, 0, {&x.job, 1}); });
   const double size = norm(x.out);
-  attention::SparseContext context({attention::SparseMode::kAdaptive, target}, 1, shape.kv_heads);
+  attention::SparseContext context({.target_error = target, .begins_dense = false}, 1, shape.kv_heads);
   attention::SparseLayer& layer = context.layer(0);
   layer.controller.observe(size, 1, 1);
   for (int i = 0; i < 200; ++i) {  // the controller settles; each step at a position of its own

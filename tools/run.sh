@@ -17,7 +17,8 @@ for file; do
   set -- "$@" -f "$file"
 done
 echo "Model:   $model"
-echo "Context: $files files, $bytes bytes, then the prompt: $prompt"
+[ "$files" = 1 ] && noun=file || noun=files
+echo "Context: $files $noun, $bytes bytes, then the prompt: $prompt"
 case $model in
   *fixture.gguf) echo "Note:    the fixture's weights are random: what follows shows that everything works, and is noise as text." ;;
 esac

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 dir=$TRAIN_DIR threads=$THREADS out=$OUT
-steps=${STEPS:-4000}
+steps=${STEPS:-8000}
 bin=build/release
 
 if [ ! -f "$dir/corpus/train.docs" ]; then
@@ -19,11 +19,11 @@ fi
 OMP_NUM_THREADS=$threads "$bin/mneme-train" run --out "$dir/default" --corpus "$dir/corpus" \
   --vocabulary "$dir/corpus/vocab-4096.bpe" --threads "$threads" \
   --dim 256 --layers 6 --global-layers 2,4 --heads 4 --kv-heads 2 --head-dim 128 --ffn-dim 768 --window 64 \
-  --value-residual 1 --tied 0 --embedding-std 0.5 --spelled 1 --tokens-per-step 4096 --validation-rows 32 \
-  --context-weight 0.1 --text-weight 0.3 --chinese-share 0.15 --task-share 0.9 \
-  --mixture key_value=4,passkey=3,multi_needle=3,copy=3,quote_line=3,paraphrase=3,extraction=1.5,symbol_definition=2,\
-tool_call=1.5,grounded=1.5,variable_tracking=0.5,frequent_words=0.3,fill_in_middle=0.5,svg=0.7 \
-  --steps "$steps" --stages 0:512,0.2:1024,0.86:2048
+  --value-residual 1 --tied 0 --embedding-std 0.5 --spelled 1 --tokens-per-step 4096 --validation-rows 32 --validate-every 250 \
+  --context-weight 0.1 --text-weight 0.3 --chinese-share 0.15 --task-share 0.92 --variety 0.5 \
+  --mixture key_value=4,passkey=3,multi_needle=3,copy=3,quote_line=3,paraphrase=3,extraction=2,symbol_definition=1.5,\
+tool_call=2,grounded=1.5,variable_tracking=0.5,frequent_words=0.2,fill_in_middle=0.5,svg=0.5 \
+  --steps "$steps" --stages 0:1024,0.8:2048
 
 "$bin/mneme-train" export --checkpoint "$dir/default/checkpoint.pt" --vocabulary "$dir/corpus/vocab-4096.bpe" \
   --name "mneme default" --licence "Apache-2.0" --out "$out"

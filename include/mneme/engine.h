@@ -84,11 +84,14 @@ struct ModelInfo {
   uint64_t weight_bytes = 0;    // resident
   uint64_t decode_bytes = 0;    // weights read a decoded token
   uint64_t kv_token_bytes = 0;  // keys and values a token, all layers but those with a sliding window
+  // The same for their 8-bit copies and summaries: where attention may be sparse and all is in memory.
+  uint64_t kv_sealed_token_bytes = 0;
 
   // Of a context of so many tokens: they are taken in whole blocks.
   static constexpr uint64_t kKvBlockTokens = 64;
   uint64_t kv_bytes(uint64_t tokens) const {
-    return (tokens + kKvBlockTokens - 1) / kKvBlockTokens * kKvBlockTokens * kv_token_bytes;
+    return (tokens + kKvBlockTokens - 1) / kKvBlockTokens * kKvBlockTokens *
+           (kv_token_bytes + kv_sealed_token_bytes);
   }
 };
 

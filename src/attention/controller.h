@@ -33,8 +33,10 @@ inline constexpr AuditRates kPrefillAudits{2, 2, 16};
 
 class LayerController {
  public:
-  LayerController(double target, int kv_heads, const AuditRates& rates = kDecodeAudits)
-      : target_(target), kv_heads_(kv_heads), rates_(rates) {}
+  // begins_dense false: the first guesses are trusted.
+  LayerController(double target, int kv_heads, const AuditRates& rates = kDecodeAudits,
+                  bool begins_dense = true)
+      : target_(target), kv_heads_(kv_heads), rates_(rates), dense_(begins_dense) {}
 
   // --- After each step of the layer, dense or not: norms of what is added to (|x|), of the attention output
   // over all heads (|o|) and of its product (|W_o o|), of one token. Zeros and infinities are passed over.
@@ -44,7 +46,8 @@ class LayerController {
   double allowed_error() const;
   // The same relative to the residual stream: the target, moved so that audits meet it.
   double held_error() const { return target_ * scale_; }
-  // A layer whose audit failed badly runs dense until two in a row are fine.
+  // A layer runs dense until two audits in a row are fine: at first, when what errors are expected from is a
+  // guess and an answer begins, and after an audit that failed badly.
   bool dense() const { return dense_; }
   // The KV head to audit at this position; nothing: none. The same for the same history. `in_memory`: the
   // whole context stays there; else an audit is dear.
@@ -87,7 +90,7 @@ class LayerController {
   double ratio_ = 1;  // (measured error / what was allowed)^2, smoothed
   double scale_ = 1;  // of the allowed error, so that the measured one meets the target
   int audits_ = 0;
-  bool dense_ = false;
+  bool dense_;
   int fine_ = 0;  // audits in a row
 };
 

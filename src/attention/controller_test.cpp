@@ -15,7 +15,7 @@ constexpr double kTarget = 0.004;
 constexpr int kHeads = 8;
 
 LayerController observed() {
-  LayerController c(kTarget, kHeads);
+  LayerController c(kTarget, kHeads, kDecodeAudits, false);
   c.observe(10, 2, 4);
   return c;
 }
@@ -71,6 +71,23 @@ TEST(Controller, ALayerThatFailsBadlyIsDenseUntilAuditsAreFine) {
   c.learn(audit);
   EXPECT_TRUE(c.dense());
   EXPECT_TRUE(std::isfinite(c.allowed_error()));
+}
+
+TEST(Controller, BeginsDenseUntilAuditsAreFine) {
+  LayerController c(kTarget, kHeads);
+  c.observe(10, 2, 4);
+  EXPECT_TRUE(c.dense());
+  EXPECT_TRUE(c.draw_audit(0, 0, true).has_value()) << "and finds out at once";
+  AuditReport audit;
+  audit.residual_error = 28 * kTarget;  // the first guess was far too trusting
+  c.learn(audit);
+  EXPECT_TRUE(c.dense());
+  EXPECT_LT(c.held_error(), kTarget / 8);
+  audit.residual_error = 0.5 * kTarget / std::sqrt(double{kHeads});
+  c.learn(audit);
+  EXPECT_TRUE(c.dense()) << "once is luck";
+  c.learn(audit);
+  EXPECT_FALSE(c.dense());
 }
 
 TEST(Controller, LearnsWhatTheWaysOfReadingCost) {

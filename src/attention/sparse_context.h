@@ -22,6 +22,9 @@ struct SparseOptions {
   bool decode = true;    // decode steps may be sparse, in this mode
   bool prefill = false;  // passes over long inputs may (sparse_prefill.h), always adaptive
   double prefill_target_error = 0.005;
+  // Layers decode densely until audits are fine (controller.h). Prefill passes are few, and each is of many
+  // rows.
+  bool begins_dense = true;
 };
 
 // Sums over the steps of one layer in one context, or over its prefill passes; tokens count once for each KV
@@ -63,7 +66,8 @@ struct AuditPoint {
 struct SparseLayer {
   static constexpr size_t kAuditsKept = 4096;  // the latest, at least half as many
 
-  SparseLayer(double target, int kv_heads, const AuditRates& rates) : controller(target, kv_heads, rates) {}
+  SparseLayer(double target, int kv_heads, const AuditRates& rates, bool begins_dense)
+      : controller(target, kv_heads, rates, begins_dense) {}
   LayerController controller;
   SparseCounters counters;
   std::optional<PendingAudit> audit;
@@ -78,9 +82,10 @@ class SparseContext {
   SparseContext(const SparseOptions& options, int layers, int kv_heads)
       : options_(options),
         kv_heads_(kv_heads),
-        layers_(static_cast<size_t>(layers), SparseLayer(options.target_error, kv_heads, kDecodeAudits)),
+        layers_(static_cast<size_t>(layers),
+                SparseLayer(options.target_error, kv_heads, kDecodeAudits, options.begins_dense)),
         prefill_(static_cast<size_t>(layers),
-                 SparseLayer(options.prefill_target_error, kv_heads, kPrefillAudits)) {}
+                 SparseLayer(options.prefill_target_error, kv_heads, kPrefillAudits, false)) {}
 
   const SparseOptions& options() const { return options_; }
   int kv_heads() const { return kv_heads_; }

@@ -14,7 +14,7 @@ constexpr int kHeads = 8;
 
 // A context whose layer has a gain of 1: allowed errors are in units of the attention output.
 SparseContext context_of(double target, int kv_heads = 2) {
-  SparseContext context({SparseMode::kAdaptive, target}, 1, kv_heads);
+  SparseContext context({.target_error = target, .begins_dense = false}, 1, kv_heads);
   context.layer(0).controller.observe(1, 1, 1);
   return context;
 }

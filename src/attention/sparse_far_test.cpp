@@ -14,7 +14,7 @@ const kv::KvShape kShape{1, 2, 64};
 constexpr int kHeads = 8;
 
 SparseContext context_of(double target) {
-  const SparseOptions options{SparseMode::kAdaptive, target};
+  const SparseOptions options{.target_error = target, .begins_dense = false};
   return SparseContext(options, 1, 2);
 }
 

@@ -10,6 +10,7 @@
 #include "cli/options.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
+#include "cli/thought.h"
 
 namespace mneme::cli {
 
@@ -95,7 +96,9 @@ class Conversation {
   }
 
   Result<GenerateReport> generate_answer(Output& output) {
-    auto prompt = engine_->text().render_chat(messages_, {});
+    // What is held to a grammar has no room for a thought.
+    const auto thinking = options_.constraint ? std::optional(false) : std::nullopt;
+    auto prompt = engine_->text().render_chat(messages_, {.thinking = thinking});
     if (!prompt) return tl::unexpected(prompt.error());
     const auto tokens = engine_->text().encode(*prompt, {.add_bos_eos = false, .parse_specials = true});
     keep_common_prefix(tokens);
@@ -108,11 +111,14 @@ class Conversation {
     events.on_prefill = [&](size_t done, size_t total) {
       if (progress.due()) progress.show(format("reading %zu of %zu tokens", done, total));
     };
+    ThoughtfulOutput shown(output);
     events.on_text = [&](std::string_view piece) {
       progress.clear();
-      output.write(piece);
+      shown.write(piece);
     };
-    return generate(*engine_, *session_, options_, events);
+    auto report = generate(*engine_, *session_, options_, events);
+    shown.finish();
+    return report;
   }
 
   // What the session already holds of these tokens stays, but for the last one, whose logits are wanted.

@@ -1,5 +1,6 @@
 #include "cli/options.h"
 
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -50,7 +51,16 @@ CLI::Validator number_from(float least) {
 
 CLI::Validator attention_mode() { return CLI::IsMember({"exact", "certified", "adaptive"}); }
 CLI::Validator prefill_mode() { return CLI::IsMember({"auto", "dense", "sparse"}); }
-CLI::Validator target_error_range() { return CLI::Range(1e-6, 1.0); }
+CLI::Validator target_error_range() {
+  const auto check = [](const std::string& text) -> std::string {
+    double value = 0;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool whole = read.ec == std::errc() && read.ptr == text.data() + text.size();
+    if (whole && value >= 1e-6 && value <= 1.0) return {};  // "nan" is a number that is neither
+    return "Value " + text + " not in range [1e-06 - 1]";
+  };
+  return CLI::Validator(check, "FLOAT in [1e-06 - 1]");
+}
 
 void add_model_options(CLI::App& verb, ModelArguments& arguments) {
   verb.add_option("-m,--model", arguments.path, "GGUF model file (the first part of a split one)")

@@ -30,6 +30,11 @@ nlohmann::ordered_json shares_json(const AttentionShares& s) {
           {"bound", {{"mean", s.bound_mean}, {"max", s.bound_max}}}};
 }
 
+std::string audit_text(const AttentionShares& s, double target) {
+  return format("; audited error %.4f (max %.4f, target %.4g), missed mass %.3f", s.error_mean, s.error_max,
+                target, s.missed_mass);
+}
+
 std::string prefill_text(const AttentionReport& report) {
   const AttentionShares& s = report.prefill;
   if (s.steps == 0) return "sparse prefill: no input was long enough";
@@ -38,8 +43,7 @@ std::string prefill_text(const AttentionReport& report) {
   if (s.steps_dense > 0)
     text += format("; %.0f %% of passes dense",
                    100.0 * static_cast<double>(s.steps_dense) / static_cast<double>(s.steps));
-  return text + format("; audited error %.4f (max %.4f), missed mass %.3f", s.error_mean, s.error_max,
-                       s.missed_mass);
+  return text + audit_text(s, report.prefill_target_error);
 }
 
 std::string decode_text(const AttentionReport& report) {
@@ -55,8 +59,7 @@ std::string decode_text(const AttentionReport& report) {
                    100.0 * static_cast<double>(s.steps_dense) / static_cast<double>(s.steps));
   if (report.mode == AttentionMode::kCertified)
     return text + format("; error at most %.4f (mean of bounds %.4f)", s.bound_max, s.bound_mean);
-  return text + format("; audited error %.4f (max %.4f), missed mass %.3f", s.error_mean, s.error_max,
-                       s.missed_mass);
+  return text + audit_text(s, report.target_error);
 }
 
 nlohmann::ordered_json prefill_json(const AttentionReport& report) {

@@ -14,6 +14,7 @@
 #include "cli/report.h"
 #include "cli/session_map.h"
 #include "cli/terminal.h"
+#include "cli/thought.h"
 #include "mneme/machine.h"
 
 namespace mneme::cli {
@@ -62,7 +63,9 @@ Result<std::vector<TokenId>> encode_prompt(const Text& text, const RunArguments&
   if (!arguments.ask) return text.encode(prompt, {.add_bos_eos = first});
   const std::string mark = "mneme-content-8c1f2b";
   const ChatMessage message{"user", mark};
-  auto rendered = text.render_chat({&message, 1}, {});
+  // What is held to a grammar has no room for a thought.
+  const auto thinking = arguments.generate.constraint ? std::optional(false) : std::nullopt;
+  auto rendered = text.render_chat({&message, 1}, {.thinking = thinking});
   if (!rendered) return tl::unexpected(rendered.error());
   const size_t at = rendered->find(mark);
   if (at == std::string::npos)
@@ -84,13 +87,16 @@ void warn_beyond_trained_context(const Engine& engine, const Session& session) {
 struct RunFacts {
   uint64_t seed = 0;
   bool constrained = false;
-  double open_s = 0;  // what it took to open the session
+  bool asked = false;  // a question in the chat's format: a thought may stand before the answer
+  double open_s = 0;   // what it took to open the session
 };
 
 std::string json_report(const Engine& engine, const Session& session, const GenerateReport& report,
                         const RunFacts& facts) {
   nlohmann::ordered_json json;
-  json["text"] = report.text;
+  const ThoughtReader::Part said = facts.asked ? parts_of(report.text) : ThoughtReader::Part{{}, report.text};
+  json["text"] = said.answer;
+  if (!said.thought.empty()) json["thought"] = said.thought;
   json["stop"] = stop_name(report.reason);
   if (facts.constrained) json["complete"] = report.complete;
   json["seed"] = facts.seed;
@@ -127,13 +133,16 @@ Result<GenerateReport> stream(Engine& engine, Session& session, const RunArgumen
     progress.show(format("prefill %zu of %zu tokens, %.1f tok/s, %s left", done, total, speed,
                          duration_text(static_cast<double>(total - done) / speed).c_str()));
   };
+  ThoughtfulOutput shown(output);
   if (!arguments.json) {
     events.on_text = [&](std::string_view text) {
       progress.clear();
-      output.write(text);
+      arguments.ask ? shown.write(text) : output.write(text);
     };
   }
-  return generate(engine, session, arguments.generate, events);
+  auto report = generate(engine, session, arguments.generate, events);
+  shown.finish();
+  return report;
 }
 
 // A prompt that begins with everything the session holds goes on from there; any other follows it.
@@ -214,11 +223,12 @@ int run(RunArguments& arguments) {
   RunFacts facts{.open_s = now_s() - open_start_s};
   if (!opened) return fail(opened.error());
   Session& session = **opened;
-  auto begun = begin_run((*engine)->text(), session, arguments, *prompt);
-  if (!begun) return fail(begun.error());
   arguments.generate.sampling = sampling_options(arguments.sampling);
   arguments.generate.constraint = constraint_on((*engine)->text(), *grammar);
+  auto begun = begin_run((*engine)->text(), session, arguments, *prompt);
+  if (!begun) return fail(begun.error());
   facts.seed = arguments.generate.sampling.seed;
+  facts.asked = arguments.ask;
   facts.constrained = arguments.generate.constraint != nullptr;
   Output output;
   auto report = stream(**engine, session, arguments, output);

@@ -156,7 +156,7 @@ std::string page(const TopArguments& a, const View& view, const View* before, si
     if (flag(x, "running") != flag(y, "running")) return flag(x, "running");
     return number(x, "idle_s") < number(y, "idle_s");
   });
-  out += format("\n%zu sessions\n", sessions.size());
+  out += format("\n%zu session%s\n", sessions.size(), sessions.size() == 1 ? "" : "s");
   if (!sessions.empty())
     out += format("%-28s %-16s %-8s %10s %8s %9s\n", "session", "model", "state", "tokens", "pending",
                   "idle");

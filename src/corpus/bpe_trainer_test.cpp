@@ -234,5 +234,27 @@ TEST(Vocabulary, the_template_writes_chatml) {
             "<|im_start|>tool\n<tool_response>2</tool_response><|im_end|>\n<|im_start|>assistant\n");
 }
 
+TEST(Vocabulary, the_template_knows_answers_without_a_thought) {
+  const auto chat = model::ChatTemplate::compile(chat_template());
+  ASSERT_TRUE(chat) << chat.error().message;
+  const auto prompt_of = [&](const std::string& thinking) {
+    const std::string asked = R"({"messages": [{"role": "user", "content": "Hi"}], )" + thinking;
+    const auto context = model::parse_json(asked + R"("add_generation_prompt": true})");
+    return chat->render(*context).value();
+  };
+  const std::string asked = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n";
+  EXPECT_EQ(prompt_of(""), asked);
+  EXPECT_EQ(prompt_of(R"("enable_thinking": true, )"), asked);
+  EXPECT_EQ(prompt_of(R"("enable_thinking": false, )"), asked + "<think></think>");
+  EXPECT_TRUE(prompt_of(R"("tools": [{"name": "f"}], )").ends_with("assistant\n<think></think>"));
+  // what was said before begins as it did then
+  const auto context = model::parse_json(
+      R"({"messages": [{"role": "assistant", "content": "7", "reasoning_content": "the key is 7"},
+                       {"role": "assistant", "content": "8"}]})");
+  EXPECT_EQ(
+      chat->render(*context).value(),
+      "<|im_start|>assistant\n<think>the key is 7</think>7<|im_end|>\n<|im_start|>assistant\n8<|im_end|>\n");
+}
+
 }  // namespace
 }  // namespace mneme::corpus

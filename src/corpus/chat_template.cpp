@@ -3,9 +3,15 @@
 namespace mneme::corpus {
 
 // Messages as <|im_start|>ROLE ... <|im_end|>; tools as JSON in the system message; calls and responses
-// between their own tokens, a response in a turn of the role "tool".
+// between their own tokens, a response in a turn of the role "tool". A model may think before it answers;
+// with tools, or with enable_thinking = false, it answers at once. Thoughts that come back stay where they
+// were.
 std::string_view chat_template() {
-  return R"jinja({%- if tools %}
+  return R"jinja({%- set no_thought = '' %}
+{%- if tools or (enable_thinking is defined and enable_thinking is false) %}
+{%- set no_thought = '<think></think>' %}
+{%- endif %}
+{%- if tools %}
 {{- '<|im_start|>system\n' }}
 {%- if messages[0].role == 'system' %}
 {{- messages[0].content + '\n\n' }}
@@ -25,6 +31,11 @@ std::string_view chat_template() {
 {{- '<|im_start|>tool\n<tool_response>' + message.content + '</tool_response><|im_end|>\n' }}
 {%- else %}
 {{- '<|im_start|>' + message.role + '\n' }}
+{%- if message.role == 'assistant' and message.reasoning_content %}
+{{- '<think>' + message.reasoning_content + '</think>' }}
+{%- elif message.role == 'assistant' %}
+{{- no_thought }}
+{%- endif %}
 {%- if message.content %}
 {{- message.content }}
 {%- endif %}
@@ -47,6 +58,7 @@ std::string_view chat_template() {
 {%- endfor %}
 {%- if add_generation_prompt %}
 {{- '<|im_start|>assistant\n' }}
+{{- no_thought }}
 {%- endif %}
 )jinja";
 }

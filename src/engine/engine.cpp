@@ -238,7 +238,10 @@ void LoadedEngine::describe(const EngineOptions& options, const char* isa) {
   info_.file_bytes = file_.bytes_total();
   info_.weight_bytes = model_.weight_bytes();
   info_.decode_bytes = model_.decode_bytes();
-  info_.kv_token_bytes = model_.kv_shape().token_bytes();
+  const kv::KvShape shape = model_.kv_shape();
+  info_.kv_token_bytes = shape.token_bytes();
+  const uint64_t sealed = blocks_ ? blocks_->sealed_bytes() * static_cast<uint64_t>(shape.layers_whole()) : 0;
+  info_.kv_sealed_token_bytes = (sealed + kv::kBlockTokens - 1) / kv::kBlockTokens;
 }
 
 Result<void> check_options(const EngineOptions& options) {

@@ -22,6 +22,11 @@ size_t answer_turn(const tasks::Sample& sample, size_t question);
 Result<std::vector<TokenId>> make_prompt(const Text& text, const tasks::Sample& sample,
                                          std::span<const std::string> answers);
 
+// What an answer says after its thought, which ends with </think>; nothing where the thought has no end.
+std::string_view without_thought(std::string_view answer);
+// Tokens that a thought may take: of models that have a token to begin one.
+int thought_tokens_max(const Text& text);
+
 // A sample whose first prompt has `tokens` tokens: never more, and 3 % less at most where the task can.
 // `request`'s context_bytes is of no matter. The same for the same arguments. Fails where none fits.
 Result<Fitted<tasks::Sample>> fit_sample(const Text& text, tasks::TaskKind task, tasks::Request request,

@@ -33,7 +33,7 @@ class RecallSheet final : public EvalSheet {
   int answer_tokens_max(size_t index) const override {
     const std::string& expected = sample().turns[answer_turn(sample(), index)].text;
     const size_t tokens = text_->encode(expected, {.add_bos_eos = false, .parse_specials = false}).size();
-    return static_cast<int>(tokens + tokens / 2 + 16);
+    return static_cast<int>(tokens + tokens / 2 + 16) + thought_tokens_max(*text_);
   }
   double score(size_t index, std::string_view given) const override {
     return tasks::correct(sample(), answer_turn(sample(), index), given) ? 1 : 0;

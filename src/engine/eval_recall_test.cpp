@@ -33,6 +33,15 @@ RecallOptions every_task() {
   return options;
 }
 
+TEST(Recall, ThoughtsAreNoPartOfAnAnswer) {
+  EXPECT_EQ(without_thought("<think>the key is 7</think>7"), "7");
+  EXPECT_EQ(without_thought("<think></think>\n 7"), "\n 7");
+  EXPECT_EQ(without_thought("7"), "7");
+  EXPECT_EQ(without_thought("<think>7"), "");           // never came to its end
+  EXPECT_EQ(without_thought("the key</think>7"), "7");  // the prompt began it
+  EXPECT_EQ(without_thought(""), "");
+}
+
 TEST(Recall, TrueAnswersAreAllCorrectAndOthersAreNot) {
   RecallOptions options = every_task();
   for (const bool held_out : {true, false}) {

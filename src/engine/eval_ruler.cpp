@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/eval_fit.h"
+#include "engine/eval_prompt.h"
 #include "engine/eval_run.h"
 #include "tasks/ruler.h"
 
@@ -63,7 +64,8 @@ class RulerSheet final : public EvalSheet {
     size_t tokens = 0;
     for (const std::string& one : sample().questions[index].expected)
       tokens += 2 + prompts_.text->encode(one, {.add_bos_eos = false, .parse_specials = false}).size();
-    return std::max(tasks::answer_tokens_max(task_), static_cast<int>(tokens + tokens / 4));
+    return std::max(tasks::answer_tokens_max(task_), static_cast<int>(tokens + tokens / 4)) +
+           thought_tokens_max(*prompts_.text);
   }
   double score(size_t index, std::string_view given) const override {
     return tasks::ruler_score(sample().questions[index].expected, given);

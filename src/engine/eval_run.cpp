@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "core/hash.h"
+#include "engine/eval_prompt.h"
 
 namespace mneme::engine {
 
@@ -193,7 +194,7 @@ Result<void> Run::ask(const EvalCell& cell, int sample, const EvalSheet& sheet,
   answer.question = std::move(question.text);
   answer.expected = std::move(question.expected);
   answer.stop = report->reason;
-  answer.score = sheet.score(index, report->text);
+  answer.score = sheet.score(index, without_thought(report->text));
   answer.correct = answer.score >= 1;
   answer.given = std::move(report->text);
   answer.context_tokens = context_tokens_;

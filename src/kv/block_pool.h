@@ -33,6 +33,7 @@ class BlockPool {
   // --- Sealed forms (sealed_block.h) of the blocks of a slab, which come and go with it ---
 
   bool keeps_sealed() const { return sealed_bytes_ > 0; }
+  uint64_t sealed_bytes() const { return sealed_bytes_; }  // of a slab; 0: none are kept
   // Where those of one head are; what lies there counts once the slab is_sealed().
   SealedForm sealed_form(SlabId slab, int kv_head) const;
   float& value_spread(SlabId slab, int kv_head) const;  // kept beside them

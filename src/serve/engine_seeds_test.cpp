@@ -34,8 +34,8 @@ class Seeds : public testing::Test {
   }
   static GenerationRequest request(const Scheduler& scheduler, uint64_t seed, const std::string& owner = "") {
     GenerationRequest request;
-    const std::vector<ChatMessage> messages{
-        {"user", "The key of drawer 7 is 14, that of drawer 21 is 22. Tell me a story about the drawers."}};
+    // Nothing that is nearly as likely as something else: passes of other sizes round otherwise.
+    const std::vector<ChatMessage> messages{{"user", "Tell me a story about the drawers."}};
     const auto prompt = scheduler.text().render_chat(messages, {});
     EXPECT_TRUE(prompt);
     request.prompt = scheduler.text().encode(*prompt, {});

@@ -4,6 +4,7 @@
 
 #include "tasks/haystack.h"
 #include "tasks/lines.h"
+#include "tasks/recital.h"
 #include "tasks/utf8.h"
 #include "tasks/values.h"
 #include "tasks/wordings.h"
@@ -99,7 +100,8 @@ bool ask_about_line(Draft& draft, Range line) {
     const std::string_view to_end = context.substr(line.begin + begin, rest.size() + 1);
     if (!always_followed(context, beginning, to_end)) return false;
     draft.ask(fill(any_wording(draft, Slot::kCopyLine), {{"beginning", beginning}}),
-              std::string(trimmed(rest)), {line.begin + begin, line.end});
+              std::string(trimmed(rest)), {line.begin + begin, line.end},
+              recital_at(context, line.begin + begin, line.end));
     return true;
   }
   const size_t count = draft.between(5, 16);
@@ -109,7 +111,8 @@ bool ask_about_line(Draft& draft, Range line) {
   if (!always_followed(context, beginning, rest.substr(0, end))) return false;
   draft.ask(fill(any_wording(draft, Slot::kCopyWords),
                  {{"beginning", beginning}, {"count", std::to_string(count)}}),
-            std::string(trimmed(rest.substr(0, end))), {line.begin + begin, line.begin + begin + end});
+            std::string(trimmed(rest.substr(0, end))), {line.begin + begin, line.begin + begin + end},
+            recital_at(context, line.begin + begin, line.begin + begin + end));
   return true;
 }
 

@@ -38,6 +38,10 @@ struct Draft {
   }
   size_t between(size_t low, size_t high) { return low + below(high - low + 1); }  // both ends included
   bool chance(float probability) { return rng.next_unit() < probability; }
+  // Whether train makes something up where it could take it from a list.
+  bool makes_up(float probability) {
+    return train() && chance(probability * static_cast<float>(request.variety));
+  }
   template <class Range>
   decltype(auto) any_of(const Range& range) {
     return range[below(std::size(range))];
@@ -47,12 +51,16 @@ struct Draft {
     for (size_t i = all.size(); i > 1; --i) std::swap(all[i - 1], all[below(i)]);
   }
   // A question (in front of the first one stands the context) and its answer.
-  void ask(std::string question, std::string answer, Range evidence = {});
+  void ask(std::string question, std::string answer, Range evidence = {}, std::string recital = {});
+  // Of the context.
+  std::string_view text_of(Range range) const {
+    return std::string_view(sample.context).substr(range.begin, range.size());
+  }
 };
 
-inline void Draft::ask(std::string question, std::string answer, Range evidence) {
-  sample.turns.push_back({Role::kUser, std::move(question), {}});
-  sample.turns.push_back({Role::kAssistant, std::move(answer), evidence});
+inline void Draft::ask(std::string question, std::string answer, Range evidence, std::string recital) {
+  sample.turns.push_back({Role::kUser, std::move(question), {}, {}});
+  sample.turns.push_back({Role::kAssistant, std::move(answer), evidence, std::move(recital)});
 }
 
 using Fields = std::initializer_list<std::pair<std::string_view, std::string_view>>;

@@ -6,6 +6,7 @@
 #include "tasks/json.h"
 #include "tasks/open.h"
 #include "tasks/schemas.h"
+#include "tasks/utf8.h"
 #include "tasks/values.h"
 #include "tasks/wordings.h"
 
@@ -36,6 +37,16 @@ std::string prose_of(Draft& draft, const Entity& entity) {
               {{"a", v[0].text}, {"b", v[1].text}, {"c", v[2].text}, {"d", v[3].text}});
 }
 
+// The sentence from its subject on, where all that may be asked for stands behind it; else all of it.
+std::string told_of(std::string_view sentence, const Entity& entity) {
+  const std::string_view whole = trimmed(sentence);
+  const size_t subject = whole.find(entity.values[0].text);
+  for (const FieldValue& value : entity.values) {
+    if (subject == std::string_view::npos || whole.find(value.text) < subject) return std::string(whole);
+  }
+  return std::string(whole.substr(subject));
+}
+
 void ask_for(Draft& draft, const Entity& entity, Range evidence) {
   // Two to four of the fields in random order; fewer where the answer would be long.
   std::vector<size_t> order = {0, 1, 2, 3};
@@ -51,7 +62,8 @@ void ask_for(Draft& draft, const Entity& entity, Range evidence) {
   }
   answer += '}';
   const std::string wording = any_wording(draft, Slot::kExtractQuestion);
-  draft.ask(fill(wording, {{"subject", entity.values[0].text}, {"keys", keys}}), answer, evidence);
+  draft.ask(fill(wording, {{"subject", entity.values[0].text}, {"keys", keys}}), answer, evidence,
+            told_of(draft.text_of(evidence), entity));
 }
 
 }  // namespace
@@ -60,7 +72,7 @@ void make_extraction(Draft& draft) {
   std::vector<Entity> entities;
   std::vector<Record> records;
   const size_t count = std::min(draft.questions(), draft.request.context_bytes / 40 + 1);
-  const Schema main = draft.train() && draft.chance(0.4f)
+  const Schema main = draft.makes_up(0.4f)
                           ? open_schema(draft)
                           : draft.any_of(schemas(draft.request.language, draft.request.split));
   draft.sample.form = main.id;

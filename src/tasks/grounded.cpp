@@ -6,6 +6,7 @@
 #include "tasks/haystack.h"
 #include "tasks/lines.h"
 #include "tasks/open.h"
+#include "tasks/recital.h"
 #include "tasks/utf8.h"
 #include "tasks/values.h"
 #include "tasks/wordings.h"
@@ -84,7 +85,9 @@ void ask_for_first_line(Draft& draft, const File& file) {
   const std::string text(trimmed(std::string_view(draft.sample.context).substr(line.begin, line.size())));
   if (text.size() < 3 || text.size() > kAnswerMax) return;
   draft.ask(fill(any_wording(draft, Slot::kFirstLineOfFile), {{"file", file.name}}), text,
-            {file.range.begin, line.end});
+            {file.range.begin, line.end},
+            recital(draft.text_of({file.range.begin, line.end}), file.name,
+                    std::string_view(text).substr(0, floor_boundary(text, 12))));
 }
 
 void ask_for_line(Draft& draft, const File& file) {
@@ -104,7 +107,7 @@ void ask_for_line(Draft& draft, const File& file) {
 
 void make_grounded(Draft& draft) {
   Header header = draft.train() ? draft.any_of(kHeaders) : draft.any_of(kHeadersHeldOut);
-  if (draft.train() && draft.chance(0.5f)) header = {"open", open_label(draft, "file", true)};
+  if (draft.makes_up(0.5f)) header = {"open", open_label(draft, "file", true)};
   draft.sample.form = header.id;
   const size_t all = draft.request.context_bytes;
   const size_t room = all > kContextEnd.size() ? all - kContextEnd.size() : 0;

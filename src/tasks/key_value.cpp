@@ -4,6 +4,7 @@
 
 #include "tasks/haystack.h"
 #include "tasks/open.h"
+#include "tasks/recital.h"
 #include "tasks/record_formats.h"
 #include "tasks/values.h"
 #include "tasks/wordings.h"
@@ -72,16 +73,15 @@ void ask_about(Draft& draft, const Entry& entry, size_t offset) {
   const bool by_value = draft.chance(0.15f);
   const std::string wording = any_wording(draft, by_value ? Slot::kKeyQuestion : Slot::kValueQuestion);
   draft.ask(fill(wording, {{"key", entry.key}, {"value", entry.value}}), by_value ? entry.key : entry.value,
-            range);
+            range, recital(draft.text_of(range), entry.key, entry.value));
 }
 
 }  // namespace
 
 void make_key_value(Draft& draft) {
   std::string& context = draft.sample.context;
-  const RecordFormat format = draft.train() && draft.chance(0.5f)
-                                  ? open_record_format(draft)
-                                  : draft.any_of(record_formats(draft.request.split));
+  const RecordFormat format = draft.makes_up(0.5f) ? open_record_format(draft)
+                                                   : draft.any_of(record_formats(draft.request.split));
   draft.sample.form = format.id;
   const size_t all = draft.request.context_bytes;
   const size_t room = all > kContextEnd.size() ? all - kContextEnd.size() : 0;

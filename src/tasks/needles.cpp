@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "tasks/haystack.h"
+#include "tasks/recital.h"
 #include "tasks/values.h"
 #include "tasks/wordings.h"
 
@@ -35,7 +36,8 @@ size_t needles_at_most(const Draft& draft, size_t wanted) {
 
 void ask_for(Draft& draft, const Needle& needle, const Record& record) {
   const std::string wording = any_wording(draft, Slot::kNeedleQuestion);
-  draft.ask(sentence(wording, needle), needle.value, record.range);
+  draft.ask(sentence(wording, needle), needle.value, record.range,
+            recital(record.text, needle.key, needle.value));
 }
 
 }  // namespace

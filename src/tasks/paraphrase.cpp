@@ -5,6 +5,7 @@
 
 #include "tasks/haystack.h"
 #include "tasks/open.h"
+#include "tasks/recital.h"
 #include "tasks/relations.h"
 #include "tasks/values.h"
 
@@ -77,7 +78,7 @@ void make_paraphrase(Draft& draft) {
     if (!records[i].asked || !records[i].kept) continue;
     if (draft.sample.form.empty()) draft.sample.form = facts[i].relation->id;
     draft.ask(fill(expand(draft, draft.any_of(facts[i].relation->questions)), {{"s", facts[i].subject}}),
-              facts[i].value, records[i].range);
+              facts[i].value, records[i].range, recital(records[i].text, facts[i].subject, facts[i].value));
   }
 }
 

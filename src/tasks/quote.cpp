@@ -6,6 +6,7 @@
 #include "tasks/haystack.h"
 #include "tasks/lines.h"
 #include "tasks/open.h"
+#include "tasks/recital.h"
 #include "tasks/utf8.h"
 #include "tasks/values.h"
 #include "tasks/wordings.h"
@@ -97,7 +98,8 @@ void ask_for_line(Draft& draft, const Page& page, size_t index, bool numbered) {
   if (line.size() < 24) return;
   if (numbered && draft.chance(0.8f)) {
     const std::string number = std::to_string(index + 1);
-    draft.ask(fill(any_wording(draft, Slot::kLineByNumber), {{"number", number}}), std::string(line), range);
+    draft.ask(fill(any_wording(draft, Slot::kLineByNumber), {{"number", number}}), std::string(line), range,
+              recital_at(context, range.begin, range.end));
     return;
   }
   const bool by_phrase = draft.chance(0.4f);
@@ -110,7 +112,7 @@ void ask_for_line(Draft& draft, const Page& page, size_t index, bool numbered) {
 void quote_lines(Draft& draft, bool numbered) {
   constexpr std::string_view kLabels[] = {"{number}: ", "[{number}] ", "{number}\t", "{number} | "};
   constexpr std::string_view kLabelsHeldOut[] = {"L{number} ", "#{number} "};
-  const bool open = draft.train() && draft.chance(0.5f);
+  const bool open = draft.makes_up(0.5f);
   const std::string label = !numbered       ? std::string()
                             : open          ? open_label(draft, "number", false)
                             : draft.train() ? std::string(draft.any_of(kLabels))

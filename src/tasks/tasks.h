@@ -9,6 +9,7 @@
 //   draft.h       what every task's generator is given; the table of generators is in tasks.cpp
 //   ruler.h       a family of its own, measured only: tasks in the style of RULER
 //   json.h        just enough strict JSON to judge an answer
+//   recital.h     what of the context leads to an answer, for models that say it first
 //   judge.cpp     correct(): each task's own judge
 //
 // A sample is a context and turns over it. Only assistant turns are learned and checked. Every question of a
@@ -74,6 +75,7 @@ struct Turn {
   std::string text;
   Range evidence{};  // assistant: the record that the answer rests on; empty where it rests on all of the
                      // context
+  std::string recital{};  // assistant: what of the context leads to the answer (recital.h); may be empty
 };
 
 struct Sample {
@@ -93,9 +95,10 @@ struct Request {
   Split split = Split::kTrain;
   Language language = Language::kEnglish;
   size_t context_bytes = 4096;  // context and suffix together: never more
-  int questions = 8;    // 1 .. kQuestionsMax; fewer where there is no room; kContinuation and kFillInMiddle:
-                        // one
-  double depth = -1.0;  // in [0,1]: where the asked records lie; negative: anywhere
+  int questions = 8;     // 1 .. kQuestionsMax; fewer where there is no room; kContinuation and kFillInMiddle:
+                         // one
+  double depth = -1.0;   // in [0,1]: where the asked records lie; negative: anywhere
+  double variety = 1.0;  // in [0,1], of train: how much is made up on the spot (open.h); 0: lists alone
 };
 
 Sample generate(TaskKind task, const Request& request, const TextSource& source, core::Rng& rng);

@@ -185,6 +185,32 @@ TEST(Tasks, AnswersStandInTheirEvidence) {
   });
 }
 
+// What is recited stands in the context, word for word, and leads to the answer.
+TEST(Tasks, RecitalsComeFromTheContext) {
+  Request request;
+  request.context_bytes = 6000;
+  request.questions = 8;
+  std::map<TaskKind, int> recited;
+  for_all(request, 12, [&](const Sample& sample, uint64_t) {
+    for (const Turn& turn : sample.turns) {
+      if (turn.recital.empty()) continue;
+      EXPECT_EQ(turn.role, Role::kAssistant);
+      ++recited[sample.task];
+      std::istringstream lines(turn.recital);
+      for (std::string line; std::getline(lines, line);)
+        EXPECT_NE(sample.context.find(line), std::string::npos) << name(sample.task) << ": " << line;
+      const bool whole = sample.task == TaskKind::kPasskey || sample.task == TaskKind::kMultiNeedle ||
+                         sample.task == TaskKind::kKeyValue || sample.task == TaskKind::kParaphrase;
+      if (whole) {
+        EXPECT_NE(turn.recital.find(turn.text), std::string::npos) << turn.recital << "\n" << turn.text;
+      }
+    }
+  });
+  for (const TaskKind task : {TaskKind::kPasskey, TaskKind::kMultiNeedle, TaskKind::kKeyValue,
+                              TaskKind::kParaphrase, TaskKind::kExtraction, TaskKind::kVariableTracking})
+    EXPECT_GT(recited[task], 20) << name(task);
+}
+
 TEST(Tasks, DepthIsHonoured) {
   for (const double depth : {0.0, 0.3, 0.5, 0.9, 1.0}) {
     Request request;

@@ -88,7 +88,7 @@ void rename(Draft& draft, Tool& tool) {
 std::vector<Tool> make_tools(Draft& draft, size_t count) {
   std::vector<Tool> tools;
   const auto parameters = tool_parameters(draft.request.split);
-  const bool open = draft.train() && draft.chance(0.5f);
+  const bool open = draft.makes_up(0.5f);
   for (const ToolWord& verb : tool_verbs(draft.request.split)) {
     for (const ToolWord& object : tool_objects(draft.request.split)) {
       tools.push_back({std::string(verb.name) + '_' + std::string(object.name),

@@ -83,8 +83,11 @@ void make_variable_tracking(Draft& draft) {
   bury(draft, records, {.before = any_preamble(draft)});
   for (const Chain& chain : all) {
     if (!records[chain.first + links - 1].kept) continue;
+    std::string told;
+    for (size_t i = chain.first; i < chain.first + links; ++i) told += records[i].text + '\n';
+    told.pop_back();
     draft.ask(fill(any_wording(draft, Slot::kVariableQuestion), {{"value", chain.value}}),
-              joined(chain.names), records[chain.first].range);
+              joined(chain.names), records[chain.first].range, std::move(told));
   }
 }
 

@@ -33,7 +33,7 @@ std::string identifier(Draft& draft) {
   // The words are English in Chinese samples too, as in real programs.
   const auto nouns = words(WordClass::kNoun, Language::kEnglish, draft.request.split);
   const auto adjectives = words(WordClass::kAdjective, Language::kEnglish, draft.request.split);
-  const bool open = draft.train() && draft.chance(0.5f);
+  const bool open = draft.makes_up(0.5f);
   std::string text = open ? text_word(draft, Language::kEnglish) : std::string(draft.any_of(adjectives));
   const std::string noun = open ? text_word(draft, Language::kEnglish) : std::string(draft.any_of(nouns));
   text += draft.chance(0.5f) ? '_' + noun : capitalised(noun);
@@ -142,7 +142,7 @@ bool belongs(std::string_view value, Split split) {
 }
 
 std::string word(Draft& draft, WordClass word_class) {
-  if (draft.train() && draft.chance(open_share(word_class))) {
+  if (draft.makes_up(open_share(word_class))) {
     const std::string open = text_word(draft, draft.request.language);
     const bool name = word_class != WordClass::kNoun && word_class != WordClass::kAdjective;
     return name ? capitalised(open) : open;

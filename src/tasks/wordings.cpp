@@ -73,13 +73,14 @@ std::string any_wording(Draft& draft, Slot slot) {
   const std::string_view pattern = draft.any_of(wordings(slot, draft.request.language, draft.request.split));
   if (!draft.train()) return expand(draft, pattern);
   const float way = draft.rng.next_unit();
-  if (way < kOpenShare) {
+  const auto variety = static_cast<float>(draft.request.variety);
+  if (way < kOpenShare * variety) {
     const std::string open = open_wording(draft, slot);
     if (!open.empty()) return open;
   }
   std::string wording = expand(draft, pattern);
-  if (means_little(slot) && way > 1 - kBlurredShare) wording = blurred(draft, std::move(wording));
-  if (is_question(slot) && draft.chance(kPrefaceShare)) {
+  if (means_little(slot) && way > 1 - kBlurredShare * variety) wording = blurred(draft, std::move(wording));
+  if (is_question(slot) && draft.chance(kPrefaceShare * variety)) {
     const std::string preface = capitalised(text_clause(draft, draft.between(2, 7)));
     wording = preface + (draft.english() ? ". " : "。") + wording;
   }

@@ -19,6 +19,9 @@ uint64_t mixed(uint64_t seed, uint64_t number, uint64_t row) {
   return x ^ (x >> 32);
 }
 
+// A question and its answer, about, and what is recited before it.
+constexpr double kTurnBytes = 110, kRecitalBytes = 50;
+
 double unit(core::Rng& rng) { return static_cast<double>(rng.next_unit()); }
 
 }  // namespace
@@ -56,8 +59,8 @@ RowMaker::Marks RowMaker::find_marks(const model::Tokenizer& tokenizer) {
     MNEME_CHECK(token.has_value(), "the vocabulary has no {}", name);
     return *token;
   };
-  return {find("<|endoftext|>"),  find("<|im_start|>"),   find("<|im_end|>"),
-          find("<|fim_prefix|>"), find("<|fim_suffix|>"), find("<|fim_middle|>")};
+  return {find("<|endoftext|>"),  find("<|im_start|>"),   find("<|im_end|>"), find("<|fim_prefix|>"),
+          find("<|fim_suffix|>"), find("<|fim_middle|>"), find("<think>"),    find("</think>")};
 }
 
 Batch RowMaker::make(uint64_t seed, uint64_t number, int rows) const {
@@ -112,20 +115,23 @@ void RowMaker::add_tokens(Row& row, std::string_view text, double weight) const 
 void RowMaker::add_sample(Row& row, core::Rng& rng) const {
   tasks::Request request;
   request.split = options_.split;
+  request.variety = options_.variety;
   request.language = unit(rng) < options_.chinese_share ? Language::kChinese : Language::kEnglish;
-  // Half of the contexts take all the room, half are shorter.
-  double share = 0.9 * (rng.next_below(2) == 0 ? 1.0 : std::exp(-2.5 * unit(rng)));
+  // Most contexts take all the room, some are shorter.
+  double share = 0.95 * (rng.next_below(5) > 0 ? 1.0 : std::exp(-2.5 * unit(rng)));
   const tasks::TaskKind task = draw_task(rng);
   for (int attempt = 0; attempt < 6; ++attempt, share *= 0.7) {
-    const double tokens = share * static_cast<double>(row.room());
-    request.questions = std::clamp(static_cast<int>(tokens / 64), 1, options_.questions_max);
-    const double for_context = std::max(32.0, tokens - 24.0 * request.questions);
-    request.context_bytes = static_cast<size_t>(
-        for_context * bytes_per_token_[static_cast<size_t>(request.language)] * 0.8);
+    const double bytes = share * static_cast<double>(row.room()) *
+                         bytes_per_token_[static_cast<size_t>(request.language)];
+    const int questions = static_cast<int>(bytes / options_.question_bytes);
+    request.questions = std::clamp(questions, 1, options_.questions_max);
+    const double turn_bytes = kTurnBytes + (options_.recitals ? kRecitalBytes : 0);
+    const double context_bytes = std::max(100.0, bytes - turn_bytes * request.questions);
+    request.context_bytes = static_cast<size_t>(0.9 * context_bytes);
     const tasks::Sample sample = tasks::generate(task, request, text_, rng);
     if (sample.turns.empty()) continue;
     Row copy{row.room(), {}, {}};
-    if (!add_turns(copy, sample)) continue;
+    if (!add_turns(copy, sample, draw_thoughts(rng))) continue;
     row.tokens.insert(row.tokens.end(), copy.tokens.begin(), copy.tokens.end());
     row.weights.insert(row.weights.end(), copy.weights.begin(), copy.weights.end());
     return;
@@ -133,8 +139,29 @@ void RowMaker::add_sample(Row& row, core::Rng& rng) const {
   add_text(row, rng, options_.text_weight);
 }
 
+// Mostly every answer has its thought. Sometimes only the last one has: clients do not send thoughts back.
+// And sometimes the prompt has thought already, of nothing.
+RowMaker::Thoughts RowMaker::draw_thoughts(core::Rng& rng) const {
+  const double way = options_.recitals ? unit(rng) : 1;
+  return way < 0.8 ? Thoughts::kAll : way < 0.88 ? Thoughts::kLast : Thoughts::kNone;
+}
+
+// What stands between "assistant" and the end of the turn. An answer that lost its thought is not learned.
+void RowMaker::add_answer(Row& row, const tasks::Turn& turn, Thoughts thoughts, bool last) const {
+  const bool lost = thoughts == Thoughts::kLast && !last && !turn.recital.empty();
+  if (thoughts == Thoughts::kNone) {
+    if (options_.recitals) row.push(marks_.think, 0), row.push(marks_.think_end, 0);
+  } else if (!turn.recital.empty() && !lost) {
+    row.push(marks_.think, 1);
+    add_tokens(row, turn.recital, 1);
+    row.push(marks_.think_end, 1);
+  }
+  add_tokens(row, turn.text, lost ? 0 : 1);
+  row.push(marks_.im_end, lost ? 0 : 1);
+}
+
 // False where the sample does not fit. Chat: <|im_start|>ROLE \n TEXT <|im_end|> \n.
-bool RowMaker::add_turns(Row& row, const tasks::Sample& sample) const {
+bool RowMaker::add_turns(Row& row, const tasks::Sample& sample, Thoughts thoughts) const {
   const double context = options_.context_weight;
   if (sample.layout == tasks::Layout::kContinuation) {
     add_tokens(row, sample.context, context);
@@ -153,8 +180,12 @@ bool RowMaker::add_turns(Row& row, const tasks::Sample& sample) const {
       row.push(marks_.im_start, 0);
       add_tokens(row, answer ? "assistant\n" : "user\n", 0);
       if (i == 0) add_tokens(row, sample.context, context);
-      add_tokens(row, turn.text, answer ? 1 : context);
-      row.push(marks_.im_end, answer ? 1 : 0);
+      if (answer) {
+        add_answer(row, turn, thoughts, i + 1 == sample.turns.size());
+      } else {
+        add_tokens(row, turn.text, context);
+        row.push(marks_.im_end, 0);
+      }
       add_tokens(row, "\n", 0);
     }
   }

@@ -27,7 +27,10 @@ struct RowOptions {
   double context_weight = 0.1, text_weight = 0.5;  // of a token of a task's context, of a plain row; answers:
                                                    // 1
   double chinese_share = 0.2;                      // of the samples
-  int questions_max = 12;
+  double variety = 1;                              // of the tasks' wordings: tasks::Request
+  int question_bytes = 280;                        // of a sample's room for each question it asks
+  int questions_max = 32;
+  bool recitals = true;  // before answers, as thoughts (tasks/recital.h)
   tasks::Split split = tasks::Split::kTrain;
   std::vector<std::pair<tasks::TaskKind, double>> mixture;  // and their weights; empty: all alike
 };
@@ -50,11 +53,14 @@ class RowMaker {
   void add_text(Row& row, core::Rng& rng, double weight) const;
   tasks::TaskKind draw_task(core::Rng& rng) const;
   void add_tokens(Row& row, std::string_view text, double weight) const;
-  bool add_turns(Row& row, const tasks::Sample& sample) const;
+  enum class Thoughts { kAll, kLast, kNone };
+  Thoughts draw_thoughts(core::Rng& rng) const;
+  bool add_turns(Row& row, const tasks::Sample& sample, Thoughts thoughts) const;
+  void add_answer(Row& row, const tasks::Turn& turn, Thoughts thoughts, bool last) const;
 
   // Special tokens of the vocabulary.
   struct Marks {
-    model::TokenId end_of_text, im_start, im_end, fim_prefix, fim_suffix, fim_middle;
+    model::TokenId end_of_text, im_start, im_end, fim_prefix, fim_suffix, fim_middle, think, think_end;
   };
   static Marks find_marks(const model::Tokenizer& tokenizer);
 

@@ -22,7 +22,7 @@ struct RunArguments {
   RowOptions rows;
   WorkerOptions workers;
   std::string corpus, vocabulary, residual = "plain", stages = "0:512", mixture, device = "cpu";
-  int threads = 1;
+  int threads = 1, show = 0;
 };
 
 // FROM:TOKENS[:cross],... with FROM a share of the steps
@@ -67,6 +67,18 @@ std::vector<uint32_t> classes_of(const corpus::Vocabulary& vocabulary) {
   return engram::compress_vocabulary(tokens).token_map;
 }
 
+// Rows as text on standard output.
+void show_rows(const RowMaker& rows, const corpus::Vocabulary& vocabulary, uint64_t seed, int count) {
+  const Batch batch = rows.make(seed, 0, count);
+  for (int row = 0; row < count; ++row) {
+    std::string text;
+    const torch::Tensor targets = batch.targets[row].contiguous();
+    for (int64_t t = 0; t < targets.size(0); ++t)
+      text += vocabulary.bytes(static_cast<model::TokenId>(targets.data_ptr<int64_t>()[t]));
+    std::printf("--- row %d\n%s\n", row, text.c_str());
+  }
+}
+
 Result<Validation> train(RunArguments& a) {
   auto vocabulary = corpus::Vocabulary::read(a.vocabulary);
   if (!vocabulary) return core::pass(vocabulary);
@@ -86,6 +98,11 @@ Result<Validation> train(RunArguments& a) {
   network.to(a.run.device);
   Optimizer optimizer(network.parameters(), a.optimizer);
   RowMaker rows(*tokenizer, text, a.rows);
+  if (a.show > 0) {
+    rows.set_tokens(a.run.stages.front().tokens);
+    show_rows(rows, *vocabulary, a.run.seed, a.show);
+    return Validation{};
+  }
   RowOptions validation = a.rows;
   validation.tokens = a.run.stages.back().tokens;
   validation.split = tasks::Split::kHeldOut;
@@ -164,6 +181,16 @@ void add_run_options(CLI::App* verb, RunArguments& a) {
       ->capture_default_str();
   verb->add_option("--text-weight", a.rows.text_weight, "of text rows in the loss")->capture_default_str();
   verb->add_option("--chinese-share", a.rows.chinese_share, "of samples and text rows")
+      ->capture_default_str();
+  verb->add_option("--variety", a.rows.variety,
+                   "of the tasks' wordings, 0 to 1: how much is made up on the spot")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  verb->add_option("--show", a.show, "print so many rows as text instead of training");
+  verb->add_option("--recitals", a.rows.recitals, "what leads to an answer is said before it, as a thought")
+      ->capture_default_str();
+  verb->add_option("--question-bytes", a.rows.question_bytes, "of a sample, for each question it asks")
+      ->check(CLI::Range(100, 1 << 20))
       ->capture_default_str();
   verb->add_option("--questions-max", a.rows.questions_max, "of one sample")->capture_default_str();
   verb->add_option("--mixture", a.mixture, "TASK=WEIGHT,...; empty: all tasks alike");

@@ -83,5 +83,31 @@ TEST_F(Files, RowsDependOnSeedAndNumberAlone) {
   EXPECT_LT(a.tokens.max().item<int64_t>(), 320);
 }
 
+// What is recited is learned, and its answers are; what lost its thought and what the prompt says are not.
+TEST_F(Files, RowsTellWhatLeadsToAnAnswer) {
+  const auto vocabulary = corpus::Vocabulary::make({}, 320);
+  ASSERT_TRUE(vocabulary);
+  const auto tokenizer = vocabulary->tokenizer();
+  ASSERT_TRUE(tokenizer);
+  const tasks::SyntheticText text(3, 1 << 15);
+  RowOptions options;
+  options.tokens = 2048, options.task_share = 1, options.context_weight = 0;
+  options.mixture = {{tasks::TaskKind::kPasskey, 1.0}};
+  const model::TokenId think = *vocabulary->special("<think>"), end = *vocabulary->special("</think>");
+  const auto count = [&](const Batch& batch, model::TokenId token, bool learned) {
+    return ((batch.targets == token) & (batch.weights > 0).eq(learned)).sum().item<int64_t>();
+  };
+  const Batch batch = RowMaker(*tokenizer, text, options).make(1, 0, 40);
+  EXPECT_GT(count(batch, think, true), 80);
+  EXPECT_EQ(count(batch, think, true), count(batch, end, true));
+  EXPECT_GT(count(batch, think, false), 0);
+  EXPECT_EQ(count(batch, think, false), count(batch, end, false));
+  EXPECT_GT(count(batch, *vocabulary->special("<|im_end|>"), true), count(batch, end, true));
+  options.recitals = false;
+  const Batch plain = RowMaker(*tokenizer, text, options).make(1, 0, 8);
+  EXPECT_EQ((plain.targets == think).sum().item<int64_t>(), 0);
+  EXPECT_GT(count(plain, *vocabulary->special("<|im_end|>"), true), 10);
+}
+
 }  // namespace
 }  // namespace mneme::train

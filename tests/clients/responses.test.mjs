@@ -26,7 +26,7 @@ test("streams", async () => {
   }
   assert.match(text, answer);
   assert.equal(last.type, "response.completed");
-  assert.equal(last.response.output[0].content[0].text, text);
+  assert.equal(last.response.output.find((item) => item.type === "message").content[0].text, text);
   for (const type of ["created", "in_progress", "output_item.added", "content_part.added", "output_text.done", "content_part.done", "output_item.done"]) assert.ok(types.has(`response.${type}`), type);
 });
 
