@@ -233,7 +233,8 @@ TEST_F(Cli, SparseAttentionReportsWhatItDid) {
   EXPECT_EQ(row["attention"]["mode"], "exact");
   EXPECT_GT(row["attention"]["prefill"]["steps"], 0);
   EXPECT_EQ(row["attention"]["prefill"]["layers"].size(), 4u);
-  EXPECT_EQ(mneme("run -m " + kModel + " -p x --target-error 0").status, 2);
+  for (const char* wrong : {"0", "1.5", "nan", "-nan", "inf", "0.1x", "x"})
+    EXPECT_EQ(mneme("run -m " + kModel + " -p x --target-error " + wrong).status, 2) << wrong;
 }
 
 std::vector<float> floats(const std::string& bytes) {
@@ -268,6 +269,26 @@ TEST_F(Cli, LogitsWritesRows) {
   expect_failure(logits + write("none", " \n"), 1, "none");
   expect_failure("logits -m " + model + " --tokens - --out /nonexistent/x", 1, "/nonexistent/x", "1 2");
   expect_failure("logits -m " + model + " --tokens - --out /dev/full", 1, "/dev/full", "1 2");
+}
+
+// The default model says what leads to an answer before it answers.
+TEST_F(Cli, ThoughtsAreNoPartOfTheAnswer) {
+  const std::string model = std::string(MNEME_SOURCE_DIR) + "/models/mneme-default.gguf";
+  if (!fs::exists(model)) GTEST_SKIP() << model << " is missing";
+  const std::string asked = "run --ask --temp 0 -n 64 -m " + model +
+                            " -p 'The code of red-fox is 4711. The code of blue-whale is 8230.\n\n"
+                            "What is the code of blue-whale?'";
+  const Outcome text = mneme(asked), json = mneme(asked + " --json");
+  ASSERT_EQ(text.status, 0) << text.err;
+  ASSERT_EQ(json.status, 0) << json.err;
+  const Json report = Json::parse(json.out);
+  const std::string answer = report["text"], thought = report["thought"];
+  EXPECT_EQ(text.out, answer + "\n");
+  EXPECT_EQ((answer + thought).find("think>"), std::string::npos) << answer << "|" << thought;
+  EXPECT_NE(text.err.find(thought + "\n"), std::string::npos) << text.err;
+  const Outcome held = mneme(asked + " --regex '[0-9]{4}'");
+  EXPECT_EQ(held.out.size(), 5u) << held.out << ": an answer that is held to a form comes at once";
+  EXPECT_EQ(held.err.find(thought), std::string::npos) << held.err;
 }
 
 TEST_F(Cli, TokenizeWritesOneLine) {
