@@ -1,6 +1,7 @@
 // mneme-train run: corpus and vocabulary in, checkpoint, CSV and plots out.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <optional>
 #include <sstream>
 
 #include "corpus/documents.h"
@@ -79,7 +80,8 @@ void show_rows(const RowMaker& rows, const corpus::Vocabulary& vocabulary, uint6
   }
 }
 
-Result<Validation> train(RunArguments& a) {
+// Nothing where rows were only to be shown.
+Result<std::optional<Validation>> train(RunArguments& a) {
   auto vocabulary = corpus::Vocabulary::read(a.vocabulary);
   if (!vocabulary) return core::pass(vocabulary);
   auto tokenizer = vocabulary->tokenizer();
@@ -90,6 +92,12 @@ Result<Validation> train(RunArguments& a) {
   if (!held_out_docs) return core::pass(held_out_docs);
   const tasks::InMemoryText text = as_text_source(*train_docs), held_out = as_text_source(*held_out_docs);
 
+  RowMaker rows(*tokenizer, text, a.rows);
+  if (a.show > 0) {
+    rows.set_tokens(a.run.stages.front().tokens);
+    show_rows(rows, *vocabulary, a.run.seed, a.show);
+    return std::nullopt;
+  }
   a.model.vocab_size = vocabulary->size();
   if (const std::string wrong = check(a.model); !wrong.empty()) return core::fail("{}", wrong);
   Network network(a.model, a.run.seed,
@@ -97,12 +105,6 @@ Result<Validation> train(RunArguments& a) {
                   a.model.spelled ? spelling_of(*vocabulary) : Spelling());
   network.to(a.run.device);
   Optimizer optimizer(network.parameters(), a.optimizer);
-  RowMaker rows(*tokenizer, text, a.rows);
-  if (a.show > 0) {
-    rows.set_tokens(a.run.stages.front().tokens);
-    show_rows(rows, *vocabulary, a.run.seed, a.show);
-    return Validation{};
-  }
   RowOptions validation = a.rows;
   validation.tokens = a.run.stages.back().tokens;
   validation.split = tasks::Split::kHeldOut;
@@ -136,8 +138,10 @@ int run(RunArguments& a) {
   at::set_num_threads(a.threads);
   const auto result = train(a);
   if (!result) return fail(result.error());
-  std::fprintf(stderr, "held out: text %.4f, answers %.4f, %.1f %% right\n", result->text_loss,
-               result->answer_loss, 100 * result->answers_right);
+  if (!*result) return 0;
+  const Validation& held_out = **result;
+  std::fprintf(stderr, "held out: text %.4f, answers %.4f, %.1f %% right\n", held_out.text_loss,
+               held_out.answer_loss, 100 * held_out.answers_right);
   return 0;
 }
 
@@ -186,7 +190,8 @@ void add_run_options(CLI::App* verb, RunArguments& a) {
                    "of the tasks' wordings, 0 to 1: how much is made up on the spot")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  verb->add_option("--show", a.show, "print so many rows as text instead of training");
+  verb->add_option("--show", a.show, "print so many rows as text instead of training")
+      ->check(CLI::Range(1, 10000));
   verb->add_option("--recitals", a.rows.recitals, "what leads to an answer is said before it, as a thought")
       ->capture_default_str();
   verb->add_option("--question-bytes", a.rows.question_bytes, "of a sample, for each question it asks")
