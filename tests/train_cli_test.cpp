@@ -177,6 +177,82 @@ TEST_F(Train, DamagedCheckpointIsRefused) {
   EXPECT_NE(read_file(folder_ / "damaged.err").find("not a whole checkpoint"), std::string::npos);
 }
 
+// A model file as the start of a training: its shape, its vocabulary and its weights to the last bit.
+class GoOn : public Train {
+ protected:
+  static constexpr const char* kFlags =
+      " --engram-layers 1 --engram-rows 101 --engram-heads 2 --indexer-heads 2";
+  static std::string path(const std::string& name) { return (folder_ / name).string(); }
+  static void export_model(const std::string& run_name) {
+    shell(std::string(MNEME_TRAIN_BINARY) + " export --checkpoint " + path(run_name + "/checkpoint.pt") +
+          " --type F32 --table-type F32 --vocabulary " + path("bytes.bpe") + " --out " +
+          path(run_name + ".gguf"));
+  }
+  // One step that moves nothing, from a model file, without a word of its shape. Its status.
+  static int start_from(const std::string& model, const std::string& out, const std::string& more) {
+    const std::string line = std::string(MNEME_TRAIN_BINARY) + " run --out " + path(out) + " --corpus " +
+                             folder_.string() + " --from " + path(model) +
+                             " --steps 1 --matrix-rate 0 --adam-rate 0 --tokens-per-step 64 --stages 0:64"
+                             " --validation-rows 1 --validate-every 0 --bf16 0 " +
+                             more + " 2> " + path(out + ".err");
+    return WEXITSTATUS(std::system(line.c_str()));
+  }
+};
+
+class GoOnOfKind : public GoOn, public testing::WithParamInterface<const char*> {};
+
+TEST_P(GoOnOfKind, FromAModelFile) {
+  const std::string kind = GetParam(), name = "from_" + kind;
+  run(name,
+      "--residual " + kind + " --steps 4 --value-residual 1 --embedding-mix 1 --context-length 48" + kFlags);
+  export_model(name);
+  ASSERT_EQ(start_from(name + ".gguf", name + "_on", "--engram-rows 101"), 0)
+      << read_file(path(name + "_on.err"));
+  export_model(name + "_on");
+  EXPECT_GT(fs::file_size(path(name + ".gguf")), 10'000u);
+  EXPECT_TRUE(read_file(path(name + ".gguf")) == read_file(path(name + "_on.gguf")));
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, GoOnOfKind, testing::Values("plain", "layerscale", "mhc"));
+
+// Rows that were sums come apart into the same sums.
+TEST_F(GoOn, SpelledRowsComeApart) {
+  run("sums", "--steps 4 --spelled 1");
+  export_model("sums");
+  ASSERT_EQ(start_from("sums.gguf", "sums_on", "--spelled 1"), 0) << read_file(path("sums_on.err"));
+  export_model("sums_on");
+  const auto before = read_floats(path("sums.gguf")), after = read_floats(path("sums_on.gguf"));
+  const std::string a = read_file(path("sums.gguf")), b = read_file(path("sums_on.gguf"));
+  ASSERT_EQ(a.size(), b.size());
+  const size_t embedding = 320 * 32 * sizeof(float) * 2, other = a.size() - embedding;
+  size_t differ = 0;
+  for (size_t i = 0; i < a.size(); i += 4) differ += std::memcmp(&a[i], &b[i], 4) != 0;
+  EXPECT_LE(differ * 4, embedding) << "of " << other << " other bytes";
+  for (size_t i = 0; i < before.size(); ++i) {
+    if (!std::isfinite(before[i]) || std::abs(before[i]) > 10) continue;
+    EXPECT_NEAR(before[i], after[i], 1e-4) << i;
+  }
+}
+
+TEST_F(GoOn, WhatDoesNotFitIsSaid) {
+  run("plain_rows", std::string("--steps 2") + kFlags);
+  export_model("plain_rows");
+  const auto refusal = [&](const std::string& model, const std::string& more) {
+    EXPECT_EQ(start_from(model, "refused", more), 1);
+    return read_file(path("refused.err"));
+  };
+  EXPECT_NE(refusal("plain_rows.gguf", "--engram-rows 101 --spelled 1").find("sums of letters and forms"),
+            std::string::npos);
+  EXPECT_NE(refusal("plain_rows.gguf", "--engram-rows 211").find("--engram-rows"), std::string::npos);
+  auto other = mneme::corpus::Vocabulary::make(std::vector<mneme::corpus::Merge>{{101, 114}}, 520);
+  ASSERT_TRUE(other && other->write(path("other.bpe")));
+  EXPECT_NE(refusal("plain_rows.gguf", "--vocabulary " + path("other.bpe")).find("different vocabularies"),
+            std::string::npos);
+  EXPECT_NE(refusal("none.gguf", "").find("none.gguf"), std::string::npos);
+  std::ofstream(path("cut.gguf")) << read_file(path("plain_rows.gguf")).substr(0, 20000);
+  EXPECT_NE(refusal("cut.gguf", "").find("cut.gguf"), std::string::npos);
+}
+
 // The runtime's logits are the trainer's, for every residual kind and with everything else switched on.
 class Parity : public Train, public testing::WithParamInterface<const char*> {};
 

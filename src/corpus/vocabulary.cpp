@@ -63,6 +63,66 @@ std::string checksum_text(std::string_view body) {
   return fmt::format("{:016x}", core::hash64(std::as_bytes(std::span(body))));
 }
 
+// Merges by their spellings, "left right", one after the other.
+class MergeReader {
+ public:
+  MergeReader() {
+    for (int byte = 0; byte < kByteCount; byte++) {
+      const char raw = static_cast<char>(byte);
+      ids_.emplace(spell({&raw, 1}), byte);
+    }
+  }
+
+  Result<void> add(std::string_view line, std::string_view path) {
+    const size_t space = line.find(' ');
+    if (space == std::string_view::npos)
+      return fail("{}: merge {}, \"{}\", is not a pair", path, merges_.size(), line);
+    const std::string left(line.substr(0, space));
+    const std::string right(line.substr(space + 1));
+    const auto left_id = ids_.find(left);
+    const auto right_id = ids_.find(right);
+    if (left_id == ids_.end() || right_id == ids_.end())
+      return fail("{}: merge {}, \"{}\", joins what no merge before it made", path, merges_.size(), line);
+    merges_.push_back({left_id->second, right_id->second});
+    ids_.emplace(left + right, static_cast<TokenId>(ids_.size()));
+    return {};
+  }
+
+  const std::vector<Merge>& merges() const { return merges_; }
+
+ private:
+  std::unordered_map<std::string, TokenId> ids_;  // by spelling
+  std::vector<Merge> merges_;
+};
+
+// What a token is called in files.
+std::string file_text(const Vocabulary& vocabulary, TokenId id) {
+  return vocabulary.is_special(id) ? std::string(vocabulary.bytes(id)) : spell(vocabulary.bytes(id));
+}
+
+// As Vocabulary::add_to() wrote it.
+Result<Vocabulary> from_model(const std::string& path) {
+  auto file = model::Gguf::open(path);
+  if (!file) return pass(file);
+  auto tokens = file->require_array("tokenizer.ggml.tokens", model::MetaType::kString);
+  auto pairs = file->require_array("tokenizer.ggml.merges", model::MetaType::kString);
+  if (!tokens) return pass(tokens);
+  if (!pairs) return pass(pairs);
+  MergeReader reader;
+  for (const std::string_view pair : (*pairs)->strings) {
+    if (auto added = reader.add(pair, path); !added) return pass(added);
+  }
+  auto vocabulary = Vocabulary::make(reader.merges(),
+                                     static_cast<int>(std::min<uint64_t>((*tokens)->count, kSizeMax)));
+  if (!vocabulary) return fail("{}: {}", path, vocabulary.error().message);
+  for (TokenId id = 0; id < vocabulary->size(); id++) {
+    const std::string_view there = (*tokens)->strings[static_cast<size_t>(id)];
+    if (there != file_text(*vocabulary, id))
+      return fail("{}: not a vocabulary of ours: token {} is \"{}\"", path, id, there);
+  }
+  return vocabulary;
+}
+
 }  // namespace
 
 int Vocabulary::learned_max(int size) {
@@ -136,26 +196,12 @@ Result<Vocabulary> Vocabulary::parse(std::string_view text, std::string_view pat
   const auto size = next_number("size");
   const auto count = next_number("merges");
   if (!size || !count) return fail("{}: \"{}\" where a size was expected", path, line);
-  std::unordered_map<std::string, TokenId> ids;  // by spelling
-  for (int byte = 0; byte < kByteCount; byte++) {
-    const char raw = static_cast<char>(byte);
-    ids.emplace(spell({&raw, 1}), byte);
-  }
-  std::vector<Merge> merges;
+  MergeReader reader;
   for (int i = 0; i < *count; i++) {
     if (!take_line(text, line)) return fail("{}: ends at merge {} of {}", path, i, *count);
-    const size_t space = line.find(' ');
-    if (space == std::string_view::npos) return fail("{}: merge {}, \"{}\", is not a pair", path, i, line);
-    const std::string left(line.substr(0, space));
-    const std::string right(line.substr(space + 1));
-    const auto left_id = ids.find(left);
-    const auto right_id = ids.find(right);
-    if (left_id == ids.end() || right_id == ids.end()) {
-      return fail("{}: merge {}, \"{}\", joins what no merge before it made", path, i, line);
-    }
-    merges.push_back({left_id->second, right_id->second});
-    ids.emplace(left + right, static_cast<TokenId>(ids.size()));
+    if (auto added = reader.add(line, path); !added) return pass(added);
   }
+  const std::vector<Merge>& merges = reader.merges();
   auto vocabulary = make(merges, *size);
   if (!vocabulary) return fail("{}: {}", path, vocabulary.error().message);
   if (next_number("specials") != vocabulary->size() - vocabulary->specials_begin() ||
@@ -171,6 +217,7 @@ Result<Vocabulary> Vocabulary::parse(std::string_view text, std::string_view pat
 }
 
 Result<Vocabulary> Vocabulary::read(const std::string& path) {
+  if (path.ends_with(".gguf")) return from_model(path);
   auto text = core::read_text_file(path, uint64_t{1} << 28);
   if (!text) return pass(text);
   return parse(*text, path);
@@ -182,7 +229,7 @@ void Vocabulary::add_to(model::GgufWriter& writer) const {
   std::vector<std::string> texts;
   std::vector<int32_t> types;
   for (TokenId id = 0; id < size(); id++) {
-    texts.push_back(is_special(id) ? bytes_[static_cast<size_t>(id)] : spell(bytes(id)));
+    texts.push_back(file_text(*this, id));
     const auto type = is_special(id) ? type_of_special(bytes(id)) : model::TokenType::kNormal;
     types.push_back(static_cast<int32_t>(type));
   }

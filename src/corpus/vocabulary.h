@@ -45,6 +45,8 @@ class Vocabulary {
   // special tokens and 20 reserved ones.
   static int learned_max(int size);
 
+  // A vocabulary's file, or a model file that was made with one (add_to): model files of other tokenisers are
+  // an error.
   static Result<Vocabulary> read(const std::string& path);
   Result<void> write(const std::string& path) const;
   // The file's text.

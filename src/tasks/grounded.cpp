@@ -86,8 +86,7 @@ void ask_for_first_line(Draft& draft, const File& file) {
   if (text.size() < 3 || text.size() > kAnswerMax) return;
   draft.ask(fill(any_wording(draft, Slot::kFirstLineOfFile), {{"file", file.name}}), text,
             {file.range.begin, line.end},
-            recital(draft.text_of({file.range.begin, line.end}), file.name,
-                    std::string_view(text).substr(0, floor_boundary(text, 12))));
+            recital(draft.text_of({file.range.begin, line.end}), file.name, text));
 }
 
 void ask_for_line(Draft& draft, const File& file) {
@@ -100,7 +99,7 @@ void ask_for_line(Draft& draft, const File& file) {
   const std::string_view body = context.substr(file.range.begin, file.range.size());
   if (!always_followed(body, beginning, text.substr(end))) return;
   draft.ask(fill(any_wording(draft, Slot::kLineInFile), {{"file", file.name}, {"beginning", beginning}}),
-            std::string(text), line);
+            std::string(text), line, recital_of(text));
 }
 
 }  // namespace

@@ -106,7 +106,10 @@ void ask_for_line(Draft& draft, const Page& page, size_t index, bool numbered) {
   const std::string part = by_phrase ? own_phrase(draft, context, line) : own_beginning(draft, context, line);
   if (part.empty()) return;
   const std::string wording = any_wording(draft, by_phrase ? Slot::kLineByPhrase : Slot::kLineByBeginning);
-  draft.ask(fill(wording, {{"phrase", part}, {"beginning", part}}), std::string(line), range);
+  // What the question names comes first in it.
+  const std::string_view told = by_phrase ? line.substr(line.find(part)) : line;
+  draft.ask(fill(wording, {{"phrase", part}, {"beginning", part}}), std::string(line), range,
+            recital_of(told));
 }
 
 void quote_lines(Draft& draft, bool numbered) {

@@ -9,10 +9,17 @@ namespace mneme::tasks {
 
 namespace {
 
-constexpr size_t kBytesBefore = 32, kBytesBehind = 12;
+constexpr size_t kBytesBefore = 32, kAnswerMax = 120, kAnswerPart = 32;
 
 // Where the blank in front of at, or at itself, begins.
 size_t with_blank(std::string_view text, size_t at) { return at > 0 && text[at - 1] == ' ' ? at - 1 : at; }
+
+// Bytes of an answer that are said before it: all of it, or the first words of a long one.
+size_t told_size(std::string_view answer) {
+  if (answer.size() <= kAnswerMax) return answer.size();
+  const size_t part = floor_boundary(answer, kAnswerPart);
+  return std::min(part, answer.substr(0, part).rfind(' '));
+}
 
 }  // namespace
 
@@ -34,9 +41,13 @@ std::string recital_at(std::string_view context, size_t answer_begin, size_t ans
   if (const size_t blank = context.substr(begin, answer_begin - begin).find(' ');
       blank != std::string_view::npos && begin > 0 && context[begin - 1] != '\n')
     begin += blank;
-  size_t end = floor_boundary(context, std::min(answer_end, answer_begin + kBytesBehind));
-  end = std::max(end, answer_begin);
-  return std::string(context.substr(begin, end - begin));
+  const size_t size = told_size(context.substr(answer_begin, answer_end - answer_begin));
+  return std::string(context.substr(begin, answer_begin - begin + size));
+}
+
+std::string recital_of(std::string_view answer) {
+  answer = trimmed(answer);
+  return std::string(answer.substr(0, told_size(answer)));
 }
 
 }  // namespace mneme::tasks

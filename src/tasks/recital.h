@@ -14,7 +14,10 @@ namespace mneme::tasks {
 // blank in front is part of it, as tokens are. Empty where the record has not both of them.
 std::string recital(std::string_view record, std::string_view key, std::string_view value);
 
-// The words of context at an answer's beginning: some of what stands before it, and the first of its own.
+// An answer that stands in the context, before it is said again; of a long one its first words.
+std::string recital_of(std::string_view answer);
+
+// The same, with some of what stands in front of it on its line.
 std::string recital_at(std::string_view context, size_t answer_begin, size_t answer_end);
 
 }  // namespace mneme::tasks

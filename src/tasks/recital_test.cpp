@@ -16,15 +16,31 @@ TEST(Recital, GoesFromKeyToValueOrBack) {
   EXPECT_EQ(recital("", "", ""), "");
 }
 
-TEST(Recital, BeginsBeforeTheAnswerAndEndsInIt) {
+TEST(Recital, BeginsBeforeTheAnswer) {
   const std::string_view text = "first line\nL7 The harbour was quiet that morning\nlast";
   const size_t line = text.find("The"), end = text.find("\nlast");
-  EXPECT_EQ(recital_at(text, line, end), "L7 The harbour ");
-  const size_t quiet = text.find("quiet");
-  EXPECT_EQ(recital_at(text, quiet, end), "L7 The harbour was quiet that m");
+  EXPECT_EQ(recital_at(text, line, end), "L7 The harbour was quiet that morning");
+  const size_t quiet = text.find(" quiet");
+  EXPECT_EQ(recital_at(text, quiet, end), "L7 The harbour was quiet that morning");
   EXPECT_EQ(recital_at(text, 0, 5), "first");
   EXPECT_EQ(recital_at("港口很安静，没有人", 9, 15), "港口很安静");
   EXPECT_EQ(recital_at(text, text.size(), text.size()), "last");
+}
+
+// Of what is long the first words, whole ones where there are blanks.
+TEST(Recital, LongAnswersBeginOnly) {
+  const std::string word = "harbour ";
+  std::string fits, words, code, chinese;
+  while (fits.size() + word.size() <= 120) fits += word;
+  words = fits + word;
+  for (int i = 0; i < 60; ++i) code += "7Q", chinese += "港";
+  EXPECT_EQ(recital_of(fits), fits.substr(0, fits.size() - 1));
+  EXPECT_EQ(recital_of(words), "harbour harbour harbour harbour");
+  EXPECT_EQ(recital_of(code), code);
+  EXPECT_EQ(recital_of(code + "7"), code.substr(0, 32));
+  EXPECT_EQ(recital_of(chinese), chinese.substr(0, 30));
+  EXPECT_EQ(recital_of("  a line "), "a line");
+  EXPECT_EQ(recital_of(""), "");
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ uint64_t mixed(uint64_t seed, uint64_t number, uint64_t row) {
 }
 
 // A question and its answer, about, and what is recited before it.
-constexpr double kTurnBytes = 110, kRecitalBytes = 50;
+constexpr double kTurnBytes = 110, kRecitalBytes = 70;
 
 double unit(core::Rng& rng) { return static_cast<double>(rng.next_unit()); }
 

@@ -9,6 +9,7 @@
 #include "engram/vocabulary.h"
 #include "train/commands.h"
 #include "train/corpus_text.h"
+#include "train/import.h"
 #include "train/option_fields.h"
 #include "train/run.h"
 
@@ -22,7 +23,7 @@ struct RunArguments {
   RunOptions run;
   RowOptions rows;
   WorkerOptions workers;
-  std::string corpus, vocabulary, residual = "plain", stages = "0:512", mixture, device = "cpu";
+  std::string corpus, vocabulary, from, residual = "plain", stages = "0:512", mixture, device = "cpu";
   int threads = 1, show = 0;
 };
 
@@ -80,9 +81,42 @@ void show_rows(const RowMaker& rows, const corpus::Vocabulary& vocabulary, uint6
   }
 }
 
+// --from's, or --vocabulary; where both are given they are the same.
+Result<corpus::Vocabulary> read_vocabulary(const RunArguments& a) {
+  if (a.vocabulary.empty() && a.from.empty()) return core::fail("--vocabulary or --from is needed");
+  auto vocabulary = corpus::Vocabulary::read(a.vocabulary.empty() ? a.from : a.vocabulary);
+  if (!vocabulary || a.vocabulary.empty() || a.from.empty()) return vocabulary;
+  auto there = corpus::Vocabulary::read(a.from);
+  if (!there) return core::pass(there);
+  if (there->to_text() != vocabulary->to_text())
+    return core::fail("{} and {} have different vocabularies", a.from, a.vocabulary);
+  return vocabulary;
+}
+
+// With fresh weights, or with those of --from, whose shape it then has.
+Result<Network> make_network(RunArguments& a, const corpus::Vocabulary& vocabulary) {
+  std::optional<model::Gguf> file;
+  if (!a.from.empty()) {
+    auto opened = model::Gguf::open(a.from);
+    if (!opened) return core::pass(opened);
+    file = std::move(*opened);
+    if (auto shape = read_shape(*file, a.model); !shape) return core::pass(shape);
+  }
+  a.model.vocab_size = vocabulary.size();
+  if (const std::string wrong = check(a.model); !wrong.empty()) return core::fail("{}", wrong);
+  Network network(a.model, a.run.seed,
+                  a.model.engram.layers.empty() ? std::vector<uint32_t>() : classes_of(vocabulary),
+                  a.model.spelled ? spelling_of(vocabulary) : Spelling());
+  if (file) {
+    if (auto weights = import_gguf(*file, network); !weights) return core::pass(weights);
+  }
+  network.to(a.run.device);
+  return network;
+}
+
 // Nothing where rows were only to be shown.
 Result<std::optional<Validation>> train(RunArguments& a) {
-  auto vocabulary = corpus::Vocabulary::read(a.vocabulary);
+  auto vocabulary = read_vocabulary(a);
   if (!vocabulary) return core::pass(vocabulary);
   auto tokenizer = vocabulary->tokenizer();
   if (!tokenizer) return core::pass(tokenizer);
@@ -98,12 +132,9 @@ Result<std::optional<Validation>> train(RunArguments& a) {
     show_rows(rows, *vocabulary, a.run.seed, a.show);
     return std::nullopt;
   }
-  a.model.vocab_size = vocabulary->size();
-  if (const std::string wrong = check(a.model); !wrong.empty()) return core::fail("{}", wrong);
-  Network network(a.model, a.run.seed,
-                  a.model.engram.layers.empty() ? std::vector<uint32_t>() : classes_of(*vocabulary),
-                  a.model.spelled ? spelling_of(*vocabulary) : Spelling());
-  network.to(a.run.device);
+  auto made = make_network(a, *vocabulary);
+  if (!made) return core::pass(made);
+  Network& network = *made;
   Optimizer optimizer(network.parameters(), a.optimizer);
   RowOptions validation = a.rows;
   validation.tokens = a.run.stages.back().tokens;
@@ -161,7 +192,8 @@ void add_run_options(CLI::App* verb, RunArguments& a) {
   verb->add_option("--out", a.run.folder, "folder of the checkpoint, the CSV files and the plots")
       ->required();
   verb->add_option("--corpus", a.corpus, "folder with train.docs and heldout.docs")->required();
-  verb->add_option("--vocabulary", a.vocabulary, "the .bpe file")->required();
+  verb->add_option("--vocabulary", a.vocabulary, "the .bpe file, or a model file that has one; of --from");
+  verb->add_option("--from", a.from, "a model file of ours to start from: its weights, its shape");
   verb->add_option("--steps", a.run.steps, "steps in all")->capture_default_str();
   verb->add_option("--tokens-per-step", a.run.tokens_per_step, "over all rows and workers")
       ->capture_default_str();
