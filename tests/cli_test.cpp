@@ -70,6 +70,17 @@ TEST_F(Cli, WrongUsageIsTwo) {
   expect_failure("eval ppl -m " + kModel + " --stride 0", 2, "--stride");
 }
 
+// Files that are written in the end are looked at before anything is computed.
+TEST_F(Cli, PathsThatCannotBeWrittenAreSaidAtOnce) {
+  const std::string run = "run -m /nonexistent.gguf -p x ", recall = "eval recall -m /nonexistent.gguf ";
+  for (const std::string& option : {run + "--attention-svg ", run + "--map-svg ", recall + "--plot "}) {
+    expect_failure(option + "/nonexistent/x.svg", 2, "/nonexistent/x.svg: cannot be written: No such file");
+    expect_failure(option + folder_.string(), 2, "names a folder");
+    expect_failure(option + (folder_ / "x.svg").string(), 1, "/nonexistent.gguf");
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "x.svg"));
+}
+
 TEST_F(Cli, FailuresAreOneLine) {
   const std::string bad = write("bad.gguf", "GGUF\x03 and then nonsense");
   const std::string empty = write("empty", "");

@@ -125,7 +125,7 @@ TEST_F(Cli, EvalRulerComparesPairsAndDraws) {
   EXPECT_EQ(Json::parse(stored.out)["comparison"].back()["difference"], 0);
   EXPECT_TRUE(fs::exists(folder_ / "cold"));
   expect_failure(ruler + " --hot 1GiB", 2, "--cold-dir");
-  expect_failure(ruler + " --tasks vt --plot /nonexistent/x.svg", 1, "/nonexistent/x.svg");
+  expect_failure(ruler + " --tasks vt --plot /nonexistent/x.svg", 2, "/nonexistent/x.svg");
   expect_failure(ruler + " --tasks vt --against /nonexistent", 1, "/nonexistent");
 }
 

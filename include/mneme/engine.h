@@ -50,7 +50,7 @@ struct EngineOptions {
   std::string model_path = {};  // GGUF; the first part of a split model
   uint64_t kv_bytes_max = 0;    // memory for keys and values of all sessions; 0: half of what is free after
                                 // loading
-  // With a cold tier kCertified is kExact: it has no 8-bit copies.
+  // With a cold tier kCertified is kExact: not every block has an 8-bit copy.
   AttentionMode attention = AttentionMode::kExact;
   PrefillMode prefill = PrefillMode::kAuto;
   // Of what a layer's attention adds to the residual stream, relative to the stream. Smaller is slower.
@@ -65,7 +65,8 @@ struct EngineOptions {
   std::string cold_folder = {};
   uint64_t cold_bytes_max = 0;  // of the folder; 0: until the disk is full
   // Memory of the hot and warm tiers where there is a cold one, in bytes; both kByShare: 20 % of the
-  // contexts' blocks and 50 % of them at half their size, at least 256 MiB, at most kv_bytes_max.
+  // contexts' blocks and 50 % of them at half their size, at least 256 MiB, at most kv_bytes_max. Warm is
+  // bf16 as hot is, but with kAdaptive 8-bit copies.
   static constexpr uint64_t kByShare = UINT64_MAX;
   uint64_t hot_bytes = kByShare, warm_bytes = kByShare;
   std::function<void(double share)> on_load = {};  // progress of loading, from the calling thread; may be

@@ -16,6 +16,9 @@ namespace mneme {
 
 using TokenId = int32_t;
 
+// What a model that thinks before it answers writes around its thought, at the beginning of what it says.
+inline constexpr std::string_view kThoughtOpen = "<think>", kThoughtClose = "</think>";
+
 struct EncodeOptions {
   bool add_bos_eos = true;     // where the file's flags ask for them
   bool parse_specials = true;  // recognise special tokens written in the text

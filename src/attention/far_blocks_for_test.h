@@ -1,7 +1,8 @@
-// A context whose blocks have no 8-bit copies and need not be in memory: for tests of sparse attention.
+// A context whose blocks need not be in memory, nor their 8-bit copies: for tests of sparse attention.
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <span>
 
@@ -10,8 +11,8 @@
 
 namespace mneme::attention {
 
-// The blocks of a context, without 8-bit copies. Where `far`, those of whole segments may be read only while
-// they are held.
+// The blocks of a context, with 8-bit copies of those that `has_copy` names. Where `far`, blocks may be read
+// only while they are held.
 class FarBlocks final : public kv::BlockSource {
  public:
   FarBlocks(const kv::Sequence& of, bool far, int hold_max) : of_(of), far_(far), hold_max_(hold_max) {}
@@ -25,7 +26,9 @@ class FarBlocks final : public kv::BlockSource {
   bool copies_sealed(int) const override { return false; }
   void sealed(int layer, int kv_head, int first_block, std::span<kv::SealedBlock> out) const override {
     of_.sealed(layer, kv_head, first_block, out);
-    for (kv::SealedBlock& block : out) block.fp8 = {};
+    for (size_t i = 0; i < out.size(); ++i) {
+      if (!has_copy(first_block + static_cast<int>(i))) out[i].fp8 = {};
+    }
   }
   bool whole(int) const override { return !far_; }
   Result<void> hold_some(int, std::span<const int> blocks) const override {
@@ -45,6 +48,7 @@ class FarBlocks final : public kv::BlockSource {
   int hold_some_max() const override { return hold_max_; }
 
   bool holds_nothing() const { return holds_.empty(); }
+  std::function<bool(int block)> has_copy = [](int) { return false; };
   mutable size_t held = 0;
   mutable int held_most = 0, holds_left = -1;
 

@@ -26,7 +26,7 @@ Result<bool> SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& poo
   const SparsePlan plan(job, layer, s.group);
   if (job.count > kSparseTokensMax || job.window > 0 || plan.rows > kAttendRowsMax) return false;
   if (plan.candidates < SparsePlan::kCandidatesMin) return false;
-  const bool copies = job.sequence->copies_sealed(layer);  // then all of it is in memory
+  const bool copies = job.sequence->copies_sealed(layer);  // all of them: all of the context is in memory
   const bool certified = context.options().mode == SparseMode::kCertified;
   if (certified && !copies) return false;
 
@@ -51,7 +51,6 @@ Result<bool> SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& poo
   // A layer that runs dense tries one head.
   SparseStep step{ops, pool, layer, job, own.controller, plan, 0, s.shape.kv_heads, job.out, 0};
   if (dense) step.first_head = *audited, step.heads = 1;
-  step.copies = copies;
 
   s.lay_out(step);
   auto fixed = s.hold_fixed(step);

@@ -11,10 +11,11 @@
 // The first block and the last ones are always read in bf16. Blocks are read in runs of fixed length whose
 // softmax states are merged in order: the result does not depend on the number of threads.
 //
-// Where blocks are on the disk, those that were selected are brought into memory, all at once, and the others
-// stay where they are: a step reads what matters. Contexts with a cold tier have no 8-bit copies (what would
-// be read in 8 bits is read in bf16), and are audited less often, as an audit reads everything; wherever
-// their blocks are, the bits are the same.
+// Where blocks are on the disk, those that were selected in bf16 are brought into memory, all at once, and
+// the others stay where they are: a step reads what matters. Contexts with a cold tier have 8-bit copies of
+// some blocks in memory (kv/tiers.h); what has none is read in bf16 instead. They are audited less often, as
+// an audit reads everything. Wherever the originals are, the bits are the same; which copies there are does
+// change them, within the error that is allowed.
 #pragma once
 
 #include <memory>

@@ -85,6 +85,35 @@ TEST_P(FarSparse, OnlyWhatWasSelectedIsBrought) {
   EXPECT_GE(blocks * 64 * 2, step.context.layer(0).counters.tokens_full);
 }
 
+// Copies are read wherever the originals are: with all of them the bits are those of a context in memory.
+TEST_P(FarSparse, CopiesAreReadWhereOriginalsAreAway) {
+  TestContext x(kShape, kHeads, 9001, 0.5f, 6);
+  const auto want = x.dense(*GetParam(), 2);
+  for (const double target : {0.3, 0.05}) {
+    Blocks all(x.sequence, true, 1000), some(x.sequence, true, 1000);
+    all.has_copy = [](int) { return true; };
+    some.has_copy = [](int block) { return block % 3 != 0; };
+    Step away, partly, here;
+    ASSERT_TRUE(*run(x, all, target, away));
+    ASSERT_TRUE(*run(x, some, target, partly));
+    here.context = context_of(target);
+    here.context.layer(0).controller.observe(1, 1, 1);
+    core::ThreadPool pool(2);
+    SparseAttention attention(x.shape, x.heads, 2);
+    ASSERT_TRUE(*attention.run(*GetParam(), pool, 0, x.job(2, here.out), here.context));
+    EXPECT_EQ(away.out, here.out);
+    const SparseCounters &a = away.context.layer(0).counters, &p = partly.context.layer(0).counters;
+    EXPECT_GT(a.tokens_eight_bit, 0u);
+    EXPECT_EQ(a.tokens_eight_bit, here.context.layer(0).counters.tokens_eight_bit);
+    EXPECT_GT(p.tokens_eight_bit, 0u);
+    EXPECT_LT(p.tokens_eight_bit, a.tokens_eight_bit);
+    EXPECT_GT(p.tokens_full, a.tokens_full) << "what has no copy is read in bf16";
+    EXPECT_LT(std::sqrt(difference2(partly.out, want, 2)), 2 * target);
+    EXPECT_LT(all.held, some.held) << "originals of copies stay where they are";
+    EXPECT_TRUE(all.holds_nothing() && some.holds_nothing());
+  }
+}
+
 TEST_P(FarSparse, ADiskThatFailsIsAnErrorAndNothingStaysHeld) {
   TestContext x(kShape, kHeads, 9001, 1.0f, 7);
   int failed = 0;

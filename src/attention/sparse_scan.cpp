@@ -75,17 +75,17 @@ void SparseAttention::State::scan(const SparseStep& step) {
   });
 }
 
-// Where there are no 8-bit copies, the first step of a block (selection.h) is all there is.
+// Where there is no 8-bit copy, the first step of a block (selection.h) is all there is.
 BlockError SparseAttention::State::error_of(const SparseStep& step, size_t candidate) const {
   const auto rho = static_cast<float>(step.controller.estimate_share());
-  const auto kappa = step.copies ? static_cast<float>(step.controller.eight_bit_share()) : 0.0f;
+  const auto kappa = has_copy(candidate) ? static_cast<float>(step.controller.eight_bit_share()) : 0.0f;
   const float spread = rho * values[candidate].spread, norm = kappa * values[candidate].norm;
   return {share2[candidate] * spread * spread, share2[candidate] * norm * norm};
 }
 
 Treatment SparseAttention::State::treatment_of(const SparseStep& step, size_t candidate) const {
   const Treatment how = threshold.treat(error_of(step, candidate));
-  return how == Treatment::kEightBit && !step.copies ? Treatment::kFull : how;
+  return how == Treatment::kEightBit && !has_copy(candidate) ? Treatment::kFull : how;
 }
 
 // A row's masses relative to its largest; returns one over their sum, what is always read included.

@@ -43,9 +43,8 @@ struct SparseStep {
   const LayerController& controller;
   SparsePlan plan;
   int first_head, heads;
-  float* out;          // as DenseJob has it
-  double target;       // SparseOptions::target_error
-  bool copies = true;  // there are 8-bit copies
+  float* out;     // as DenseJob has it
+  double target;  // SparseOptions::target_error
 };
 
 struct SparseAttention::State {
@@ -149,6 +148,7 @@ struct SparseAttention::State {
   }
   SoftmaxState fixed_state(const SparseStep& step, int head) { return state_of(step, head, 1); }
 
+  bool has_copy(size_t candidate) const { return copies[candidate].keys != nullptr; }
   BlockError error_of(const SparseStep& step, size_t candidate) const;
   Treatment treatment_of(const SparseStep& step, size_t candidate) const;
   size_t candidate_at(const SparseStep& step, int head, int b) const {

@@ -226,7 +226,8 @@ void add_answers_options(CLI::App& kind, AnswersArguments& arguments, EvalGrid& 
                   "file for every answer as it comes, a line of JSON each; with the same options a run goes "
                   "on where the one before stopped");
   kind.add_option("--plot", arguments.plot,
-                  "SVG file: score by length, and by depth and length for tasks that have a depth");
+                  "SVG file: score by length, and by depth and length for tasks that have a depth")
+      ->check(CLI::Validator(check_file_to_write, "FILE"));
   kind.add_flag("--json", arguments.json, "as JSON");
   add_against_options(kind, arguments.against, "a second run over the same samples, compared pair by pair");
 }

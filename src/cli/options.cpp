@@ -1,8 +1,13 @@
 #include "cli/options.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <limits>
 #include <random>
 
@@ -48,6 +53,15 @@ CLI::Validator number_from(float least) {
 }
 
 }  // namespace
+
+std::string check_file_to_write(const std::string& path) {
+  std::error_code none;
+  const std::filesystem::path file(path), parent = file.has_parent_path() ? file.parent_path() : ".";
+  if (!file.has_filename() || std::filesystem::is_directory(file, none))
+    return path + ": names a folder, not a file";
+  const std::string& checked = std::filesystem::exists(file, none) ? path : parent.string();
+  return ::access(checked.c_str(), W_OK) == 0 ? "" : path + ": cannot be written: " + std::strerror(errno);
+}
 
 CLI::Validator attention_mode() { return CLI::IsMember({"exact", "certified", "adaptive"}); }
 CLI::Validator prefill_mode() { return CLI::IsMember({"auto", "dense", "sparse"}); }
@@ -121,7 +135,9 @@ void add_storage_options(CLI::App& verb, ModelArguments& arguments, bool with_se
           "memory of the hot tier, e.g. 1GiB; with neither --hot nor --warm: 20 % of the contexts' blocks, "
           "and 50 % of them at half their size, 256 MiB at least")
       ->check(size);
-  verb.add_option("--warm", arguments.warm, "memory of the warm tier; 0 is allowed")->check(size);
+  verb.add_option("--warm", arguments.warm,
+                  "memory of the warm tier; 0 is allowed. With --attention adaptive it holds 8-bit copies")
+      ->check(size);
 }
 
 void check_storage(const ModelArguments& arguments) {

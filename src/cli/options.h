@@ -11,6 +11,10 @@
 
 namespace mneme::cli {
 
+// For options that name a file to be written in the end: what is wrong with its path, before anything is
+// computed.
+std::string check_file_to_write(const std::string& path);
+
 // Flags of every verb that runs a model.
 struct ModelArguments {
   std::string path;

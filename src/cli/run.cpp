@@ -276,9 +276,11 @@ void add_run(CLI::App& app, int& status) {
   verb.add_flag("--json", arguments->json, "one JSON object at the end instead of text");
   verb.add_flag("--map", arguments->map,
                 "afterwards, on stderr: which of the context's segments are in memory, layer by layer");
-  verb.add_option("--map-svg", arguments->map_path, "the same as an SVG file");
+  verb.add_option("--map-svg", arguments->map_path, "the same as an SVG file")
+      ->check(CLI::Validator(check_file_to_write, "FILE"));
   verb.add_option("--attention-svg", arguments->attention_path,
-                  "afterwards: errors that adaptive attention measured beside its target, as an SVG file");
+                  "afterwards: errors that adaptive attention measured beside its target, as an SVG file")
+      ->check(CLI::Validator(check_file_to_write, "FILE"));
   add_constraint_options(verb, arguments->constraint);
   add_sampling_options(verb, arguments->sampling);
   verb.callback([arguments, &status] { status = run(*arguments); });

@@ -6,12 +6,13 @@
 #include <iostream>
 
 #include "cli/terminal.h"
+#include "mneme/text.h"
 
 namespace mneme::cli {
 
 namespace {
 
-constexpr std::string_view kOpen = "<think>", kClose = "</think>", kBlanks = " \t\r\n";
+constexpr std::string_view kOpen = kThoughtOpen, kClose = kThoughtClose, kBlanks = " \t\r\n";
 
 // Bytes at the end of text that could be the beginning of mark.
 size_t begun(std::string_view text, std::string_view mark) {

@@ -52,7 +52,9 @@ class LoadedEngine final : public Engine {
   Result<size_t> step(std::span<Session* const> sessions, std::span<const size_t> rows_max) override;
   Result<void> logits_of(Session& session, std::span<const TokenId> tokens, bool decode,
                          const std::function<void(std::span<const float>)>& row) override;
-  uint64_t kv_bytes_used() const override { return home_.pool->bytes_used(); }
+  uint64_t kv_bytes_used() const override {
+    return home_.tiers != nullptr ? home_.tiers->bytes_used() : home_.pool->bytes_used();
+  }
   uint64_t kv_bytes_max() const override { return home_.pool->bytes_max(); }
 
   void describe(const EngineOptions& options, const char* isa);
@@ -305,7 +307,7 @@ Result<void> LoadedEngine::open_tiers(const EngineOptions& options, const kernel
   }
   if (options.attention == AttentionMode::kCertified)
     home_.warnings.push_back(
-        "certified attention reads 8-bit copies, which a cold tier does not keep: exact");
+        "certified attention reads 8-bit copies of everything, which a cold tier does not keep: exact");
   home_.model = engine::segment_model(file_, model_.kv_shape());
   if (sparse && home_.sparse->prefill) home_.model.content_version |= kv::kSparsePrefillContent;
   auto store = kv::Store::open({.folder = options.cold_folder, .bytes_max = options.cold_bytes_max});
@@ -319,6 +321,8 @@ Result<void> LoadedEngine::open_tiers(const EngineOptions& options, const kernel
   tiers.model = home_.model;
   tiers.ops = ops;
   tiers.keep_summaries = sparse;
+  tiers.keep_copies = sparse && home_.sparse->decode &&
+                      home_.sparse->mode == attention::SparseMode::kAdaptive;
   auto opened = kv::Tiers::open(model_.kv_shape(), tiers);
   if (!opened) return pass(opened);
   tiers_ = std::move(*opened);

@@ -13,7 +13,7 @@ using tasks::Sample;
 namespace {
 
 constexpr std::string_view kPrefixMark = "<|fim_prefix|>", kSuffixMark = "<|fim_suffix|>",
-                           kMiddleMark = "<|fim_middle|>", kThought = "<think>", kThoughtEnd = "</think>";
+                           kMiddleMark = "<|fim_middle|>";
 
 Result<std::vector<TokenId>> make_chat(const Text& text, const Sample& sample,
                                        std::span<const std::string> answers) {
@@ -47,14 +47,14 @@ Result<std::vector<TokenId>> make_fill_in_middle(const Text& text, const Sample&
 }  // namespace
 
 std::string_view without_thought(std::string_view answer) {
-  if (const size_t end = answer.rfind(kThoughtEnd); end != std::string_view::npos)
-    return answer.substr(end + kThoughtEnd.size());
-  return answer.find(kThought) == std::string_view::npos ? answer : std::string_view();
+  if (const size_t end = answer.rfind(kThoughtClose); end != std::string_view::npos)
+    return answer.substr(end + kThoughtClose.size());
+  return answer.find(kThoughtOpen) == std::string_view::npos ? answer : std::string_view();
 }
 
 int thought_tokens_max(const Text& text) {
   constexpr int kTokens = 256;
-  return text.encode(kThought, {.add_bos_eos = false, .parse_specials = true}).size() == 1 ? kTokens : 0;
+  return text.encode(kThoughtOpen, {.add_bos_eos = false, .parse_specials = true}).size() == 1 ? kTokens : 0;
 }
 
 double bytes_per_token(const Text& text, const tasks::TextSource& source, tasks::Language language) {

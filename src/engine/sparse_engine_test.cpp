@@ -197,8 +197,8 @@ struct Cold {
 
   explicit Cold(const Place& of) : place(of) { std::filesystem::remove_all(folder); }
   ~Cold() { std::filesystem::remove_all(folder); }
-  std::unique_ptr<Engine> open(AttentionMode mode, uint64_t bytes,
-                               PrefillMode prefill = PrefillMode::kAuto) const {
+  std::unique_ptr<Engine> open(AttentionMode mode, uint64_t bytes, PrefillMode prefill = PrefillMode::kAuto,
+                               uint64_t warm_bytes = 0) const {
     EngineOptions options{.model_path = place.model, .kv_bytes_max = 64 << 20};
     options.attention = mode;
     options.prefill = prefill;
@@ -206,7 +206,7 @@ struct Cold {
     options.threads = 2;
     options.cold_folder = folder;
     options.hot_bytes = bytes;
-    options.warm_bytes = 0;
+    options.warm_bytes = warm_bytes;
     auto engine = Engine::open(options);
     EXPECT_TRUE(engine) << engine.error().message;
     return std::move(*engine);
@@ -242,6 +242,31 @@ TEST(SparseEngine, AColdTierIsReadWhereItMattersAndGivesTheSameBits) {
       EXPECT_GT(report.all.tokens_bf16, 0);
       EXPECT_TRUE(engine->take_warnings().empty());
     }
+  }
+}
+
+// A warm tier holds 8-bit copies: a step reads them instead of the disk.
+TEST(SparseEngine, AWarmTierIsReadIn8Bits) {
+  const Place place("plain", 1, {0, 2});
+  constexpr size_t kLong = 7000;
+  std::vector<float> want;
+  {
+    const auto exact = place.open(AttentionMode::kExact);
+    want = decode(*exact, *exact->new_session(), kLong);
+  }
+  const Cold cold(place);
+  for (const bool found : {false, true}) {
+    SCOPED_TRACE(found);
+    const auto engine = cold.open(AttentionMode::kAdaptive, 2 << 20, PrefillMode::kDense, 2 << 20);
+    const auto session = engine->new_session();
+    const auto logits = decode(*engine, *session, kLong);
+    EXPECT_LT(nmse(logits, want), 2e-3);
+    EXPECT_EQ(session->reused() > 0, found);
+    const AttentionReport report = session->attention();
+    EXPECT_GT(report.all.tokens_8bit, 0);
+    EXPECT_LE(engine->kv_bytes_used(), 4u << 20);
+    EXPECT_GT(engine->tiers().bytes_warm, 0u);
+    EXPECT_TRUE(engine->take_warnings().empty());
   }
 }
 

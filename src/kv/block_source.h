@@ -27,7 +27,8 @@ class BlockSource {
   virtual void view(int layer, int kv_head, int first_block, std::span<BlockView> out) const = 0;
 
   // The sealed forms of the same blocks. The first sealed_blocks() of a layer have one, at least the summary;
-  // where copies_sealed() the 8-bit copy too. hold() is not needed to read what is given. Any thread.
+  // where copies_sealed() all have the 8-bit copy too, else some may. hold() is not needed to read what is
+  // given. Any thread.
   virtual int sealed_blocks(int /*layer*/) const { return 0; }
   virtual bool copies_sealed(int /*layer*/) const { return true; }
   virtual void sealed(int /*layer*/, int /*kv_head*/, int /*first_block*/, std::span<SealedBlock> out) const {

@@ -21,6 +21,39 @@ inline constexpr SlabId kNoSlab = UINT32_MAX;
 
 enum class Place : uint8_t { kAway, kLoading, kHere };
 
+// The 8-bit copies (sealed_block.h) of an extent's blocks, [kSegmentBlocks][kv_heads] fp8_bytes(head_dim),
+// counted in a sum as long as they are there.
+class ExtentCopies {
+ public:
+  using Sum = std::shared_ptr<std::atomic<uint64_t>>;
+
+  ExtentCopies() = default;
+  ExtentCopies(Sum sum, size_t bytes) : memory_(aligned_bytes(bytes)), bytes_(bytes), sum_(std::move(sum)) {
+    *sum_ += bytes_;
+  }
+  ExtentCopies(ExtentCopies&& other) noexcept { swap(other); }
+  ExtentCopies& operator=(ExtentCopies other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~ExtentCopies() {
+    if (sum_) *sum_ -= bytes_;
+  }
+
+  explicit operator bool() const { return memory_ != nullptr; }
+  std::byte* get() const { return memory_.get(); }
+
+ private:
+  void swap(ExtentCopies& other) {
+    std::swap(memory_, other.memory_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(sum_, other.sum_);
+  }
+  AlignedBytes memory_;
+  size_t bytes_ = 0;
+  Sum sum_;
+};
+
 // 256 tokens of one layer that keeps every token. Layers with a window have none.
 struct Extent {
   std::array<SlabId, kSegmentBlocks> slabs{kNoSlab, kNoSlab, kNoSlab, kNoSlab};
@@ -32,6 +65,8 @@ struct Extent {
   float heat = 0;        // holds, halved every Tiers::kHalfLife ticks; as of `ticked`
   uint32_t ticked = 0;
   uint32_t listed = 0;  // its place in Tiers' list of those that stay
+  ExtentCopies copies;  // wherever the bf16 original is; the writer thread fills those of a new segment,
+                        // before Segment::summarised
 };
 
 // The bytes of a part that are not slabs, aligned for the disk.

@@ -68,6 +68,8 @@ void Sequence::sealed(int layer, int kv_head, int first_block, std::span<SealedB
       const Tiers::BlockSummary of = tiers_->summary(segment, layer, block % kSegmentBlocks, kv_head);
       out[i].summary = summary_at(of.bytes, shape().head_dim);
       out[i].value_spread = of.value_spread;
+      const std::byte* copy = tiers_->copy(segment, layer, block % kSegmentBlocks, kv_head);
+      if (copy != nullptr) out[i].fp8 = fp8_at(copy, shape().head_dim);
       continue;
     }
     const SlabId of = slab(layer, block);

@@ -92,20 +92,38 @@ Tiers::~Tiers() {
   for (auto& [extent, load] : loads_) (void)io_->wait(load->read);
 }
 
-// --- Budgets, in slabs ---
+// --- Budgets ---
 
 uint64_t Tiers::slabs_used() const { return pool_.bytes_used() / shape().slab_bytes(); }
 
-uint64_t Tiers::slabs_limit() const {
-  const uint64_t all = pool_.bytes_max() / shape().slab_bytes();
-  const bool by_share = options_.hot_bytes == TierOptions::kByShare &&
-                        options_.warm_bytes == TierOptions::kByShare;
-  if (!by_share) return all;
+namespace {
+bool by_share(const TierOptions& options) {
+  return options.hot_bytes == TierOptions::kByShare && options.warm_bytes == TierOptions::kByShare;
+}
+}  // namespace
+
+uint64_t Tiers::bytes_limit() const {
+  if (!by_share(options_)) return pool_.bytes_max();
   // Warm counts by the size of its 8-bit form, whatever it holds.
   const double share = options_.hot_share + options_.warm_share / 2;
   const double bytes = share * static_cast<double>(tokens_) * static_cast<double>(shape().token_bytes());
-  const auto wanted = std::max(options_.bytes_min, static_cast<uint64_t>(bytes)) / shape().slab_bytes();
-  return std::min(all, std::max(wanted, least_slabs(shape())));
+  const uint64_t wanted = std::max(options_.bytes_min, static_cast<uint64_t>(bytes));
+  return std::min(pool_.bytes_max(), std::max(wanted, least_slabs(shape()) * shape().slab_bytes()));
+}
+
+uint64_t Tiers::copies_limit() const {
+  if (!options_.keep_copies) return 0;
+  const uint64_t all = bytes_limit(), least = least_slabs(shape()) * shape().slab_bytes();
+  const double warm_part = options_.warm_share / 2 / (options_.hot_share + options_.warm_share / 2);
+  const uint64_t warm = by_share(options_) ? static_cast<uint64_t>(static_cast<double>(all) * warm_part)
+                        : options_.warm_bytes != TierOptions::kByShare ? options_.warm_bytes
+                                                                       : 0;
+  return std::min(warm, all - std::min(all, least));
+}
+
+uint64_t Tiers::slabs_limit() const {
+  const uint64_t all = bytes_limit(), copies = *copies_sum_;
+  return std::max((all - std::min(all, copies)) / shape().slab_bytes(), least_slabs(shape()));
 }
 
 // A quarter at most passes through, and what attention needs at once at least.
@@ -322,7 +340,7 @@ TierCounters Tiers::counters() const {
   TierCounters c = counters_;
   const uint64_t slab = shape().slab_bytes();
   c.bytes_hot = hot_slabs_ * slab;
-  c.bytes_warm = (staying_.size() * kSegmentBlocks - hot_slabs_) * slab;
+  c.bytes_warm = (staying_.size() * kSegmentBlocks - hot_slabs_) * slab + *copies_sum_;
   c.bytes_passing = passing_.size() * kSegmentBlocks * slab;
   const IoCounters io = io_->counters();
   c.bytes_read = io.bytes;

@@ -3,9 +3,12 @@
 // chooses what goes when memory is short, and writes what is new behind the engine's back.
 //
 // Exact attention reads originals, so hot and warm both hold bf16: on a machine without a device they are two
-// parts of one arena, and moving between them is a change of label. What stays is what was held most, lately
-// (heat); an extent that is read once passes through and makes nothing else go: a scan of a context larger
-// than memory leaves the part that stays where it is.
+// parts of one arena, and moving between them is a change of label. For sparse attention, which reads most of
+// what it reads in 8 bits, warm holds 8-bit copies instead: what was selected as such is not missed in fast
+// memory, wherever the original is, and an original is read from the disk where bf16 matters. Copies are made
+// of new segments, and of old ones as they pass through memory, until the tier is full. What stays is what
+// was held most, lately (heat); an extent that is read once passes through and makes nothing else go: a scan
+// of a context larger than memory leaves the part that stays where it is.
 //
 // Everything but the counters belongs to the engine's thread; a writer thread and an I/O thread work behind.
 #pragma once
@@ -39,6 +42,8 @@ struct TierOptions {
   // Summaries stay in memory, beside bytes_max: 8 % of the keys and values of all that contexts have.
   // Without, they are there until they are written, and when load_summaries() brought them.
   bool keep_summaries = false;
+  // With summaries: warm is 8-bit copies.
+  bool keep_copies = false;
   SegmentModel model;
   IoOptions io;
 
@@ -53,7 +58,7 @@ struct TierCounters {
   double read_s = 0;     // the disk read
   uint64_t evicted = 0;  // extents
   uint64_t segments_found = 0, segments_sealed = 0;
-  uint64_t bytes_hot = 0, bytes_warm = 0, bytes_passing = 0;  // now
+  uint64_t bytes_hot = 0, bytes_warm = 0, bytes_passing = 0;  // now; copies are warm
 };
 
 class Tiers {
@@ -117,6 +122,8 @@ class Tiers {
   // Of block 0..3 of a segment whose summaries are in memory; null where they are not, or the layer has a
   // window.
   BlockSummary summary(const Segment& segment, int layer, int block, int kv_head) const;
+  // The 8-bit copy of such a block; null where there is none. Stays as long as somebody has the segment.
+  const std::byte* copy(const Segment& segment, int layer, int block, int kv_head) const;
   void pin(Segment& segment, int change) { segment.pins += change; }
 
   // Until everything sealed is on the disk, or failed to get there.
@@ -126,6 +133,8 @@ class Tiers {
   // How often it was held lately: holds, halved every kHalfLife ticks.
   float heat(const Extent& extent) const;
   TierCounters counters() const;
+  // Keys and values in memory now, in all forms but summaries.
+  uint64_t bytes_used() const { return pool_.bytes_used() + *copies_sum_; }
 
  private:
   struct Load {  // an extent on its way from the disk
@@ -142,7 +151,9 @@ class Tiers {
   static constexpr uint32_t kHalfLife = 64;  // ticks; a tick is one hold of a layer's first run
 
   Tiers(BlockPool pool, const TierOptions& options);
-  uint64_t slabs_limit() const;    // in use at once
+  uint64_t bytes_limit() const;    // of everything
+  uint64_t copies_limit() const;   // of it, 8-bit copies
+  uint64_t slabs_limit() const;    // in use at once, beside the copies that there are
   uint64_t slabs_staying() const;  // of those, what may stay
   uint64_t slabs_used() const;
 
@@ -178,6 +189,11 @@ class Tiers {
   uint64_t bytes_away(const Segment& segment) const;
   double read_pace(std::span<const SegmentPtr> found);
   double probe(const SegmentPtr& segment);
+  size_t copies_bytes() const;  // of an extent
+  bool take_copies(Extent& extent);
+  void drop_unused_copies();
+  void fill_copies(const Extent& extent);
+  void keep_copies(Segment& segment, int layer);
   void summarise(Segment& segment);
   size_t summaries_bytes() const;
   void spread_values(Segment& segment) const;
@@ -201,6 +217,9 @@ class Tiers {
   std::deque<Resident> passing_;
   std::unordered_map<Extent*, std::unique_ptr<Load>> loads_;
   uint64_t hot_slabs_ = 0;
+  ExtentCopies::Sum copies_sum_ = std::make_shared<std::atomic<uint64_t>>(0);
+  int copies_made_ = 0;                 // of old segments, since the last tick
+  uint32_t copies_searched_ = 0;        // the tick of the last look for some that nobody needs
   double read_pace_ = 0, paced_s_ = 0;  // seconds a byte, and of the disk's time that it is made of
   uint64_t paced_bytes_ = 0;
   std::string failing_;  // why the last write did, which was said; empty: it did not

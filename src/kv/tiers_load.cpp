@@ -66,6 +66,7 @@ SegmentPtr Tiers::seal(SegmentPtr segment) {
     extent.place = Place::kHere;
     warm_up(extent);
     stay(segment, layer);
+    take_copies(extent);  // the writer makes them
   }
   ++counters_.segments_sealed;
   queue(segment);
@@ -94,11 +95,11 @@ void Tiers::join(const SegmentPtr& old, Segment& same) {
 void Tiers::stay(const SegmentPtr& segment, int layer) {
   Extent& extent = segment->extents[static_cast<size_t>(layer)];
   extent.staying = true;
-  const uint64_t hot_max = options_.hot_bytes != TierOptions::kByShare
-                               ? options_.hot_bytes / shape().slab_bytes()
-                               : static_cast<uint64_t>(static_cast<double>(slabs_limit()) *
-                                                       options_.hot_share /
-                                                       (options_.hot_share + options_.warm_share / 2));
+  const double hot_part = options_.hot_share / (options_.hot_share + options_.warm_share / 2);
+  const uint64_t hot_bytes = options_.hot_bytes != TierOptions::kByShare
+                                 ? options_.hot_bytes
+                                 : static_cast<uint64_t>(static_cast<double>(bytes_limit()) * hot_part);
+  const uint64_t hot_max = hot_bytes / shape().slab_bytes();
   extent.hot = hot_slabs_ + kSegmentBlocks <= hot_max;
   if (extent.hot) hot_slabs_ += kSegmentBlocks;
   extent.listed = static_cast<uint32_t>(staying_.size());
@@ -190,7 +191,7 @@ int Tiers::hold_some_max() const {
 // Reads ahead from segment `ahead_from` on; -1: nothing.
 Result<void> Tiers::hold_these(std::span<const SegmentPtr> segments, int layer, std::span<const int> some,
                                int ahead_from, int& damaged) {
-  if (some.front() == 0) ++tick_;
+  if (some.front() == 0) ++tick_, copies_made_ = 0;
   const auto extent_of = [&](int i) -> Extent& {
     return segments[static_cast<size_t>(i)]->extents[static_cast<size_t>(layer)];
   };
@@ -241,6 +242,7 @@ void Tiers::release_some(std::span<const SegmentPtr> segments, int layer, std::s
     const SegmentPtr& segment = segments[static_cast<size_t>(i)];
     Extent& extent = segment->extents[static_cast<size_t>(layer)];
     MNEME_CHECK(extent.holds > 0, "layer {} segment {} is not held", layer, i);
+    keep_copies(*segment, layer);
     if (--extent.holds == 0 && !extent.staying) settle(segment, layer);
   }
 }

@@ -89,6 +89,108 @@ TEST(TiersSummaries, DamageIsNamed) {
   EXPECT_TRUE(std::filesystem::exists(path + ".bad"));
 }
 
+// The copies that there are of a context's sealed blocks, each the bytes that sealing its block gives.
+int expect_copies(Kept& kept, Sequence& sequence) {
+  const KvShape& shape = kept.tiers->shape();
+  BytesForTest summary(summary_bytes(shape.head_dim)), copy(fp8_bytes(shape.head_dim));
+  int count = 0;
+  for (int layer = 0; layer < shape.layers; ++layer) {
+    for (int task = 0; task < sequence.sealed_tokens() / kBlockTokens * shape.kv_heads; ++task) {
+      const int head = task % shape.kv_heads, block = task / shape.kv_heads;
+      const Segment& segment = *sequence.segments()[static_cast<size_t>(block / kSegmentBlocks)];
+      const std::byte* kept_copy = kept.tiers->copy(segment, layer, block % kSegmentBlocks, head);
+      if (kept_copy == nullptr) continue;
+      ++count;
+      MNEME_CHECK(sequence.hold(layer, block, 1));
+      BlockView view;
+      sequence.view(layer, head, block, {&view, 1});
+      seal(kernels::scalar_ops(), view, kBlockTokens, shape.head_dim,
+           {summary.memory.get(), copy.memory.get()});
+      sequence.release(layer, block, 1);
+      EXPECT_TRUE(std::equal(kept_copy, kept_copy + copy.size, copy.memory.get())) << layer << " " << block;
+    }
+  }
+  return count;
+}
+
+// Copies of `extents` extents beside the least that originals need.
+TierOptions with_copies(const Kept& kept, const KvShape& shape, uint64_t extents) {
+  TierOptions options;
+  options.keep_summaries = options.keep_copies = true;
+  options.hot_bytes = kept.least_bytes(shape) + shape.slab_bytes();  // budgets are whole slabs
+  options.warm_bytes = extents * kSegmentBlocks * static_cast<uint64_t>(shape.kv_heads) *
+                       fp8_bytes(shape.head_dim);
+  options.bytes_max = options.hot_bytes + options.warm_bytes;
+  return options;
+}
+
+TEST(TiersCopies, AreMadeUntilTheWarmTierIsFullAndGoWithTheirContext) {
+  const KvShape shape{3, 2, 18, {0, 70, 0}};
+  const auto tokens = tokens_for_test(1, 40 * kSegmentTokens),
+             others = tokens_for_test(2, 40 * kSegmentTokens);
+  const TierOptions options = with_copies(Kept(shape), shape, 20);
+  Kept kept(shape, options);
+  {
+    Sequence sequence(*kept.tiers);
+    ASSERT_TRUE(grow(sequence, tokens, 40 * kSegmentTokens));
+    ASSERT_TRUE(sequence.load_summaries());
+    EXPECT_EQ(expect_copies(kept, sequence), 20 * kSegmentBlocks * 2) << "of the first ten segments";
+    EXPECT_LE(kept.tiers->bytes_used(), options.bytes_max);
+    EXPECT_GE(kept.tiers->counters().bytes_warm, options.warm_bytes);
+    SealedBlock two[2];
+    sequence.sealed(2, 1, 39, two);  // the last block with a copy, the first without
+    EXPECT_NE(two[0].fp8.keys, nullptr);
+    EXPECT_EQ(two[1].fp8.keys, nullptr);
+    EXPECT_NE(two[1].summary.statistics, nullptr);
+  }
+  // Another context finds room, while what is left of the old one is still in memory.
+  Sequence other(*kept.tiers);
+  ASSERT_TRUE(grow(other, others, 20 * kSegmentTokens));
+  ASSERT_TRUE(read_back(other, others));
+  ASSERT_TRUE(read_back(other, others));
+  ASSERT_TRUE(other.load_summaries());
+  EXPECT_GT(expect_copies(kept, other), 10 * kSegmentBlocks * 2);
+  EXPECT_LE(kept.tiers->bytes_used(), options.bytes_max);
+}
+
+// They are not on the disk: a context that is found gets them back as it is read.
+TEST(TiersCopies, AreMadeAgainOfWhatPassesThroughMemory) {
+  const KvShape shape = shape_of(2);
+  const auto tokens = tokens_for_test(3, 30 * kSegmentTokens);
+  const TierOptions options = with_copies(Kept(shape), shape, 60);
+  Kept kept(shape, options);
+  const auto grown = [&](Sequence& sequence) {
+    MNEME_CHECK(grow(sequence, tokens, 30 * kSegmentTokens) && sequence.load_summaries());
+  };
+  {
+    Sequence sequence(*kept.tiers);
+    grown(sequence);
+    EXPECT_EQ(expect_copies(kept, sequence), 60 * kSegmentBlocks);
+    kept.tiers->drain();
+  }
+  kept.reopen(options);
+  Sequence found(*kept.tiers);
+  std::vector<SegmentPtr> segments;
+  SegmentName parent;
+  for (size_t i = 0; i < 30; ++i) {
+    const size_t at = i * kSegmentTokens;
+    segments.push_back(kept.tiers->find(parent, at, std::span(tokens).subspan(at, kSegmentTokens)));
+    ASSERT_NE(segments.back(), nullptr);
+    parent = segments.back()->name;
+  }
+  ASSERT_TRUE(found.attach(segments));
+  ASSERT_TRUE(found.load_summaries());
+  EXPECT_EQ(expect_copies(kept, found), 0);
+  int before = 0;
+  for (int pass = 0; pass < 3; ++pass) {
+    ASSERT_TRUE(read_back(found, tokens));
+    const int now = expect_copies(kept, found);
+    EXPECT_TRUE(now > before || before == 60 * kSegmentBlocks);
+    before = now;
+  }
+  EXPECT_EQ(before, 60 * kSegmentBlocks);
+}
+
 TEST(TiersWorth, ASlowDiskIsNotReadWhereComputingIsQuicker) {
   TierOptions options;
   options.bytes_max = 64 << 20;

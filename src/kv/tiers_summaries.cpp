@@ -1,4 +1,6 @@
-// The summaries of sealed segments: made behind the engine's back, stored with the segment, brought back.
+// The summaries of sealed segments: made behind the engine's back, stored with the segment, brought back. And
+// the 8-bit copies that come with them, which are not stored: they are made again of what passes through
+// memory.
 #include <algorithm>
 #include <utility>
 
@@ -12,18 +14,19 @@ size_t Tiers::summaries_bytes() const {
          static_cast<size_t>(shape().kv_heads) * summary_bytes(shape().head_dim);
 }
 
-// On the writer thread. The 8-bit copies that come with them are dropped: to make one of its block again
-// takes about as long as reading it would.
+// On the writer thread. 8-bit copies come with them, and are kept where seal() found room.
 void Tiers::summarise(Segment& segment) {
   PartBuffer made = part_buffer(summaries_bytes());
-  const AlignedBytes copy = aligned_bytes(fp8_bytes(shape().head_dim));
+  const AlignedBytes passing = aligned_bytes(fp8_bytes(shape().head_dim));
   std::byte* out = made.memory.get();
   for (const Extent& extent : segment.extents) {
     if (extent.slabs[0] == kNoSlab) continue;
+    std::byte* copy = extent.copies.get();
     for (const SlabId slab : extent.slabs) {
       for (int head = 0; head < shape().kv_heads; ++head, out += summary_bytes(shape().head_dim)) {
         kv::seal(*options_.ops, {pool_.keys(slab, head), pool_.values(slab, head)}, kBlockTokens,
-                 shape().head_dim, {out, copy.get()});
+                 shape().head_dim, {out, copy != nullptr ? copy : passing.get()});
+        if (copy != nullptr) copy += fp8_bytes(shape().head_dim);
       }
     }
   }
@@ -114,6 +117,62 @@ void Tiers::spread_values(Segment& segment) const {
     const auto summary = summary_at(segment.summaries.memory.get() + at, shape().head_dim);
     segment.value_spreads.push_back(value_spread(summary, shape().head_dim));
   }
+}
+
+// --- 8-bit copies ---
+
+size_t Tiers::copies_bytes() const {
+  return static_cast<size_t>(kSegmentBlocks) * static_cast<size_t>(shape().kv_heads) *
+         fp8_bytes(shape().head_dim);
+}
+
+// Room for those of an extent, to be filled; false where the tier is full of copies that somebody needs.
+bool Tiers::take_copies(Extent& extent) {
+  const uint64_t limit = copies_limit();
+  if (limit < copies_bytes()) return false;
+  if (*copies_sum_ + copies_bytes() > limit) drop_unused_copies();
+  if (*copies_sum_ + copies_bytes() > limit) return false;
+  extent.copies = ExtentCopies(copies_sum_, copies_bytes());
+  return true;
+}
+
+// Of segments that no context has; looks for them once a tick.
+void Tiers::drop_unused_copies() {
+  if (copies_searched_ == tick_) return;
+  copies_searched_ = tick_;
+  for (const auto& [name, segment] : known_) {
+    if (!segment->summarised.load(std::memory_order_acquire) || !nobody_has(segment)) continue;
+    for (Extent& extent : segment->extents) extent.copies = {};
+  }
+}
+
+void Tiers::fill_copies(const Extent& extent) {
+  const AlignedBytes summary = aligned_bytes(summary_bytes(shape().head_dim));
+  std::byte* copy = extent.copies.get();
+  for (const SlabId slab : extent.slabs) {
+    for (int head = 0; head < shape().kv_heads; ++head, copy += fp8_bytes(shape().head_dim)) {
+      kv::seal(*options_.ops, {pool_.keys(slab, head), pool_.values(slab, head)}, kBlockTokens,
+               shape().head_dim, {summary.get(), copy});
+    }
+  }
+}
+
+// Of an extent in memory that has none. It takes as long as reading one from the disk does, so that a pass
+// makes some of them only.
+void Tiers::keep_copies(Segment& segment, int layer) {
+  constexpr int kAtOnce = 32;
+  Extent& extent = segment.extents[static_cast<size_t>(layer)];
+  if (extent.copies || copies_made_ >= kAtOnce || extent.place != Place::kHere) return;
+  if (!segment.summarised.load(std::memory_order_acquire) || !take_copies(extent)) return;
+  fill_copies(extent);
+  ++copies_made_;
+}
+
+const std::byte* Tiers::copy(const Segment& segment, int layer, int block, int kv_head) const {
+  const Extent& extent = segment.extents[static_cast<size_t>(layer)];
+  if (!extent.copies || !segment.summarised.load(std::memory_order_acquire)) return nullptr;
+  return extent.copies.get() +
+         static_cast<size_t>(block * shape().kv_heads + kv_head) * fp8_bytes(shape().head_dim);
 }
 
 }  // namespace mneme::kv

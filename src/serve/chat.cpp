@@ -80,7 +80,7 @@ void ChoiceReader::on_token(const DrawnToken& token) {
     // A mark that is not shown as text: the reader needs to see it all the same.
     if (bytes == 0 && dialect_.hides_marks) {
       const std::string mark = text_->decode({&token.token, 1}, true);
-      if (mark == dialect_.open || mark == dialect_.close || mark == kThinkOpen || mark == kThinkClose) {
+      if (mark == dialect_.open || mark == dialect_.close || mark == kThoughtOpen || mark == kThoughtClose) {
         reader_.push(mark);
         bytes = mark.size();
       }
@@ -140,7 +140,7 @@ Reasoning reasoning_of(const ChatRequest& request, const ToolDialect& dialect, c
 // The prompt closed what it opened: <think></think>.
 bool reasoning_is_over(const ChatPrompt& prompt) {
   const size_t last = prompt.text.find_last_not_of(" \t\r\n");
-  return last != std::string::npos && prompt.text.substr(0, last + 1).ends_with(kThinkClose);
+  return last != std::string::npos && prompt.text.substr(0, last + 1).ends_with(kThoughtClose);
 }
 
 }  // namespace

@@ -156,7 +156,7 @@ tl::expected<ChatPrompt, Failure> make_chat_prompt(const Text& text, const ToolD
   }
   ChatPrompt made{.text = std::move(*prompt)};
   made.text += beginning;
-  made.reasoning_open = ends_with_mark(made.text, kThinkOpen);
+  made.reasoning_open = ends_with_mark(made.text, kThoughtOpen);
   return made;
 }
 

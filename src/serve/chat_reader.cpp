@@ -62,12 +62,12 @@ bool ChatReader::start(bool end) {
   if (first == in_.end() && !end) return false;
   const std::string_view now = rest().substr(before);
   if (reasoning_ && !after_reasoning_) {
-    if (now.starts_with(kThinkOpen)) {
-      at_ += before + kThinkOpen.size();
+    if (now.starts_with(kThoughtOpen)) {
+      at_ += before + kThoughtOpen.size();
       mode_ = Mode::kReasoning;
       return true;
     }
-    if (!end && kThinkOpen.starts_with(now)) return false;
+    if (!end && kThoughtOpen.starts_with(now)) return false;
   }
   mode_ = Mode::kText;
   if (!tools_.empty() && dialect_.family == ToolFamily::kBare && now.starts_with('{')) begin_call(0);
@@ -80,16 +80,16 @@ bool ChatReader::reasoning(bool end) {
     while (at_ < in_.size() && is_break(in_[at_])) ++at_;
     reasoning_begun_ = at_ < in_.size();
   }
-  const size_t close = rest().find(kThinkClose);
+  const size_t close = rest().find(kThoughtClose);
   const bool closed = close != std::string_view::npos;
   std::string_view thought = closed ? rest().substr(0, close) : rest();
-  if (!closed && !end) thought.remove_suffix(begun_mark(thought, kThinkClose));
+  if (!closed && !end) thought.remove_suffix(begun_mark(thought, kThoughtClose));
   const size_t breaks = trailing(thought, is_break);
   if (closed || !end) thought.remove_suffix(breaks);
   if (!thought.empty()) events_->on_reasoning(thought);
   at_ += thought.size();
   if (!closed) return false;
-  at_ += breaks + kThinkClose.size();
+  at_ += breaks + kThoughtClose.size();
   after_reasoning_ = true;
   mode_ = Mode::kStart;
   return true;

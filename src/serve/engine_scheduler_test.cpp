@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <limits>
 
 #include "mneme/generation.h"
 #include "mneme/sessions.h"
@@ -47,6 +48,9 @@ class SchedulerOnAModel : public testing::Test {
     request.prompt = std::move(prompt);
     request.generate.tokens_max = tokens_max;
     request.generate.sampling.temperature = 0;
+    // Answers at once: what is sent back is all that was said.
+    request.generate.sampling.logit_bias = {
+        {scheduler.text().encode("<think>", {}).front(), -std::numeric_limits<float>::infinity()}};
     request.from.session = session;
     request.from.owner = owner;
     auto heard = std::make_shared<Recorder>();

@@ -59,9 +59,9 @@ ToolDialect dialect_of(const Text& text) {
     dialect.open = contains(words, "<|python_tag|>") ? "<|python_tag|>" : "", dialect.close = "";
     dialect.arguments_key = llama ? "parameters" : "arguments";
   }
-  dialect.thinks = contains(words, kThinkOpen) || contains(words, kThinkClose);
+  dialect.thinks = contains(words, kThoughtOpen) || contains(words, kThoughtClose);
   dialect.hides_marks = (!dialect.open.empty() && is_hidden(text, dialect.open)) ||
-                        (dialect.thinks && is_hidden(text, kThinkOpen));
+                        (dialect.thinks && is_hidden(text, kThoughtOpen));
   return dialect;
 }
 

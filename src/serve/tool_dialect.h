@@ -28,8 +28,6 @@ struct ToolDialect {
   bool hides_marks = false;
 };
 
-inline constexpr std::string_view kThinkOpen = "<think>", kThinkClose = "</think>";
-
 ToolDialect dialect_of(const Text& text);
 
 // The special token of this spelling. Nothing: it is written in ordinary text.

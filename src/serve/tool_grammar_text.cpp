@@ -175,15 +175,15 @@ std::string answer_grammar_text(const Text& text, const ToolDialect& dialect, co
     if (shape.tools[i].strict) rules += fmt::format("# {} is strict\n", i);
   if (shape.reasoning == Reasoning::kNone)
     return rules + "root ::= body\n" + body_rules(text, dialect, shape);
-  const bool token = special_token(text, kThinkClose).has_value();
+  const bool token = special_token(text, kThoughtClose).has_value();
   const std::string after = "\"\\n\"{0,2} body";
   rules += shape.reasoning == Reasoning::kOpen
                ? "root ::= thought-0\n"
-               : fmt::format("root ::= {} thought-0 | body\n", mark_expression(text, kThinkOpen));
+               : fmt::format("root ::= {} thought-0 | body\n", mark_expression(text, kThoughtOpen));
   rules += rules_of({.name = "thought",
-                     .mark = kThinkClose,
+                     .mark = kThoughtClose,
                      .after_mark = after,
-                     .anywhere = token ? fmt::format("%token {} {}", literal(kThinkClose), after) : ""});
+                     .anywhere = token ? fmt::format("%token {} {}", literal(kThoughtClose), after) : ""});
   return rules + body_rules(text, dialect, shape);
 }
 

@@ -5,7 +5,7 @@ import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { embedMany, generateObject, generateText, jsonSchema, stepCountIs, streamText, tool as defineTool } from "ai";
-import { answer, base, becomesIdle, checkArguments, checkPerson, key, longText, model, person, question, tool, tooLong } from "./server.mjs";
+import { answer, base, becomesIdle, checkArguments, checkPerson, key, longText, model, person, personQuestion, question, tool, tooLong } from "./server.mjs";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 const url = { baseURL: `${base}/v1`, apiKey: key };
@@ -52,7 +52,7 @@ for (const [name, provider] of Object.entries(providers)) {
     });
 
     test("keeps to a JSON schema", async () => {
-      const { object } = await generateObject({ ...common, prompt: "A person.", schema: jsonSchema(person) });
+      const { object } = await generateObject({ ...common, prompt: personQuestion, schema: jsonSchema(person) });
       checkPerson(assert, object);
     });
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { AIMessage, HumanMessage, ToolMessage } from "@langchain/core/messages";
 import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
-import { answer, base, becomesIdle, checkArguments, checkPerson, key, longText, model, person, question, tool, tooLong } from "./server.mjs";
+import { answer, base, becomesIdle, checkArguments, checkPerson, key, longText, model, person, personQuestion, question, tool, tooLong } from "./server.mjs";
 
 const configuration = { baseURL: `${base}/v1` };
 const tools = [{ type: "function", function: tool }];
@@ -40,7 +40,7 @@ for (const useResponsesApi of [false, true]) {
 
     test("keeps to a JSON schema", async () => {
       const model = chat().withStructuredOutput({ title: "person", ...person }, { method: "jsonSchema", strict: true });
-      checkPerson(assert, await model.invoke("A person."));
+      checkPerson(assert, await model.invoke(personQuestion));
     });
 
     test("tells errors", async () => {

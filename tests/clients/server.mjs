@@ -3,7 +3,7 @@ export const base = process.env.MNEME_URL; // http://127.0.0.1:PORT
 export const key = process.env.MNEME_KEY;
 export const model = "mneme-default";
 // The default model knows this one: "4711".
-export const question = "What is the passkey? The passkey is 4711.";
+export const question = "The passkey for alpha is 4711. What is the passkey for alpha?";
 export const answer = /4711/;
 
 export const tool = {
@@ -22,6 +22,8 @@ export function checkArguments(assert, given) {
   assert.ok(Number.isInteger(given.days) && given.days >= 1 && given.days <= 5, `${given.days}`);
 }
 
+// What a thought about it ends with.
+export const personQuestion = "The name is Ada, the age is 36. Write down Ada as JSON with the keys name, age.";
 export const person = {
   type: "object",
   properties: { name: { type: "string", enum: ["Ada", "Emmy"] }, age: { type: "integer", minimum: 0, maximum: 150 } },
