@@ -43,14 +43,13 @@ class SchedulerOnAModel : public testing::Test {
     return scheduler.text().encode(*prompt, {});
   }
   static std::shared_ptr<Recorder> ask(Scheduler& scheduler, std::vector<TokenId> prompt, int tokens_max = 24,
-                                       const std::string& session = "", const std::string& owner = "") {
+                                       const std::string& session = "", const std::string& owner = "",
+                                       std::vector<std::pair<TokenId, float>> bias = {}) {
     GenerationRequest request;
     request.prompt = std::move(prompt);
     request.generate.tokens_max = tokens_max;
     request.generate.sampling.temperature = 0;
-    // Answers at once: what is sent back is all that was said.
-    request.generate.sampling.logit_bias = {
-        {scheduler.text().encode("<think>", {}).front(), -std::numeric_limits<float>::infinity()}};
+    request.generate.sampling.logit_bias = std::move(bias);
     request.from.session = session;
     request.from.owner = owner;
     auto heard = std::make_shared<Recorder>();
@@ -266,7 +265,10 @@ TEST_F(SchedulerOnAModel, IdleSessionsRestOnTheDiskAndComeBack) {
     std::vector<ChatMessage>& chat = chats.emplace_back();
     chat.push_back({"user", std::to_string(i) + long_question(20)});
     const auto prompt = tokens_of(*scheduler, chat);
-    const auto heard = ask(*scheduler, prompt, 4);
+    // No thought: one that the answer's limit cuts off is not sent back as it was.
+    const TokenId thought = scheduler->text().encode(kThoughtOpen, {}).front();
+    const auto heard = ask(*scheduler, prompt, 4, "", "",
+                           {{thought, -std::numeric_limits<float>::infinity()}});
     if (i == 0) tokens = prompt.size() + heard->done->report.generated_tokens;
     chat.push_back({"assistant", heard->text});
     chat.push_back({"user", "And of drawer 35?"});
