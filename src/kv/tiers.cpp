@@ -48,10 +48,8 @@ int spacing_of_boundaries(const KvShape& shape) {
 Result<std::unique_ptr<Tiers>> Tiers::open(const KvShape& shape, const TierOptions& options) {
   MNEME_CHECK(options.store != nullptr && options.ops != nullptr);
   uint64_t bytes = options.bytes_max;
-  if (options.hot_bytes != TierOptions::kByShare || options.warm_bytes != TierOptions::kByShare) {
-    const auto given = [](uint64_t b) { return b == TierOptions::kByShare ? 0 : b; };
-    bytes = given(options.hot_bytes) + given(options.warm_bytes);
-  }
+  if (!options.by_share())
+    bytes = TierOptions::given(options.hot_bytes) + TierOptions::given(options.warm_bytes);
   const uint64_t least = least_slabs(shape);
   if (bytes / shape.slab_bytes() < least) {
     return core::fail("hot and warm together are {} bytes: this model works from {} upwards", bytes,
@@ -96,28 +94,24 @@ Tiers::~Tiers() {
 
 uint64_t Tiers::slabs_used() const { return pool_.bytes_used() / shape().slab_bytes(); }
 
-namespace {
-bool by_share(const TierOptions& options) {
-  return options.hot_bytes == TierOptions::kByShare && options.warm_bytes == TierOptions::kByShare;
-}
-}  // namespace
-
 uint64_t Tiers::bytes_limit() const {
-  if (!by_share(options_)) return pool_.bytes_max();
-  // Warm counts by the size of its 8-bit form, whatever it holds.
-  const double share = options_.hot_share + options_.warm_share / 2;
-  const double bytes = share * static_cast<double>(tokens_) * static_cast<double>(shape().token_bytes());
+  if (!options_.by_share()) return pool_.bytes_max();
+  const double bytes = options_.share_in_memory() * static_cast<double>(tokens_) *
+                       static_cast<double>(shape().token_bytes());
   const uint64_t wanted = std::max(options_.bytes_min, static_cast<uint64_t>(bytes));
   return std::min(pool_.bytes_max(), std::max(wanted, least_slabs(shape()) * shape().slab_bytes()));
+}
+
+uint64_t Tiers::hot_limit() const {
+  if (options_.hot_bytes != TierOptions::kByShare) return options_.hot_bytes;
+  return static_cast<uint64_t>(static_cast<double>(bytes_limit()) * options_.hot_share /
+                               options_.share_in_memory());
 }
 
 uint64_t Tiers::copies_limit() const {
   if (!options_.keep_copies) return 0;
   const uint64_t all = bytes_limit(), least = least_slabs(shape()) * shape().slab_bytes();
-  const double warm_part = options_.warm_share / 2 / (options_.hot_share + options_.warm_share / 2);
-  const uint64_t warm = by_share(options_) ? static_cast<uint64_t>(static_cast<double>(all) * warm_part)
-                        : options_.warm_bytes != TierOptions::kByShare ? options_.warm_bytes
-                                                                       : 0;
+  const uint64_t warm = options_.by_share() ? all - hot_limit() : TierOptions::given(options_.warm_bytes);
   return std::min(warm, all - std::min(all, least));
 }
 
@@ -279,7 +273,10 @@ void Tiers::drop(const Resident& gone) {
   forget_unused(gone.segment);
 }
 
-void Tiers::let_go(SegmentPtr segment) { forget_unused(segment); }
+void Tiers::let_go(SegmentPtr segment) {
+  unused_copies_ = true;
+  forget_unused(segment);
+}
 
 void Tiers::send_away(std::span<const SegmentName> names) {
   for (const SegmentName& name : names) {

@@ -48,6 +48,10 @@ struct TierOptions {
   IoOptions io;
 
   static constexpr uint64_t kByShare = UINT64_MAX;
+  bool by_share() const { return hot_bytes == kByShare && warm_bytes == kByShare; }
+  // Of what the keys and values take: warm counts by the size of its 8-bit form, whatever it holds.
+  double share_in_memory() const { return hot_share + warm_share / 2; }
+  static uint64_t given(uint64_t bytes) { return bytes == kByShare ? 0 : bytes; }  // where one of two is
 };
 
 struct TierCounters {
@@ -152,6 +156,7 @@ class Tiers {
 
   Tiers(BlockPool pool, const TierOptions& options);
   uint64_t bytes_limit() const;    // of everything
+  uint64_t hot_limit() const;      // of it, what is called hot
   uint64_t copies_limit() const;   // of it, 8-bit copies
   uint64_t slabs_limit() const;    // in use at once, beside the copies that there are
   uint64_t slabs_staying() const;  // of those, what may stay
@@ -192,7 +197,7 @@ class Tiers {
   size_t copies_bytes() const;  // of an extent
   bool take_copies(Extent& extent);
   void drop_unused_copies();
-  void fill_copies(const Extent& extent);
+  void seal_extent(const Extent& extent, std::byte* summaries, std::byte* copies) const;
   void keep_copies(Segment& segment, int layer);
   void summarise(Segment& segment);
   size_t summaries_bytes() const;
@@ -219,7 +224,7 @@ class Tiers {
   uint64_t hot_slabs_ = 0;
   ExtentCopies::Sum copies_sum_ = std::make_shared<std::atomic<uint64_t>>(0);
   int copies_made_ = 0;                 // of old segments, since the last tick
-  uint32_t copies_searched_ = 0;        // the tick of the last look for some that nobody needs
+  bool unused_copies_ = false;          // segments were let go since the last look for their copies
   double read_pace_ = 0, paced_s_ = 0;  // seconds a byte, and of the disk's time that it is made of
   uint64_t paced_bytes_ = 0;
   std::string failing_;  // why the last write did, which was said; empty: it did not

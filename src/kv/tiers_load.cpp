@@ -95,11 +95,7 @@ void Tiers::join(const SegmentPtr& old, Segment& same) {
 void Tiers::stay(const SegmentPtr& segment, int layer) {
   Extent& extent = segment->extents[static_cast<size_t>(layer)];
   extent.staying = true;
-  const double hot_part = options_.hot_share / (options_.hot_share + options_.warm_share / 2);
-  const uint64_t hot_bytes = options_.hot_bytes != TierOptions::kByShare
-                                 ? options_.hot_bytes
-                                 : static_cast<uint64_t>(static_cast<double>(bytes_limit()) * hot_part);
-  const uint64_t hot_max = hot_bytes / shape().slab_bytes();
+  const uint64_t hot_max = hot_limit() / shape().slab_bytes();
   extent.hot = hot_slabs_ + kSegmentBlocks <= hot_max;
   if (extent.hot) hot_slabs_ += kSegmentBlocks;
   extent.listed = static_cast<uint32_t>(staying_.size());

@@ -124,6 +124,18 @@ TierOptions with_copies(const Kept& kept, const KvShape& shape, uint64_t extents
   return options;
 }
 
+// A new context of tokens that are whole segments in the store.
+Result<void> find_again(Kept& kept, std::span<const int32_t> tokens, Sequence& into) {
+  std::vector<SegmentPtr> segments;
+  SegmentName parent;
+  for (size_t at = 0; at < tokens.size(); at += kSegmentTokens) {
+    segments.push_back(kept.tiers->find(parent, at, tokens.subspan(at, kSegmentTokens)));
+    if (segments.back() == nullptr) return core::fail("the segment at {} is not found", at);
+    parent = segments.back()->name;
+  }
+  return into.attach(segments);
+}
+
 TEST(TiersCopies, AreMadeUntilTheWarmTierIsFullAndGoWithTheirContext) {
   const KvShape shape{3, 2, 18, {0, 70, 0}};
   const auto tokens = tokens_for_test(1, 40 * kSegmentTokens),
@@ -170,15 +182,7 @@ TEST(TiersCopies, AreMadeAgainOfWhatPassesThroughMemory) {
   }
   kept.reopen(options);
   Sequence found(*kept.tiers);
-  std::vector<SegmentPtr> segments;
-  SegmentName parent;
-  for (size_t i = 0; i < 30; ++i) {
-    const size_t at = i * kSegmentTokens;
-    segments.push_back(kept.tiers->find(parent, at, std::span(tokens).subspan(at, kSegmentTokens)));
-    ASSERT_NE(segments.back(), nullptr);
-    parent = segments.back()->name;
-  }
-  ASSERT_TRUE(found.attach(segments));
+  ASSERT_TRUE(find_again(kept, tokens, found));
   ASSERT_TRUE(found.load_summaries());
   EXPECT_EQ(expect_copies(kept, found), 0);
   int before = 0;
@@ -189,6 +193,32 @@ TEST(TiersCopies, AreMadeAgainOfWhatPassesThroughMemory) {
     before = now;
   }
   EXPECT_EQ(before, 60 * kSegmentBlocks);
+}
+
+// Originals that fill all the memory make room for the copies that are made of them.
+TEST(TiersCopies, StayWithinTheMemory) {
+  const KvShape shape = shape_of(2);
+  const auto tokens = tokens_for_test(4, 30 * kSegmentTokens);
+  Kept kept(shape);
+  {
+    Sequence written(*kept.tiers);
+    ASSERT_TRUE(grow(written, tokens, 30 * kSegmentTokens));
+    kept.tiers->drain();
+  }
+  TierOptions options = with_copies(kept, shape, 60);
+  options.hot_bytes = 260 * shape.slab_bytes() - options.warm_bytes;  // of 240 for all originals
+  kept.reopen(options);
+  Sequence found(*kept.tiers);
+  ASSERT_TRUE(find_again(kept, tokens, found));
+  ASSERT_TRUE(read_back(found, tokens));  // without summaries: all originals, no copies
+  EXPECT_EQ(expect_copies(kept, found), 0);
+  EXPECT_GE(kept.slabs_used(), 240u);
+  ASSERT_TRUE(found.load_summaries());
+  for (int pass = 0; pass < 2; ++pass) {
+    ASSERT_TRUE(read_back(found, tokens));
+    EXPECT_LE(kept.tiers->bytes_used(), options.hot_bytes + options.warm_bytes);
+  }
+  EXPECT_GT(expect_copies(kept, found), 0);
 }
 
 TEST(TiersWorth, ASlowDiskIsNotReadWhereComputingIsQuicker) {

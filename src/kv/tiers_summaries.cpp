@@ -14,21 +14,29 @@ size_t Tiers::summaries_bytes() const {
          static_cast<size_t>(shape().kv_heads) * summary_bytes(shape().head_dim);
 }
 
+// Both sealed forms of an extent's blocks, one after the other; null: they are not kept.
+void Tiers::seal_extent(const Extent& extent, std::byte* summaries, std::byte* copies) const {
+  const size_t summary_size = summary_bytes(shape().head_dim), copy_size = fp8_bytes(shape().head_dim);
+  const AlignedBytes summary = aligned_bytes(summary_size), copy = aligned_bytes(copy_size);
+  size_t at = 0;
+  for (const SlabId slab : extent.slabs) {
+    for (int head = 0; head < shape().kv_heads; ++head, ++at) {
+      kv::seal(*options_.ops, {pool_.keys(slab, head), pool_.values(slab, head)}, kBlockTokens,
+               shape().head_dim,
+               {summaries != nullptr ? summaries + at * summary_size : summary.get(),
+                copies != nullptr ? copies + at * copy_size : copy.get()});
+    }
+  }
+}
+
 // On the writer thread. 8-bit copies come with them, and are kept where seal() found room.
 void Tiers::summarise(Segment& segment) {
   PartBuffer made = part_buffer(summaries_bytes());
-  const AlignedBytes passing = aligned_bytes(fp8_bytes(shape().head_dim));
   std::byte* out = made.memory.get();
   for (const Extent& extent : segment.extents) {
     if (extent.slabs[0] == kNoSlab) continue;
-    std::byte* copy = extent.copies.get();
-    for (const SlabId slab : extent.slabs) {
-      for (int head = 0; head < shape().kv_heads; ++head, out += summary_bytes(shape().head_dim)) {
-        kv::seal(*options_.ops, {pool_.keys(slab, head), pool_.values(slab, head)}, kBlockTokens,
-                 shape().head_dim, {out, copy != nullptr ? copy : passing.get()});
-        if (copy != nullptr) copy += fp8_bytes(shape().head_dim);
-      }
-    }
+    seal_extent(extent, out, extent.copies.get());
+    out += summaries_bytes() / static_cast<size_t>(shape().layers_whole());
   }
   segment.summaries = std::move(made);
   segment.summarised.store(true, std::memory_order_release);
@@ -126,34 +134,24 @@ size_t Tiers::copies_bytes() const {
          fp8_bytes(shape().head_dim);
 }
 
-// Room for those of an extent, to be filled; false where the tier is full of copies that somebody needs.
+// Room for those of an extent, to be filled, for which originals go where memory is short; false where the
+// tier is full of copies that somebody needs.
 bool Tiers::take_copies(Extent& extent) {
   const uint64_t limit = copies_limit();
   if (limit < copies_bytes()) return false;
   if (*copies_sum_ + copies_bytes() > limit) drop_unused_copies();
   if (*copies_sum_ + copies_bytes() > limit) return false;
   extent.copies = ExtentCopies(copies_sum_, copies_bytes());
+  if (slabs_used() > slabs_limit()) make_room(slabs_used() - slabs_limit(), false);
   return true;
 }
 
-// Of segments that no context has; looks for them once a tick.
+// Of segments that no context has any more.
 void Tiers::drop_unused_copies() {
-  if (copies_searched_ == tick_) return;
-  copies_searched_ = tick_;
+  if (!std::exchange(unused_copies_, false)) return;
   for (const auto& [name, segment] : known_) {
     if (!segment->summarised.load(std::memory_order_acquire) || !nobody_has(segment)) continue;
     for (Extent& extent : segment->extents) extent.copies = {};
-  }
-}
-
-void Tiers::fill_copies(const Extent& extent) {
-  const AlignedBytes summary = aligned_bytes(summary_bytes(shape().head_dim));
-  std::byte* copy = extent.copies.get();
-  for (const SlabId slab : extent.slabs) {
-    for (int head = 0; head < shape().kv_heads; ++head, copy += fp8_bytes(shape().head_dim)) {
-      kv::seal(*options_.ops, {pool_.keys(slab, head), pool_.values(slab, head)}, kBlockTokens,
-               shape().head_dim, {summary.get(), copy});
-    }
   }
 }
 
@@ -164,7 +162,7 @@ void Tiers::keep_copies(Segment& segment, int layer) {
   Extent& extent = segment.extents[static_cast<size_t>(layer)];
   if (extent.copies || copies_made_ >= kAtOnce || extent.place != Place::kHere) return;
   if (!segment.summarised.load(std::memory_order_acquire) || !take_copies(extent)) return;
-  fill_copies(extent);
+  seal_extent(extent, nullptr, extent.copies.get());
   ++copies_made_;
 }
 

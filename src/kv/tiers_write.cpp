@@ -93,6 +93,7 @@ bool Tiers::tidy() {
     std::lock_guard lock(mutex_);
     ended.swap(ended_);
   }
+  unused_copies_ |= !ended.empty();  // of what was let go while it was being written
   for (const SegmentPtr& segment : ended) {
     if (segment->written()) {
       if (segment->stores_boundary) segment->boundary.clear();
