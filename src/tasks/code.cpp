@@ -6,6 +6,7 @@
 
 #include "tasks/haystack.h"
 #include "tasks/lines.h"
+#include "tasks/recital.h"
 #include "tasks/utf8.h"
 #include "tasks/wordings.h"
 
@@ -120,7 +121,8 @@ void make_symbol_definition(Draft& draft) {
     const Definition& one = all[i];
     if (!draft.used.emplace(one.name).second) continue;  // the same document came twice
     const std::string line = draft.sample.context.substr(one.line.begin, one.line.size());
-    draft.ask(fill(any_wording(draft, Slot::kSymbolQuestion), {{"name", one.name}}), line, one.line);
+    draft.ask(fill(any_wording(draft, Slot::kSymbolQuestion), {{"name", one.name}}), line, one.line,
+              recital_back(one.name, line));
   }
 }
 

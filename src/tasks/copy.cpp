@@ -101,7 +101,7 @@ bool ask_about_line(Draft& draft, Range line) {
     if (!always_followed(context, beginning, to_end)) return false;
     draft.ask(fill(any_wording(draft, Slot::kCopyLine), {{"beginning", beginning}}),
               std::string(trimmed(rest)), {line.begin + begin, line.end},
-              recital_at(context, line.begin + begin, line.end));
+              recital_from(context, line.begin, line.begin + begin, line.end));
     return true;
   }
   const size_t count = draft.between(5, 16);
@@ -112,7 +112,7 @@ bool ask_about_line(Draft& draft, Range line) {
   draft.ask(fill(any_wording(draft, Slot::kCopyWords),
                  {{"beginning", beginning}, {"count", std::to_string(count)}}),
             std::string(trimmed(rest.substr(0, end))), {line.begin + begin, line.begin + begin + end},
-            recital_at(context, line.begin + begin, line.begin + begin + end));
+            recital_from(context, line.begin, line.begin + begin, line.begin + begin + end));
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include "tasks/haystack.h"
 #include "tasks/json.h"
 #include "tasks/open.h"
+#include "tasks/recital.h"
 #include "tasks/schemas.h"
 #include "tasks/utf8.h"
 #include "tasks/values.h"
@@ -37,14 +38,17 @@ std::string prose_of(Draft& draft, const Entity& entity) {
               {{"a", v[0].text}, {"b", v[1].text}, {"c", v[2].text}, {"d", v[3].text}});
 }
 
-// The sentence from its subject on, where all that may be asked for stands behind it; else all of it.
+// The sentence from its subject on, where all that may be asked for stands behind it; else all of it, led to
+// from the subject.
 std::string told_of(std::string_view sentence, const Entity& entity) {
   const std::string_view whole = trimmed(sentence);
-  const size_t subject = whole.find(entity.values[0].text);
+  const std::string& subject = entity.values[0].text;
+  const size_t at = whole.find(subject);
+  if (at == std::string_view::npos) return std::string(whole);
   for (const FieldValue& value : entity.values) {
-    if (subject == std::string_view::npos || whole.find(value.text) < subject) return std::string(whole);
+    if (whole.find(value.text) < at) return recital_back(subject, whole);
   }
-  return std::string(whole.substr(subject));
+  return std::string(whole.substr(at));
 }
 
 void ask_for(Draft& draft, const Entity& entity, Range evidence) {

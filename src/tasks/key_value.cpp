@@ -72,8 +72,9 @@ void ask_about(Draft& draft, const Entry& entry, size_t offset) {
   const Range range{entry.range.begin + offset, entry.range.end + offset};
   const bool by_value = draft.chance(0.15f);
   const std::string wording = any_wording(draft, by_value ? Slot::kKeyQuestion : Slot::kValueQuestion);
-  draft.ask(fill(wording, {{"key", entry.key}, {"value", entry.value}}), by_value ? entry.key : entry.value,
-            range, recital(draft.text_of(range), entry.key, entry.value));
+  const std::string &named = by_value ? entry.value : entry.key, &wanted = by_value ? entry.key : entry.value;
+  draft.ask(fill(wording, {{"key", entry.key}, {"value", entry.value}}), wanted, range,
+            recital(draft.text_of(range), named, wanted));
 }
 
 }  // namespace

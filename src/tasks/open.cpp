@@ -273,8 +273,8 @@ RecordFormat open_record_format(Draft& draft) {
 std::string open_label(Draft& draft, std::string_view field, bool own_line) {
   constexpr std::string_view kBefore[] = {"",   "(",    "<",   "@", "- ",  "~ ",  "%",
                                           "::", "=== ", "// ", "[", ">> ", "@@ ", "{"};
-  constexpr std::string_view kBehind[] = {": ", ") ", "> ",  " - ", "\t", " | ",
-                                          ". ", "= ", " ~ ", "] ",  "} "};
+  constexpr std::string_view kBehind[] = {": ", ") ",  "> ", " - ", "\t", " | ", ". ",
+                                          "= ", " ~ ", "] ", "} ",  " ",  "  "};
   std::string label(draft.any_of(kBefore));
   if (draft.chance(0.3f)) label += text_word(draft, Language::kEnglish) + ' ';
   label += '{' + std::string(field) + '}' + std::string(draft.any_of(kBehind));

@@ -98,18 +98,18 @@ void ask_for_line(Draft& draft, const Page& page, size_t index, bool numbered) {
   if (line.size() < 24) return;
   if (numbered && draft.chance(0.8f)) {
     const std::string number = std::to_string(index + 1);
+    // Its label may have a word in front of the number.
+    const size_t number_at = context.rfind(number, range.begin - number.size());
     draft.ask(fill(any_wording(draft, Slot::kLineByNumber), {{"number", number}}), std::string(line), range,
-              recital_at(context, range.begin, range.end));
+              recital_from(context, number_at, range.begin, range.end));
     return;
   }
   const bool by_phrase = draft.chance(0.4f);
   const std::string part = by_phrase ? own_phrase(draft, context, line) : own_beginning(draft, context, line);
   if (part.empty()) return;
   const std::string wording = any_wording(draft, by_phrase ? Slot::kLineByPhrase : Slot::kLineByBeginning);
-  // What the question names comes first in it.
-  const std::string_view told = by_phrase ? line.substr(line.find(part)) : line;
   draft.ask(fill(wording, {{"phrase", part}, {"beginning", part}}), std::string(line), range,
-            recital_of(told));
+            by_phrase ? recital_back(part, recital_of(line)) : recital_of(line));
 }
 
 void quote_lines(Draft& draft, bool numbered) {

@@ -9,7 +9,8 @@ namespace mneme::tasks {
 
 namespace {
 
-constexpr size_t kBytesBefore = 32, kAnswerMax = 120, kAnswerPart = 32;
+constexpr size_t kAnswerMax = 120, kAnswerPart = 32;
+constexpr std::string_view kBack = " <- ";
 
 // Where the blank in front of at, or at itself, begins.
 size_t with_blank(std::string_view text, size_t at) { return at > 0 && text[at - 1] == ' ' ? at - 1 : at; }
@@ -23,26 +24,27 @@ size_t told_size(std::string_view answer) {
 
 }  // namespace
 
-std::string recital(std::string_view record, std::string_view key, std::string_view value) {
-  const size_t key_at = record.find(key);
-  if (key.empty() || value.empty() || key_at == std::string_view::npos) return {};
-  size_t value_at = record.find(value, key_at + key.size());
-  if (value_at == std::string_view::npos) value_at = record.find(value);
-  if (value_at == std::string_view::npos) return {};
-  const size_t begin = with_blank(record, std::min(key_at, value_at));
-  const size_t end = std::max(key_at + key.size(), value_at + value.size());
-  return std::string(record.substr(begin, end - begin));
+std::string recital(std::string_view record, std::string_view named, std::string_view wanted) {
+  size_t named_at = record.find(named);
+  if (named.empty() || wanted.empty() || named_at == std::string_view::npos) return {};
+  size_t wanted_at = record.find(wanted, named_at + named.size());
+  if (wanted_at == std::string_view::npos) wanted_at = record.find(wanted);
+  if (wanted_at == std::string_view::npos) return {};
+  // "7" of "7a = 7" is the one outside the key.
+  if (wanted_at <= named_at && named_at < wanted_at + wanted.size()) named_at = record.rfind(named);
+  const size_t begin = with_blank(record, named_at);
+  if (named_at <= wanted_at) return recital_from(record, begin, wanted_at, wanted_at + wanted.size());
+  return recital_back(record.substr(begin, named_at - begin + named.size()), wanted);
 }
 
-std::string recital_at(std::string_view context, size_t answer_begin, size_t answer_end) {
-  size_t begin = floor_boundary(context, answer_begin - std::min(answer_begin, kBytesBefore));
-  const size_t line = context.substr(begin, answer_begin - begin).rfind('\n');
-  if (line != std::string_view::npos) begin += line + 1;
-  if (const size_t blank = context.substr(begin, answer_begin - begin).find(' ');
-      blank != std::string_view::npos && begin > 0 && context[begin - 1] != '\n')
-    begin += blank;
+std::string recital_from(std::string_view context, size_t named_begin, size_t answer_begin,
+                         size_t answer_end) {
   const size_t size = told_size(context.substr(answer_begin, answer_end - answer_begin));
-  return std::string(context.substr(begin, answer_begin - begin + size));
+  return std::string(context.substr(named_begin, answer_begin - named_begin + size));
+}
+
+std::string recital_back(std::string_view named, std::string_view told) {
+  return std::string(named) + std::string(kBack) + std::string(told);
 }
 
 std::string recital_of(std::string_view answer) {

@@ -1,6 +1,7 @@
 // Recitals: what a model says of the context before it answers, as a thought. Going on with what it has just
 // said is the first thing that attention learns; finding what a question is about, some words further on, the
-// last. A recital makes the second into the first: it begins with what the question names.
+// last. A recital makes the second into the first: it always begins with what the question names, and where
+// what is wanted stands in front of that in the context, an arrow leads back to it.
 #pragma once
 
 #include <string>
@@ -10,14 +11,18 @@
 
 namespace mneme::tasks {
 
-// The part of a record from its key to its value, or from its value to its key: whichever comes first. The
-// blank in front is part of it, as tokens are. Empty where the record has not both of them.
-std::string recital(std::string_view record, std::string_view key, std::string_view value);
+// Of a record, from what the question names to what it wants: "red-fox is 42", or, where that comes first,
+// "red-fox <- 42". The blank in front is part of it, as tokens are. Empty where the record has not both.
+std::string recital(std::string_view record, std::string_view named, std::string_view wanted);
 
 // An answer that stands in the context, before it is said again; of a long one its first words.
 std::string recital_of(std::string_view answer);
 
-// The same, with some of what stands in front of it on its line.
-std::string recital_at(std::string_view context, size_t answer_begin, size_t answer_end);
+// The same, from what the question names in front of it.
+std::string recital_from(std::string_view context, size_t named_begin, size_t answer_begin,
+                         size_t answer_end);
+
+// Where what the question names stands within what it wants or behind it: "named <- told".
+std::string recital_back(std::string_view named, std::string_view told);
 
 }  // namespace mneme::tasks

@@ -5,26 +5,29 @@
 namespace mneme::tasks {
 namespace {
 
-TEST(Recital, GoesFromKeyToValueOrBack) {
+TEST(Recital, BeginsWithWhatIsNamed) {
   EXPECT_EQ(recital("the code of red-fox is 42.", "red-fox", "42"), " red-fox is 42");
-  EXPECT_EQ(recital("42 is the code of red-fox.", "red-fox", "42"), "42 is the code of red-fox");
+  EXPECT_EQ(recital("42 is the code of red-fox.", "red-fox", "42"), " red-fox <- 42");
+  EXPECT_EQ(recital("the code of red-fox is 42.", "42", "red-fox"), " 42 <- red-fox");
   EXPECT_EQ(recital("a=b", "a", "b"), "a=b");
-  // the value stands in the key too: the one behind it is meant
+  EXPECT_EQ(recital("a=b", "b", "a"), "b <- a");
+  // one stands in the other, too: the one outside is meant
   EXPECT_EQ(recital("slot 7a holds 7", "7a", "7"), " 7a holds 7");
+  EXPECT_EQ(recital("slot 7a holds 7", "7", "7a"), " 7 <- 7a");
+  EXPECT_EQ(recital("7 is 7a", "7a", "7"), " 7a <- 7");
   EXPECT_EQ(recital("no such key", "x7", "key"), "");
   EXPECT_EQ(recital("no value", "no", "42"), "");
   EXPECT_EQ(recital("", "", ""), "");
 }
 
-TEST(Recital, BeginsBeforeTheAnswer) {
+TEST(Recital, GoesOnToTheAnswer) {
   const std::string_view text = "first line\nL7 The harbour was quiet that morning\nlast";
   const size_t line = text.find("The"), end = text.find("\nlast");
-  EXPECT_EQ(recital_at(text, line, end), "L7 The harbour was quiet that morning");
-  const size_t quiet = text.find(" quiet");
-  EXPECT_EQ(recital_at(text, quiet, end), "L7 The harbour was quiet that morning");
-  EXPECT_EQ(recital_at(text, 0, 5), "first");
-  EXPECT_EQ(recital_at("港口很安静，没有人", 9, 15), "港口很安静");
-  EXPECT_EQ(recital_at(text, text.size(), text.size()), "last");
+  EXPECT_EQ(recital_from(text, line - 2, line, end), "7 The harbour was quiet that morning");
+  EXPECT_EQ(recital_from(text, line, text.find(" quiet"), end), "The harbour was quiet that morning");
+  EXPECT_EQ(recital_from(text, text.size(), text.size(), text.size()), "");
+  EXPECT_EQ(recital_back("quiet", text.substr(line, end - line)),
+            "quiet <- The harbour was quiet that morning");
 }
 
 // Of what is long the first words, whole ones where there are blanks.

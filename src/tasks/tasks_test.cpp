@@ -185,18 +185,33 @@ TEST(Tasks, AnswersStandInTheirEvidence) {
   });
 }
 
-// What is recited stands in the context, word for word, and leads to the answer.
+// What is recited stands in the context, word for word, and leads to the answer: from what the question
+// names, forward or by an arrow.
 TEST(Tasks, RecitalsComeFromTheContext) {
+  constexpr std::string_view kBack = " <- ";
   Request request;
   request.context_bytes = 6000;
   request.questions = 8;
-  std::map<TaskKind, int> recited;
+  std::map<TaskKind, int> recited, back;
   for_all(request, 12, [&](const Sample& sample, uint64_t) {
-    for (const Turn& turn : sample.turns) {
+    for (size_t i = 1; i < sample.turns.size(); ++i) {
+      const Turn& turn = sample.turns[i];
       if (turn.recital.empty()) continue;
       EXPECT_EQ(turn.role, Role::kAssistant);
       ++recited[sample.task];
-      std::istringstream lines(turn.recital);
+      std::string told = turn.recital;
+      const bool own_arrows = sample.task == TaskKind::kVariableTracking;  // programs have them
+      const size_t arrow = own_arrows ? std::string::npos : told.find(kBack);
+      if (arrow != std::string::npos && sample.context.find(told) == std::string::npos) {
+        ++back[sample.task];
+        const size_t named = told.find_first_not_of(' ');
+        const std::string& question = sample.turns[i - 1].text;
+        EXPECT_NE(question.find(told.substr(named, arrow - named)), std::string::npos)
+            << name(sample.task) << ": " << told << "\n"
+            << question;
+        told.replace(arrow, kBack.size(), "\n");
+      }
+      std::istringstream lines(told);
       for (std::string line; std::getline(lines, line);)
         EXPECT_NE(sample.context.find(line), std::string::npos) << name(sample.task) << ": " << line;
       const bool whole = sample.task == TaskKind::kPasskey || sample.task == TaskKind::kMultiNeedle ||
@@ -209,6 +224,9 @@ TEST(Tasks, RecitalsComeFromTheContext) {
   for (const TaskKind task : {TaskKind::kPasskey, TaskKind::kMultiNeedle, TaskKind::kKeyValue,
                               TaskKind::kParaphrase, TaskKind::kExtraction, TaskKind::kVariableTracking})
     EXPECT_GT(recited[task], 20) << name(task);
+  for (const TaskKind task : {TaskKind::kMultiNeedle, TaskKind::kKeyValue, TaskKind::kQuoteLine,
+                              TaskKind::kSymbolDefinition, TaskKind::kExtraction})
+    EXPECT_GT(back[task], 0) << name(task);
 }
 
 TEST(Tasks, DepthIsHonoured) {
