@@ -35,6 +35,9 @@ class BlockSource {
     std::fill(out.begin(), out.end(), SealedBlock());
   }
 
+  // Where copies_sealed() not all: makes some of those that are missing, as far as there is room for them.
+  virtual void make_copies(int /*layer*/) const {}
+
   // Everything of this layer is in memory until the sequence changes: hold() is not needed.
   virtual bool whole(int /*layer*/) const { return true; }
   // Blocks [first_block, first_block + count) of a layer in memory until release() of the same: waits for

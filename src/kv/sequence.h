@@ -100,6 +100,7 @@ class Sequence : public BlockSource {
   int sealed_blocks(int layer) const override;
   bool copies_sealed(int layer) const override;
   void sealed(int layer, int kv_head, int first_block, std::span<SealedBlock> out) const override;
+  void make_copies(int layer) const override;
 
   RecentRows& recent() { return recent_; }
 

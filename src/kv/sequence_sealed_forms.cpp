@@ -45,6 +45,10 @@ int Sequence::sealed_blocks(int layer) const {
 
 bool Sequence::copies_sealed(int) const { return tiers_ == nullptr; }
 
+void Sequence::make_copies(int layer) const {
+  if (tiers_ != nullptr && keeps_all(layer)) tiers_->make_copies(segments_, layer);
+}
+
 Result<void> Sequence::load_summaries() {
   if (tiers_ == nullptr) return {};
   if (!tiers_->keeps_summaries()) summarised_segments_ = 0;

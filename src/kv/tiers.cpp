@@ -104,8 +104,9 @@ uint64_t Tiers::bytes_limit() const {
 
 uint64_t Tiers::hot_limit() const {
   if (options_.hot_bytes != TierOptions::kByShare) return options_.hot_bytes;
-  return static_cast<uint64_t>(static_cast<double>(bytes_limit()) * options_.hot_share /
-                               options_.share_in_memory());
+  const uint64_t all = bytes_limit();
+  if (options_.keep_copies && options_.by_share()) return all / 8;
+  return static_cast<uint64_t>(static_cast<double>(all) * options_.hot_share / options_.share_in_memory());
 }
 
 uint64_t Tiers::copies_limit() const {

@@ -33,7 +33,9 @@ namespace mneme::kv {
 struct TierOptions {
   uint64_t bytes_max = 0;  // of all keys and values in memory, whatever follows
   // Bytes of hot and warm, or, where both are kByShare, shares of what the contexts' keys and values take:
-  // hot_share of them in bf16 and warm_share at half their size, but never less than bytes_min.
+  // hot_share of them in bf16 and warm_share at half their size, but never less than bytes_min. With copies
+  // the same bytes are shared out anew: to copies but for an eighth, as one keeps as much from being read as
+  // two originals do, and little is read in bf16 (docs/adr/0007).
   uint64_t hot_bytes = kByShare, warm_bytes = kByShare;
   double hot_share = 0.2, warm_share = 0.5;
   uint64_t bytes_min = uint64_t{256} << 20;
@@ -128,6 +130,8 @@ class Tiers {
   BlockSummary summary(const Segment& segment, int layer, int block, int kv_head) const;
   // The 8-bit copy of such a block; null where there is none. Stays as long as somebody has the segment.
   const std::byte* copy(const Segment& segment, int layer, int block, int kv_head) const;
+  // Of those that are missing some, of extents that are in memory.
+  void make_copies(std::span<const SegmentPtr> segments, int layer);
   void pin(Segment& segment, int change) { segment.pins += change; }
 
   // Until everything sealed is on the disk, or failed to get there.
@@ -153,6 +157,7 @@ class Tiers {
     Extent& extent() const { return segment->extents[static_cast<size_t>(layer)]; }
   };
   static constexpr uint32_t kHalfLife = 64;  // ticks; a tick is one hold of a layer's first run
+  static constexpr int kCopiesAtOnce = 32;   // of old segments, a tick
 
   Tiers(BlockPool pool, const TierOptions& options);
   uint64_t bytes_limit() const;    // of everything

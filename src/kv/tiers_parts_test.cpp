@@ -195,6 +195,63 @@ TEST(TiersCopies, AreMadeAgainOfWhatPassesThroughMemory) {
   EXPECT_EQ(before, 60 * kSegmentBlocks);
 }
 
+// Also of what is in memory and not held, so many at one time.
+TEST(TiersCopies, AreMadeOfWhatIsInMemory) {
+  const KvShape shape = shape_of(2);
+  const auto tokens = tokens_for_test(3, 40 * kSegmentTokens);
+  TierOptions options = with_copies(Kept(shape), shape, 80);
+  options.hot_bytes += 2 * 40 * kSegmentBlocks * shape.slab_bytes();
+  options.bytes_max = options.hot_bytes + options.warm_bytes;
+  Kept kept(shape, options);
+  {
+    Sequence written(*kept.tiers);
+    ASSERT_TRUE(grow(written, tokens, 40 * kSegmentTokens));
+    kept.tiers->drain();
+  }
+  kept.reopen(options);
+  Sequence found(*kept.tiers);
+  ASSERT_TRUE(find_again(kept, tokens, found));
+  ASSERT_TRUE(read_back(found, tokens));  // without summaries no copies are made
+  ASSERT_TRUE(found.whole(0) && found.whole(1));
+  found.make_copies(0);
+  ASSERT_TRUE(found.load_summaries());
+  const int first = 0;
+  for (const int layer : {0, 1}) {
+    ASSERT_TRUE(found.hold_some(layer, {&first, 1}));
+    found.release_some(layer, {&first, 1});
+    found.make_copies(layer);
+  }
+  const int some = expect_copies(kept, found);
+  EXPECT_GT(some, 0);
+  EXPECT_LT(some, 80 * kSegmentBlocks);
+  for (int pass = 0; pass < 4; ++pass) {
+    ASSERT_TRUE(found.hold_some(pass % 2, {&first, 1}));
+    found.release_some(pass % 2, {&first, 1});
+    found.make_copies(pass % 2);
+  }
+  EXPECT_EQ(expect_copies(kept, found), 80 * kSegmentBlocks);
+  EXPECT_LE(kept.tiers->bytes_used(), options.bytes_max);
+}
+
+// By share copies come first: the bytes of 20 % of the blocks and of 50 % at half their size hold most of
+// them.
+TEST(TiersCopies, TakeMostOfWhatIsShared) {
+  const KvShape shape{2, 1, 64};
+  const int count = 200 * kSegmentTokens;
+  const auto tokens = tokens_for_test(6, static_cast<size_t>(count));
+  TierOptions options;
+  options.keep_summaries = options.keep_copies = true;
+  options.bytes_max = 64 << 20;
+  options.bytes_min = 0;
+  Kept kept(shape, options);
+  Sequence sequence(*kept.tiers);
+  ASSERT_TRUE(grow(sequence, tokens, count));
+  ASSERT_TRUE(sequence.load_summaries());
+  const uint64_t all = static_cast<uint64_t>(count) * shape.token_bytes();
+  EXPECT_LE(kept.tiers->bytes_used(), all * 46 / 100);
+  EXPECT_GT(expect_copies(kept, sequence), 2 * 200 * kSegmentBlocks * 7 / 10);
+}
+
 // Originals that fill all the memory make room for the copies that are made of them.
 TEST(TiersCopies, StayWithinTheMemory) {
   const KvShape shape = shape_of(2);

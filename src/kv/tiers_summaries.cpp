@@ -158,12 +158,19 @@ void Tiers::drop_unused_copies() {
 // Of an extent in memory that has none. It takes as long as reading one from the disk does, so that a pass
 // makes some of them only.
 void Tiers::keep_copies(Segment& segment, int layer) {
-  constexpr int kAtOnce = 32;
   Extent& extent = segment.extents[static_cast<size_t>(layer)];
-  if (extent.copies || copies_made_ >= kAtOnce || extent.place != Place::kHere) return;
+  if (extent.copies || copies_made_ >= kCopiesAtOnce || extent.place != Place::kHere) return;
   if (!segment.summarised.load(std::memory_order_acquire) || !take_copies(extent)) return;
   seal_extent(extent, nullptr, extent.copies.get());
   ++copies_made_;
+}
+
+void Tiers::make_copies(std::span<const SegmentPtr> segments, int layer) {
+  for (const SegmentPtr& segment : segments) {
+    const bool full = *copies_sum_ + copies_bytes() > copies_limit() && !unused_copies_;
+    if (full || copies_made_ >= kCopiesAtOnce) return;
+    keep_copies(*segment, layer);
+  }
 }
 
 const std::byte* Tiers::copy(const Segment& segment, int layer, int block, int kv_head) const {
