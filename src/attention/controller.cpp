@@ -48,7 +48,8 @@ double LayerController::allowed_error() const {
 
 std::optional<int> LayerController::draw_audit(uint64_t position, int layer, bool in_memory) const {
   core::Rng rng(position * 1024 + static_cast<uint64_t>(layer));
-  const uint32_t every = dense_ ? rates_.every_dense : in_memory ? rates_.every : rates_.every_far;
+  const uint32_t when_dense = in_memory ? rates_.every_dense : rates_.every_dense_far;
+  const uint32_t every = dense_ ? when_dense : in_memory ? rates_.every : rates_.every_far;
   if (audits_ < kv_heads_) return (audits_ + layer) % kv_heads_;
   if (rng.next_below(every) != 0) return std::nullopt;
   return static_cast<int>(rng.next_below(static_cast<uint32_t>(kv_heads_)));

@@ -23,13 +23,14 @@ struct AuditReport {
 };
 
 // The first audits of a context come one after the other, once for each KV head; then in one of so many
-// steps: usually, where the layer runs dense, and where its blocks are not all in memory.
+// steps: usually, where the layer runs dense, and the same where its blocks are not all in memory.
 struct AuditRates {
-  uint32_t every, every_dense, every_far;
+  uint32_t every, every_dense, every_far, every_dense_far;
 };
-inline constexpr AuditRates kDecodeAudits{16, 4, 128};
+// A decode step that runs dense over what is not in memory has to read it all anyway.
+inline constexpr AuditRates kDecodeAudits{16, 4, 128, 1};
 // A pass is hundreds of steps, and its audit looks at few rows of it.
-inline constexpr AuditRates kPrefillAudits{2, 2, 16};
+inline constexpr AuditRates kPrefillAudits{2, 2, 16, 2};
 
 class LayerController {
  public:

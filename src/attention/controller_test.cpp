@@ -136,5 +136,23 @@ TEST(Controller, DrawsTheSameAuditsAgainAndAllHeads) {
   EXPECT_NEAR(audits, 4000 / 16, 60);
 }
 
+TEST(Controller, AuditsOfWhatIsFarAreRareButWhereStepsReadItAnyway) {
+  LayerController dense(kTarget, kHeads), sparse = observed();
+  AuditReport bad;
+  bad.residual_error = 100 * kTarget;
+  for (int i = 0; i < 10; ++i) sparse.learn({}), dense.learn(bad);
+  ASSERT_TRUE(dense.dense());
+  ASSERT_FALSE(sparse.dense());
+  int near = 0, far_dense = 0, far_sparse = 0;
+  for (uint64_t position = 0; position < 4000; ++position) {
+    near += dense.draw_audit(position, 0, true) ? 1 : 0;
+    far_dense += dense.draw_audit(position, 0, false) ? 1 : 0;
+    far_sparse += sparse.draw_audit(position, 0, false) ? 1 : 0;
+  }
+  EXPECT_NEAR(near, 4000 / 4, 120);
+  EXPECT_EQ(far_dense, 4000);
+  EXPECT_NEAR(far_sparse, 4000 / 128, 24);
+}
+
 }  // namespace
 }  // namespace mneme::attention

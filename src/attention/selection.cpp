@@ -8,17 +8,20 @@ namespace mneme::attention {
 
 namespace {
 
-// What the two steps of a block take away, the first no less than the second.
+// What the two steps of a block take away, and for the cost of one: the first for no less than the second.
 struct Steps {
   float to_eight_bit, to_full;
+  float worth_eight_bit, worth_full;
 };
 
 Steps steps_of(const BlockError& error) {
-  if (!(error.estimated <= FLT_MAX)) return {FLT_MAX, FLT_MAX};  // NaN too
+  if (!(error.estimated <= FLT_MAX)) return {FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX};  // NaN too
   const float whole = std::max(error.estimated, 0.0f);
   const float second = std::min(std::max(error.eight_bit, 0.0f), whole);
-  if (2 * second > whole) return {whole / 2, whole / 2};
-  return {whole - second, second};
+  const float first = whole - second, worth = second / error.full_cost;
+  if (worth <= first) return {first, second, first, worth};
+  const float both = whole / (1 + error.full_cost);
+  return {first, second, both, both};
 }
 
 // (Without the sign: of zeros and NaN.)
@@ -28,14 +31,14 @@ uint32_t bin_of(float step) { return (std::bit_cast<uint32_t>(step) & 0x7FFFFFFF
 
 Treatment Threshold::treat(const BlockError& error) const {
   const Steps steps = steps_of(error);
-  if (bin_of(steps.to_full) >= bin) return Treatment::kFull;
-  return bin_of(steps.to_eight_bit) >= bin ? Treatment::kEightBit : Treatment::kEstimated;
+  if (bin_of(steps.worth_full) >= bin) return Treatment::kFull;
+  return bin_of(steps.worth_eight_bit) >= bin ? Treatment::kEightBit : Treatment::kEstimated;
 }
 
 void StepHistogram::add(const BlockError& error) {
   const Steps steps = steps_of(error);
-  removed_[bin_of(steps.to_eight_bit)] += double{steps.to_eight_bit};
-  removed_[bin_of(steps.to_full)] += double{steps.to_full};
+  removed_[bin_of(steps.worth_eight_bit)] += double{steps.to_eight_bit};
+  removed_[bin_of(steps.worth_full)] += double{steps.to_full};
 }
 
 void StepHistogram::add(const StepHistogram& other) {

@@ -1,12 +1,12 @@
 // Which blocks are read how: the set of least cost whose errors, added in quadrature, stay below what is
 // allowed.
 //
-// A block can be estimated (costs nothing), read in 8 bits (half of what bf16 costs) or in bf16 (no error):
-// two steps of one cost, each of which takes some squared error away. Minimising cost under a sum of errors
-// is taking every step that takes away more than a multiplier (Everett 1963); where the second step is worth
-// more than the first, both are taken together or not at all, each counted with half of what both are worth.
-// The multiplier is found over a histogram of the steps' logarithms: no sorting, and the same for any order
-// of blocks.
+// A block can be estimated (costs nothing), read in 8 bits (one) or in bf16 (one more, and much more where
+// the original is on the disk; no error): two steps, each of which takes some squared error away. Minimising
+// cost under a sum of errors is taking every step that takes away more for its cost than a multiplier
+// (Everett 1963); where the second step is worth more than the first, both are taken together or not at all,
+// as one of both their costs. The multiplier is found over a histogram of the steps' logarithms: no sorting,
+// and the same for any order of blocks.
 #pragma once
 
 #include <array>
@@ -14,10 +14,12 @@
 
 namespace mneme::attention {
 
-// Squared errors of the attention output when a block is estimated, and when it is read in 8 bits.
+// Squared errors of the attention output when a block is estimated, and when it is read in 8 bits (as much,
+// where it cannot be).
 struct BlockError {
   float estimated = 0;
   float eight_bit = 0;
+  float full_cost = 1;  // of bf16 beside what 8 bits cost, at least 1
 };
 
 enum class Treatment : uint8_t { kEstimated, kEightBit, kFull };

@@ -44,7 +44,8 @@ double difference2(const SoftmaxState& a, const SoftmaxState& b, int row, const 
 
 }  // namespace
 
-// States of each part and run, then of the blocks that are always read.
+// States of each part and run, then of the blocks that are always read. Of the other heads, where they are
+// wanted, the states are those of a step.
 Result<void> SparseAttention::State::read_audited(const SparseStep& step, int head) {
   const int runs = step.plan.runs, part_count = static_cast<int>(kParts.size());
   audit_states.resize((kParts.size() * as_size(runs) + 1) *
@@ -52,10 +53,19 @@ Result<void> SparseAttention::State::read_audited(const SparseStep& step, int he
   const SoftmaxState fixed = audit_state(step, kParts.size() * as_size(runs));
   clear_state(fixed);
   read_fixed(step, head, threads.front(), fixed);
+  const int others = step.whole ? shape.kv_heads - 1 : 0;
+  const auto other = [&](int i) { return i < head ? i : i + 1; };
+  for (int i = 0; i < others; ++i) read_fixed(step, other(i), threads.front(), state_of(step, other(i), 0));
   const auto read_parts = [&](int first, int end) {
-    step.pool.run(part_count * (end - first), [&](int task, int thread) {
+    step.pool.run((part_count + others) * (end - first), [&](int task, int thread) {
       const auto part = as_size(task / (end - first));
       const int run = first + task % (end - first);
+      if (part >= kParts.size()) {
+        const int beside = other(static_cast<int>(part - kParts.size()));
+        const SoftmaxState state = state_of(step, beside, 1 + run);
+        clear_state(state);
+        return read_whole(step, beside, run, state, threads[as_size(thread)]);
+      }
       const SoftmaxState state = audit_state(step, part * as_size(runs) + as_size(run));
       clear_state(state);
       read_blocks(step, head, run, kParts[part].which, kParts[part].how, state, threads[as_size(thread)]);
@@ -63,6 +73,17 @@ Result<void> SparseAttention::State::read_audited(const SparseStep& step, int he
   };
   return for_runs_held(
       step, [](int) { return true; }, read_parts);
+}
+
+// `exact` of `head`, and what was read of the others.
+void SparseAttention::State::write_dense(const SparseStep& step, int head, const SoftmaxState& exact) {
+  for (int each = 0; each < shape.kv_heads; ++each) {
+    const SoftmaxState all = state_of(step, each, 0);
+    if (each == head) clear_state(all), merge_state(all, exact);
+    for (int run = 0; each != head && run < step.plan.runs; ++run)
+      merge_state(all, state_of(step, each, 1 + run));
+    write_out(step, each);
+  }
 }
 
 Result<void> SparseAttention::State::audit(const SparseStep& step, int head, PendingAudit& audit) {
@@ -101,11 +122,12 @@ Result<void> SparseAttention::State::audit(const SparseStep& step, int head, Pen
   constexpr double kMassMin = 1e-4;
   if (report.missed_mass > kMassMin) report.log_bias = step.controller.log_bias() + bias / missed;
   for (int b = 0; b < plan.candidates; ++b) {
-    const BlockError error = error_of(step, candidate_at(step, head, b));
-    const Treatment how = treatment_of(step, candidate_at(step, head, b));
+    const BlockError& error = errors[candidate_at(step, head, b)];
+    const Treatment how = treatments[candidate_at(step, head, b)];
     if (how == Treatment::kEstimated) report.expected_estimated += double{error.estimated};
     if (how == Treatment::kEightBit) report.expected_eight_bit += double{error.eight_bit};
   }
+  if (step.whole) write_dense(step, head, exact);
   return {};
 }
 

@@ -48,9 +48,10 @@ Result<bool> SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& poo
   const bool dense = allowed == 0 || own.controller.dense();
   if (dense) s.count_dense(plan, own.counters);
   if (dense && (!audited || allowed == 0)) return false;
-  // A layer that runs dense tries one head.
+  // A layer that runs dense tries one head. Where that brings everything into memory, it is dense there too.
   SparseStep step{ops, pool, layer, job, own.controller, plan, 0, s.shape.kv_heads, job.out, 0};
-  if (dense) step.first_head = *audited, step.heads = 1;
+  if (!copies) step.full_cost = SparsePlan::kFarCost;
+  if (dense) step.first_head = *audited, step.heads = 1, step.whole = !copies;
 
   s.lay_out(step);
   auto fixed = s.hold_fixed(step);
@@ -67,7 +68,8 @@ Result<bool> SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& poo
     }
   }
   s.release_fixed(step);
-  if (read) return !dense;
+  if (read && !copies) job.sequence->make_copies(layer);
+  if (read) return !dense || step.whole;
   own.audit.reset();
   return core::pass(read);
 }

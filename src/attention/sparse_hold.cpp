@@ -17,7 +17,7 @@ void SparseAttention::State::release_fixed(const SparseStep& step) {
 
 bool SparseAttention::State::read_by_any(const SparseStep& step, int b) const {
   for (int head = step.first_head; head < step.first_head + step.heads; ++head) {
-    if (treatment_of(step, candidate_at(step, head, b)) == Treatment::kFull) return true;
+    if (treatments[candidate_at(step, head, b)] == Treatment::kFull) return true;
   }
   return false;
 }

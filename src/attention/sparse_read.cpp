@@ -1,6 +1,7 @@
 // Reading of a sparse step: every block as selected, and the states of runs merged.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "attention/sparse_step.h"
 #include "kv/sealed_block.h"
@@ -63,21 +64,12 @@ int SparseAttention::State::read_blocks(const SparseStep& step, int head, int ru
   const size_t at = candidate_at(step, head, first);
   thread.chosen.clear();
   for (int i = 0; i < plan.run_count(run); ++i) {
-    if (treatment_of(step, at + as_size(i)) == which) thread.chosen.push_back(i);
+    if (treatments[at + as_size(i)] == which) thread.chosen.push_back(i);
   }
   const int count = static_cast<int>(thread.chosen.size());
   if (count == 0) return 0;
   if (how == Treatment::kFull) {
-    thread.keys.clear(), thread.values.clear();
-    for (const int i : thread.chosen) {
-      kv::BlockView view;
-      step.job.sequence->view(step.layer, head, SparsePlan::kSinkBlocks + first + i, {&view, 1});
-      thread.keys.push_back(view.keys);
-      thread.values.push_back(view.values);
-    }
-    thread.limits.assign(as_size(plan.rows), count * kBlockTokens);
-    attend(step, queries_of(step, head), thread.keys, thread.values, thread.limits, state,
-           thread.scratch.data());
+    read_full(step, head, first, state, thread);
   } else if (how == Treatment::kEightBit) {
     thread.summaries.clear(), thread.copies.clear();
     for (const int i : thread.chosen) {
@@ -100,6 +92,28 @@ int SparseAttention::State::read_blocks(const SparseStep& step, int head, int ru
                         state.max, state.sum});
   }
   return count;
+}
+
+// The chosen candidates behind `first` in bf16.
+void SparseAttention::State::read_full(const SparseStep& step, int head, int first, const SoftmaxState& state,
+                                       Thread& thread) {
+  thread.keys.clear(), thread.values.clear();
+  for (const int i : thread.chosen) {
+    kv::BlockView view;
+    step.job.sequence->view(step.layer, head, SparsePlan::kSinkBlocks + first + i, {&view, 1});
+    thread.keys.push_back(view.keys);
+    thread.values.push_back(view.values);
+  }
+  thread.limits.assign(as_size(step.plan.rows), static_cast<int>(thread.chosen.size()) * kBlockTokens);
+  attend(step, queries_of(step, head), thread.keys, thread.values, thread.limits, state,
+         thread.scratch.data());
+}
+
+void SparseAttention::State::read_whole(const SparseStep& step, int head, int run, const SoftmaxState& state,
+                                        Thread& thread) {
+  thread.chosen.resize(as_size(step.plan.run_count(run)));
+  std::iota(thread.chosen.begin(), thread.chosen.end(), 0);
+  read_full(step, head, step.plan.run_first(run), state, thread);
 }
 
 Result<void> SparseAttention::State::read(const SparseStep& step) {

@@ -26,6 +26,8 @@ void SparseAttention::State::lay_out(const SparseStep& step) {
   room(copies, candidates);
   room(values, candidates);
   room(share2, candidates);
+  room(errors, candidates);
+  room(treatments, candidates);
   room(mass_max, candidates * as_size(plan.rows));
   room(mass, candidates * as_size(plan.rows));
   room(top, all_heads * as_size(plan.rows));
@@ -75,17 +77,16 @@ void SparseAttention::State::scan(const SparseStep& step) {
   });
 }
 
-// Where there is no 8-bit copy, the first step of a block (selection.h) is all there is.
-BlockError SparseAttention::State::error_of(const SparseStep& step, size_t candidate) const {
+// Where there is no 8-bit copy, 8 bits are no better than the estimate, so that they are never chosen.
+void SparseAttention::State::expect_errors(const SparseStep& step, int head) {
   const auto rho = static_cast<float>(step.controller.estimate_share());
-  const auto kappa = has_copy(candidate) ? static_cast<float>(step.controller.eight_bit_share()) : 0.0f;
-  const float spread = rho * values[candidate].spread, norm = kappa * values[candidate].norm;
-  return {share2[candidate] * spread * spread, share2[candidate] * norm * norm};
-}
-
-Treatment SparseAttention::State::treatment_of(const SparseStep& step, size_t candidate) const {
-  const Treatment how = threshold.treat(error_of(step, candidate));
-  return how == Treatment::kEightBit && !has_copy(candidate) ? Treatment::kFull : how;
+  const auto kappa = static_cast<float>(step.controller.eight_bit_share());
+  const size_t from = candidate_at(step, head, 0), end = from + as_size(step.plan.candidates);
+  for (size_t at = from; at < end; ++at) {
+    const float spread = rho * values[at].spread, norm = kappa * values[at].norm;
+    const float estimated = share2[at] * spread * spread;
+    errors[at] = {estimated, has_copy(at) ? share2[at] * norm * norm : estimated, step.full_cost};
+  }
 }
 
 // A row's masses relative to its largest; returns one over their sum, what is always read included.
@@ -129,14 +130,17 @@ void SparseAttention::State::select(const SparseStep& step, double allowed_error
   step.pool.run(step.heads, [&](int task, int thread) {
     const int head = step.first_head + task;
     share_out(step, head, threads[as_size(thread)]);
+    expect_errors(step, head);
     StepHistogram& histogram = histograms[as_size(head)];
     histogram.clear();
-    const size_t at = candidate_at(step, head, 0);
-    for (int b = 0; b < step.plan.candidates; ++b) histogram.add(error_of(step, at + as_size(b)));
+    for (int b = 0; b < step.plan.candidates; ++b) histogram.add(errors[candidate_at(step, head, b)]);
   });
   StepHistogram& all = histograms[as_size(step.first_head)];
   for (int i = 1; i < step.heads; ++i) all.add(histograms[as_size(step.first_head + i)]);
-  threshold = all.threshold(allowed_error);
+  const Threshold threshold = all.threshold(allowed_error);
+  const size_t from = candidate_at(step, step.first_head, 0);
+  const size_t end = candidate_at(step, step.first_head + step.heads, 0);
+  for (size_t at = from; at < end; ++at) treatments[at] = threshold.treat(errors[at]);
 }
 
 }  // namespace mneme::attention

@@ -20,6 +20,7 @@ struct SparsePlan {
   static constexpr int kRecentBlocks = 2;  // whole ones, beside what is open
   static constexpr int kRunBlocks = 32;
   static constexpr int kCandidatesMin = 32;  // shorter contexts are dense
+  static constexpr float kFarCost = 16;      // of bf16 where it may be on the disk (BlockError)
 
   SparsePlan(const DenseJob& job, int layer, int group);
 
@@ -43,8 +44,10 @@ struct SparseStep {
   const LayerController& controller;
   SparsePlan plan;
   int first_head, heads;
-  float* out;     // as DenseJob has it
-  double target;  // SparseOptions::target_error
+  float* out;           // as DenseJob has it
+  double target;        // SparseOptions::target_error
+  float full_cost = 1;  // BlockError
+  bool whole = false;   // the audit computes every head densely, and that is the output
 };
 
 struct SparseAttention::State {
@@ -75,13 +78,14 @@ struct SparseAttention::State {
   };
   std::vector<ValueSize> values;
   std::vector<float> share2;  // p^2 / n: the largest of the query tokens'
+  std::vector<BlockError> errors;
+  std::vector<Treatment> treatments;  // of select()
   // Of each KV head, row and candidate, estimated: the largest logit, and the mass relative to exp of it;
   // after select() relative to exp(top) of the row. read() leaves logarithms of masses in mass_max.
   std::vector<float> mass_max, mass;
   std::vector<float> top;      // [kv_head, rows]: what masses are relative to
   std::vector<float> queries;  // [kv_head, rows, head_dim], scaled
   std::vector<StepHistogram> histograms;
-  Threshold threshold;
   std::vector<float> states;  // [kv_head, 1 + runs] softmax states: what is always read, then the runs
   std::vector<float> audit_states;
   std::vector<int> counted;       // [kv_head, runs, 3]: blocks of each Treatment
@@ -96,6 +100,7 @@ struct SparseAttention::State {
   void scan(const SparseStep& step);
   void select(const SparseStep& step, double allowed_error);
   void share_out(const SparseStep& step, int head, Thread& thread);
+  void expect_errors(const SparseStep& step, int head);
   float weigh_row(const SparseStep& step, int head, int row, Thread& thread);
 
   void gather(const SparseStep& step, int head, int run, Thread& thread);
@@ -124,11 +129,15 @@ struct SparseAttention::State {
   // Adds what was selected as `which` in a run to a state, read as `how`; returns how many blocks.
   int read_blocks(const SparseStep& step, int head, int run, Treatment which, Treatment how,
                   const SoftmaxState& state, Thread& thread);
+  void read_whole(const SparseStep& step, int head, int run, const SoftmaxState& state, Thread& thread);
+  void read_full(const SparseStep& step, int head, int first, const SoftmaxState& state, Thread& thread);
 
   // --- sparse_audit.cpp
-  // Computes `head` densely too; `out` holds its sparse output.
+  // Computes `head` densely too; `out` holds its sparse output, and all of the dense one afterwards where the
+  // step asks for it.
   Result<void> audit(const SparseStep& step, int head, PendingAudit& audit);
   Result<void> read_audited(const SparseStep& step, int head);
+  void write_dense(const SparseStep& step, int head, const SoftmaxState& exact);
   SoftmaxState audit_state(const SparseStep& step, size_t index) {
     const size_t floats = softmax_state_floats(step.plan.rows, shape.head_dim);
     return softmax_state_at(&audit_states[index * floats], step.plan.rows, shape.head_dim);
@@ -149,8 +158,6 @@ struct SparseAttention::State {
   SoftmaxState fixed_state(const SparseStep& step, int head) { return state_of(step, head, 1); }
 
   bool has_copy(size_t candidate) const { return copies[candidate].keys != nullptr; }
-  BlockError error_of(const SparseStep& step, size_t candidate) const;
-  Treatment treatment_of(const SparseStep& step, size_t candidate) const;
   size_t candidate_at(const SparseStep& step, int head, int b) const {
     return static_cast<size_t>(head) * static_cast<size_t>(step.plan.candidates) + static_cast<size_t>(b);
   }
