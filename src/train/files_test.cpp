@@ -64,16 +64,23 @@ TEST_F(Files, AFullDiskLeavesTheOldCheckpoint) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
 }
 
-TEST_F(Files, RowsDependOnSeedAndNumberAlone) {
-  const auto vocabulary = corpus::Vocabulary::make({}, 320);
-  ASSERT_TRUE(vocabulary);
-  const auto tokenizer = vocabulary->tokenizer();
-  ASSERT_TRUE(tokenizer);
-  const tasks::SyntheticText text(3, 1 << 15);
+// What rows are made of.
+struct RowsOf {
+  corpus::Vocabulary vocabulary = *corpus::Vocabulary::make({}, 320);
+  decltype(vocabulary.tokenizer()) tokenizer = vocabulary.tokenizer();
+  tasks::SyntheticText text{3, 1 << 15};
+
+  Batch make(const RowOptions& options, uint64_t seed, uint64_t number, int rows) const {
+    return RowMaker(*tokenizer, text, options).make(seed, number, rows);
+  }
+};
+
+TEST(Rows, DependOnSeedAndNumberAlone) {
+  const RowsOf rows;
   RowOptions options;
   options.tokens = 777;
-  const RowMaker rows(*tokenizer, text, options);
-  const Batch a = rows.make(1, 5, 4), b = rows.make(1, 5, 2), c = rows.make(2, 5, 2);
+  const Batch a = rows.make(options, 1, 5, 4), b = rows.make(options, 1, 5, 2),
+              c = rows.make(options, 2, 5, 2);
   EXPECT_TRUE(torch::equal(a.tokens.narrow(0, 0, 2), b.tokens));
   EXPECT_FALSE(torch::equal(b.tokens, c.tokens));
   EXPECT_EQ(a.tokens.size(1), 777);
@@ -84,29 +91,26 @@ TEST_F(Files, RowsDependOnSeedAndNumberAlone) {
 }
 
 // What is recited is learned, and its answers are; what lost its thought and what the prompt says are not.
-TEST_F(Files, RowsTellWhatLeadsToAnAnswer) {
-  const auto vocabulary = corpus::Vocabulary::make({}, 320);
-  ASSERT_TRUE(vocabulary);
-  const auto tokenizer = vocabulary->tokenizer();
-  ASSERT_TRUE(tokenizer);
-  const tasks::SyntheticText text(3, 1 << 15);
+TEST(Rows, TellWhatLeadsToAnAnswer) {
+  const RowsOf rows;
   RowOptions options;
   options.tokens = 2048, options.task_share = 1, options.context_weight = 0;
   options.mixture = {{tasks::TaskKind::kPasskey, 1.0}};
-  const model::TokenId think = *vocabulary->special("<think>"), end = *vocabulary->special("</think>");
+  const model::TokenId think = *rows.vocabulary.special("<think>"),
+                       end = *rows.vocabulary.special("</think>");
   const auto count = [&](const Batch& batch, model::TokenId token, bool learned) {
     return ((batch.targets == token) & (batch.weights > 0).eq(learned)).sum().item<int64_t>();
   };
-  const Batch batch = RowMaker(*tokenizer, text, options).make(1, 0, 40);
+  const Batch batch = rows.make(options, 1, 0, 40);
   EXPECT_GT(count(batch, think, true), 80);
   EXPECT_EQ(count(batch, think, true), count(batch, end, true));
   EXPECT_GT(count(batch, think, false), 0);
   EXPECT_EQ(count(batch, think, false), count(batch, end, false));
-  EXPECT_GT(count(batch, *vocabulary->special("<|im_end|>"), true), count(batch, end, true));
+  EXPECT_GT(count(batch, *rows.vocabulary.special("<|im_end|>"), true), count(batch, end, true));
   options.recitals = false;
-  const Batch plain = RowMaker(*tokenizer, text, options).make(1, 0, 8);
+  const Batch plain = rows.make(options, 1, 0, 8);
   EXPECT_EQ((plain.targets == think).sum().item<int64_t>(), 0);
-  EXPECT_GT(count(plain, *vocabulary->special("<|im_end|>"), true), 10);
+  EXPECT_GT(count(plain, *rows.vocabulary.special("<|im_end|>"), true), 10);
 }
 
 }  // namespace
