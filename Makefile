@@ -28,7 +28,7 @@ help:
 	@echo "              make run MODEL=model.gguf FILES=\"a.txt b.txt\" PROMPT=\"What is this?\" N=64"
 	@echo "make test     build and run every test; what .ci/run does"
 	@echo "make check    the tests again under AddressSanitizer and UBSan, the threaded ones under ThreadSanitizer, the guards"
-	@echo "make train    the default model from nothing, about an hour and a half; goes on where it was left"
+	@echo "make train    a model like the default one from nothing, some hours; goes on where it was left"
 	@echo "make bench    build and run the kernel benchmarks"
 	@echo "make fuzz     build every fuzzer and run each for FUZZ_SECONDS=$(FUZZ_SECONDS)"
 	@echo "make clean    remove build/"

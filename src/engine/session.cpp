@@ -83,7 +83,8 @@ Result<std::unique_ptr<LoadedSession>> LoadedSession::open(SessionHome& home, co
   auto log = open_log(home, named);
   if (!log) return pass(log);
   if (log->state().model.model != home.model.model || log->state().model.shape != home.model.shape)
-    return fail("session {} belongs to another model: {}", name, log->state().model_path);
+    return fail("session {} belongs to another model than this file is now: it was made with {}", name,
+                log->state().model_path);
   if (!log->warning().empty()) home.warnings.push_back(log->warning());
   if (auto own = own_segments(home, named, *log); !own) return pass(own);
   auto session = std::make_unique<LoadedSession>(home, log->state().scope());
