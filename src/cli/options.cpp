@@ -132,8 +132,7 @@ void add_storage_options(CLI::App& verb, ModelArguments& arguments, bool with_se
   const CLI::Validator size(check_size_or_zero, "SIZE");
   verb.add_option("--hot", arguments.hot,
                   "memory of the hot tier, e.g. 1GiB; with neither --hot nor --warm: what 20 % of the "
-                  "contexts' blocks "
-                  "and 50 % of them at half their size take, 256 MiB at least")
+                  "contexts' blocks and 50 % of them at half their size take, 256 MiB at least")
       ->check(size);
   verb.add_option("--warm", arguments.warm,
                   "memory of the warm tier; 0 is allowed. With --attention adaptive it holds 8-bit copies")

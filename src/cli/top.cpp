@@ -38,7 +38,7 @@ Result<Json> get_json(const TopArguments& a, const std::string& path) {
   serve::Headers headers;
   if (!a.key.empty()) headers.emplace_back("Authorization", "Bearer " + a.key);
   const auto reply = serve::http_get(a.url + path, headers, std::chrono::seconds(5), a.ca_path);
-  if (!reply) return tl::unexpected(Error{reply.error().message + " (mneme serve starts a server)"});
+  if (!reply) return tl::unexpected(Error{reply.error().message + " (is mneme serve running there?)"});
   if (reply->status == 401) return tl::unexpected(Error{a.url + ": asks for a key: --key, or MNEME_KEY"});
   Json value = Json::parse(reply->body, nullptr, false);
   if (reply->status != 200 || !value.is_object())

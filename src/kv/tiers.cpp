@@ -12,6 +12,9 @@ namespace {
 
 constexpr int kSamples = 16;  // extents looked at for the coldest
 
+// Of what is shared, where copies take the rest: one part in so many.
+constexpr uint64_t kHotPart = 8;
+
 // Memory that passing extents may always have: two runs of attention (one held, one read ahead).
 constexpr uint64_t kStagingSlabs = 2 * 32;
 
@@ -105,7 +108,7 @@ uint64_t Tiers::bytes_limit() const {
 uint64_t Tiers::hot_limit() const {
   if (options_.hot_bytes != TierOptions::kByShare) return options_.hot_bytes;
   const uint64_t all = bytes_limit();
-  if (options_.keep_copies && options_.by_share()) return all / 8;
+  if (options_.keep_copies && options_.by_share()) return all / kHotPart;
   return static_cast<uint64_t>(static_cast<double>(all) * options_.hot_share / options_.share_in_memory());
 }
 

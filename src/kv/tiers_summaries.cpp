@@ -166,8 +166,10 @@ void Tiers::keep_copies(Segment& segment, int layer) {
 }
 
 void Tiers::make_copies(std::span<const SegmentPtr> segments, int layer) {
+  const uint64_t limit = copies_limit(), each = copies_bytes();
+  if (limit < each) return;
   for (const SegmentPtr& segment : segments) {
-    const bool full = *copies_sum_ + copies_bytes() > copies_limit() && !unused_copies_;
+    const bool full = *copies_sum_ + each > limit && !unused_copies_;
     if (full || copies_made_ >= kCopiesAtOnce) return;
     keep_copies(*segment, layer);
   }
