@@ -16,6 +16,8 @@
 
 #include "corpus/documents.h"
 #include "corpus/vocabulary.h"
+#include "model/config.h"
+#include "model/gguf.h"
 #include "tasks/text.h"
 
 namespace {
@@ -203,8 +205,8 @@ class GoOnOfKind : public GoOn, public testing::WithParamInterface<const char*> 
 
 TEST_P(GoOnOfKind, FromAModelFile) {
   const std::string kind = GetParam(), name = "from_" + kind;
-  run(name,
-      "--residual " + kind + " --steps 4 --value-residual 1 --embedding-mix 1 --context-length 48" + kFlags);
+  run(name, "--residual " + kind + " --steps 4 --value-residual 1 --embedding-mix 1 --context-length 48" +
+                kFlags + (kind == "mhc" ? " --look-ahead 6" : ""));
   export_model(name);
   ASSERT_EQ(start_from(name + ".gguf", name + "_on", "--engram-rows 101"), 0)
       << read_file(path(name + "_on.err"));
@@ -214,6 +216,33 @@ TEST_P(GoOnOfKind, FromAModelFile) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, GoOnOfKind, testing::Values("plain", "layerscale", "mhc"));
+
+// Its keys know nothing of what follows until they learn it; what else there is stays as it was.
+TEST_F(GoOn, AModelIsGivenLookAhead) {
+  run("near", "--steps 2");
+  export_model("near");
+  ASSERT_EQ(start_from("near.gguf", "far", "--look-ahead 6"), 0) << read_file(path("far.err"));
+  export_model("far");
+  auto near = mneme::model::Gguf::open(path("near.gguf")), far = mneme::model::Gguf::open(path("far.gguf"));
+  ASSERT_TRUE(near && far);
+  auto config = mneme::model::read_config(*far);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->mneme.look_ahead, 6);
+  size_t given = 0;
+  for (const auto& tensor : far->tensors()) {
+    const auto* before = near->find_tensor(tensor.name);
+    if (before != nullptr) {
+      EXPECT_TRUE(std::ranges::equal(before->bytes, tensor.bytes)) << tensor.name;
+      continue;
+    }
+    EXPECT_TRUE(tensor.name.ends_with("attn_k_ahead.weight")) << tensor.name;
+    std::vector<float> values(tensor.bytes.size() / sizeof(float));
+    std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
+    EXPECT_TRUE(std::ranges::all_of(values, [](float value) { return value == 0; }));
+    ++given;
+  }
+  EXPECT_EQ(given, 1u);
+}
 
 // Rows that were sums come apart into the same sums.
 TEST_F(GoOn, SpelledRowsComeApart) {
@@ -261,7 +290,8 @@ TEST_P(Parity, RuntimeLogitsAreTheTrainers) {
   run(out, "--residual " + kind +
                " --steps 6 --value-residual 1 --embedding-mix 1 --context-length 64 --streams 3"
                " --engram-layers 1,2 --engram-rows 501 --engram-order 3 --engram-heads 2 --adam-rate 0.02" +
-               (kind == "plain" || kind == "mhc" ? " --spelled 1" : ""));
+               (kind == "plain" || kind == "mhc" ? " --spelled 1" : "") +
+               (kind == "alpha" || kind == "mhc" ? " --look-ahead 9" : ""));
   const std::string checkpoint = (folder_ / out / "checkpoint.pt").string();
   const std::string model = (folder_ / (out + ".gguf")).string(), ids = (folder_ / "ids").string();
   std::ofstream tokens(ids);

@@ -25,6 +25,8 @@ struct KvShape {
   std::vector<int> windows = {};
   // Widths of the rows of f32 that a sequence keeps of its last tokens (recent_rows.h), one ring each.
   std::vector<int> recent_widths = {};
+  // How far before its first token a pass may read them: token t reads t - 1 .. t - recent_history.
+  int recent_history = 16;
 
   int window(int layer) const { return windows.empty() ? 0 : windows[static_cast<size_t>(layer)]; }
   // Layers that keep every token.

@@ -10,7 +10,7 @@
 namespace mneme::kv {
 
 Sequence::Sequence(BlockPool& pool)
-    : pool_(&pool), layers_(static_cast<size_t>(pool.shape().layers)), recent_(pool.shape().recent_widths) {}
+    : pool_(&pool), layers_(static_cast<size_t>(pool.shape().layers)), recent_(pool.shape()) {}
 
 Sequence::Sequence(Tiers& tiers) : Sequence(tiers.pool()) { tiers_ = &tiers; }
 

@@ -236,28 +236,30 @@ TEST(Windows, RepeatForBenchFillsWhatTheDepthHolds) {
 
 // Every row that a pass may read is there, whatever was taken back before.
 TEST(RecentRows, HoldWhatAPassMayReadAfterAnyTruncation) {
-  const KvShape shape{1, 1, 2, {}, {3, 5}};
-  auto pool = BlockPool::create(shape, 1 << 20);
-  ASSERT_TRUE(pool);
-  core::Rng rng(5);
-  for (int round = 0; round < 20; ++round) {
-    Sequence s(*pool);
-    for (int step = 0; step < 20; ++step) {
-      const int count = 1 + static_cast<int>(rng.next_below(512)), first = s.token_count();
-      ASSERT_TRUE(s.extend(count));
-      for (int token = std::max(0, first - kRecentHistory); token < first + count; ++token) {
-        const auto value = static_cast<float>(token);
-        if (token >= first) {
-          s.recent().id(token) = token;
-          std::fill_n(s.recent().row(0, token), 3, value);
-          std::fill_n(s.recent().row(1, token), 5, -value);
+  for (const int history : {1, 16, 33}) {
+    const KvShape shape{1, 1, 2, {}, {3, 5}, history};
+    auto pool = BlockPool::create(shape, 1 << 20);
+    ASSERT_TRUE(pool);
+    core::Rng rng(5);
+    for (int round = 0; round < 20; ++round) {
+      Sequence s(*pool);
+      for (int step = 0; step < 20; ++step) {
+        const int count = 1 + static_cast<int>(rng.next_below(512)), first = s.token_count();
+        ASSERT_TRUE(s.extend(count));
+        for (int token = std::max(0, first - history); token < first + count; ++token) {
+          const auto value = static_cast<float>(token);
+          if (token >= first) {
+            s.recent().id(token) = token;
+            std::fill_n(s.recent().row(0, token), 3, value);
+            std::fill_n(s.recent().row(1, token), 5, -value);
+          }
+          ASSERT_EQ(s.recent().id(token), token);
+          ASSERT_EQ(s.recent().row(0, token)[2], value);
+          ASSERT_EQ(s.recent().row(1, token)[4], -value);
         }
-        ASSERT_EQ(s.recent().id(token), token);
-        ASSERT_EQ(s.recent().row(0, token)[2], value);
-        ASSERT_EQ(s.recent().row(1, token)[4], -value);
+        s.truncate(s.token_count() -
+                   static_cast<int>(rng.next_below(static_cast<uint32_t>(s.tokens_truncatable() + 1))));
       }
-      s.truncate(s.token_count() -
-                 static_cast<int>(rng.next_below(static_cast<uint32_t>(s.tokens_truncatable() + 1))));
     }
   }
 }

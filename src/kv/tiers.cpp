@@ -39,7 +39,7 @@ int spacing_of_boundaries(const KvShape& shape) {
     if (shape.window(layer) > 0)
       bytes += static_cast<uint64_t>(blocks_of(shape.window(layer))) * shape.slab_bytes();
   for (const int width : shape.recent_widths)
-    bytes += static_cast<uint64_t>(kRecentHistory) * (static_cast<uint64_t>(width) + 1) * sizeof(float);
+    bytes += static_cast<uint64_t>(shape.recent_history) * (static_cast<uint64_t>(width) + 1) * sizeof(float);
   const uint64_t extents = uint64_t{kSegmentTokens} * shape.token_bytes();
   int spacing = 1;
   while (spacing < kMost && bytes * kShare > extents * static_cast<uint64_t>(spacing)) spacing *= 2;

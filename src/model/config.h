@@ -55,6 +55,7 @@ struct IndexerConfig {
 // What the mneme architecture has and the others have not: defaults are what the others do.
 struct MnemeConfig {
   std::vector<int> windows;  // [layers]: tokens that a local layer sees; 0: a global layer
+  int look_ahead = 0;        // tokens behind its own that a key of a global layer knows; 0: none
   int log_length_train = 0;  // tokens; 0: attention is not sharpened with the context's length
   float log_length_slope = 0;
   ResidualKind residual = ResidualKind::kPlain;
@@ -88,10 +89,13 @@ struct Config {
   int group() const { return heads / kv_heads; }
 };
 
-// What a sequence of the model keeps: windows, and rings of recent rows, which are those of the key shift of
-// every global layer of mneme ([kv_heads * head_dim]) and then of every n-gram table ([dim + streams]).
+// What a sequence of the model keeps: windows, and rings of recent rows, which are those of
+// every global layer of mneme (shift_row_width) and then of every n-gram table ([dim + streams]).
 kv::KvShape kv_shape(const Config& config);
 int shift_ring(const Config& config, int layer);
+// What a token of a global layer leaves to those behind it: W_k_shift y [kv_heads * head_dim]; with
+// look-ahead also W_k y, W_k_ahead y and v, in this order.
+int shift_row_width(const Config& config);
 int engram_ring(const Config& config, int table);
 
 // An unknown architecture, a missing or absurd number: an error naming the key.

@@ -84,7 +84,7 @@ void place(const Pass& pass) {
   for_chunks(pass, [&](const Chunk& chunk, size_t first) {
     const int position = first_position(chunk);
     for (size_t i = 0; i < chunk.tokens.size(); ++i) {
-      pass.scratch.places.push_back({chunk.sequence, position + static_cast<int>(i), i == 0});
+      pass.scratch.places.push_back({chunk.sequence, position + static_cast<int>(i)});
       kernels::rope_table(position + static_cast<int>(i), pass.rope.frequencies, pass.rope.scale,
                           pass.scratch.rope.subspan((first + i) * dims, dims));
     }
@@ -226,9 +226,10 @@ Result<void> attention_layer(const Pass& pass, const LayerWeights& layer, int in
   Scratch& s = pass.scratch;
   read_residual(pass, layer.attention_residual, layer.attention_norm);
   const kernels::Product products[] = {product(layer.query, s.query), product(layer.key, s.key),
-                                       product(layer.value, s.value), product(layer.key_shift, s.key_shift)};
-  const bool shifts = layer.key_shift.rows > 0;
-  multiply(pass, std::span(products).first(shifts ? 4 : 3), s.normed);
+                                       product(layer.value, s.value), product(layer.key_shift, s.key_shift),
+                                       product(layer.key_ahead, s.key_ahead)};
+  const size_t count = layer.key_ahead.rows > 0 ? 5 : layer.key_shift.rows > 0 ? 4 : 3;
+  multiply(pass, std::span(products).first(count), s.normed);
   if (pass.config.architecture == Architecture::kMneme)
     finish_mneme_heads(pass, layer, index);
   else
@@ -318,6 +319,7 @@ Result<Scratch> Scratch::reserve(const Config& c, const Weights& weights, int ro
       {&s.key, kv_dim},
       {&s.value, kv_dim},
       {&s.key_shift, mneme ? kv_dim : 0},
+      {&s.key_ahead, c.mneme.look_ahead > 0 ? kv_dim : 0},
       {&s.first_value, any_layer(&LayerWeights::value_mix) ? kv_dim : 0},
       {&s.attended, query_dim},
       {&s.gate, ffn_dim},

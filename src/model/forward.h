@@ -22,7 +22,6 @@ namespace mneme::model {
 struct RowPlace {
   kv::Sequence* sequence;
   int position;
-  bool first;  // of its chunk: the row before is another sequence's
 };
 
 // The n-gram layer's part of the scratch; empty where the model has none.
@@ -50,6 +49,7 @@ struct Scratch {
   std::span<float> query;         // [rows, heads * head_dim]
   std::span<float> key, value;    // [rows, kv_heads * head_dim]
   std::span<float> key_shift;     // [rows, kv_heads * head_dim]: for the key of the token after
+  std::span<float> key_ahead;     // the same: for the keys of the tokens before, where there is look-ahead
   std::span<float> first_value;   // [rows, kv_heads * head_dim]: layer 0's, where later layers mix it in
   std::span<float> attended;      // [rows, heads * head_dim]
   std::span<float> gate, up;      // [rows, ffn_dim]

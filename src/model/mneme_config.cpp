@@ -25,6 +25,9 @@ constexpr std::array kResiduals{
     ResidualName{"mhc-identity", ResidualKind::kMhcIdentity},
 };
 
+// A sequence keeps as many rows of each global layer.
+constexpr uint64_t kLookAheadMax = 256;
+
 // Layer numbers of a list, which must rise.
 std::vector<int> layer_list(ConfigReader& read, std::string_view key, int layers, bool optional) {
   std::vector<int> list;
@@ -45,6 +48,7 @@ void read_attention(ConfigReader& read, Config& config) {
   m.windows.assign(static_cast<size_t>(config.layers), window);
   for (const int layer : layer_list(read, "attention.global_layers", config.layers, false))
     m.windows[static_cast<size_t>(layer)] = 0;
+  m.look_ahead = read.number("attention.look_ahead", 1, kLookAheadMax, 0);
   m.log_length_train = read.number("attention.log_length_train", 0, uint64_t{1} << 30, 0);
   read.require(m.log_length_train != 1,
                "mneme.attention.log_length_train is 1: 0 or 2 and more are possible");
@@ -128,13 +132,17 @@ int shift_ring(const Config& config, int layer) {
   return static_cast<int>(std::count(windows.begin(), windows.begin() + layer, 0));
 }
 
+int shift_row_width(const Config& config) {
+  return (config.mneme.look_ahead > 0 ? 4 : 1) * config.kv_heads * config.head_dim;
+}
+
 int engram_ring(const Config& config, int table) { return shift_ring(config, config.layers) + table; }
 
 kv::KvShape kv_shape(const Config& config) {
   kv::KvShape shape{config.layers, config.kv_heads, config.head_dim, config.mneme.windows, {}};
   if (config.architecture != Architecture::kMneme) return shape;
-  shape.recent_widths.assign(static_cast<size_t>(shift_ring(config, config.layers)),
-                             config.kv_heads * config.head_dim);
+  shape.recent_widths.assign(static_cast<size_t>(shift_ring(config, config.layers)), shift_row_width(config));
+  shape.recent_history = std::max(shape.recent_history, config.mneme.look_ahead + 1);
   shape.recent_widths.insert(shape.recent_widths.end(), config.mneme.engram.layers.size(),
                              config.dim + config.mneme.streams);
   return shape;

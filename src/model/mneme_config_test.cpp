@@ -17,6 +17,7 @@ using Change = std::function<void(MnemeModelForTest&)>;
 MnemeModelForTest with_everything() {
   MnemeOptionsForTest o;
   o.residual = "mhc", o.streams = 4, o.engram_layers = {0, 2}, o.indexer_heads = 2;
+  o.look_ahead = 20;
   return random_mneme_model(o, 3);
 }
 
@@ -53,7 +54,9 @@ TEST(MnemeConfig, ReadsEveryKey) {
   EXPECT_FALSE(config->rope.interleaved);
   const kv::KvShape shape = kv_shape(*config);
   EXPECT_EQ(shape.windows, config->mneme.windows);
-  EXPECT_EQ(shape.recent_widths, (std::vector<int>{64, 36, 36})) << "one key shift, two n-gram tables";
+  EXPECT_EQ(config->mneme.look_ahead, 20);
+  EXPECT_EQ(shape.recent_widths, (std::vector<int>{4 * 64, 36, 36})) << "one global layer, two n-gram tables";
+  EXPECT_EQ(shape.recent_history, 21);
   EXPECT_EQ(shape.token_bytes(), 4u * 32 * 2) << "one layer keeps every token";
 }
 
@@ -69,6 +72,7 @@ TEST(MnemeConfig, NamesTheKeyThatIsWrong) {
        [](auto& m) {
          m.options.global_layers = {1, 0xFFFFFFFF};
        }},
+      {"attention.look_ahead", [](auto& m) { m.options.look_ahead = 257; }},
       {"attention.log_length_train", [](auto& m) { m.options.log_length_train = 1; }},
       {"residual.kind \"mhx\"", [](auto& m) { m.options.residual = "mhx"; }},
       {"residual.streams is 1", [](auto& m) { m.options.streams = 1; }},

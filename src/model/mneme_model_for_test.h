@@ -19,6 +19,7 @@ struct MnemeOptionsForTest {
   int context_length = 128;
   int window = 64;
   std::vector<uint32_t> global_layers = {1};
+  int look_ahead = 0;
   int log_length_train = 0;
   float log_length_slope = 0.5f;
   int rope_dims = 0;  // 0: head_dim

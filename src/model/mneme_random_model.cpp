@@ -113,6 +113,8 @@ void add_layer(Builder& build, const MnemeModelForTest& model, uint32_t index) {
   build.matrix(prefix + "attn_k.weight", o.kv_heads * o.head_dim, o.dim);
   build.matrix(prefix + "attn_v.weight", o.kv_heads * o.head_dim, o.dim);
   if (global) build.matrix(prefix + "attn_k_shift.weight", o.kv_heads * o.head_dim, o.dim);
+  if (global && o.look_ahead > 0)
+    build.matrix(prefix + "attn_k_ahead.weight", o.kv_heads * o.head_dim, o.dim);
   build.matrix(prefix + "attn_output.weight", o.dim, o.heads * o.head_dim);
   build.vector(prefix + "attn_temperature", heads, 6.0f, 3.0f);
   if (o.sinks) build.vector(prefix + "attn_sinks", heads, 1.0f, 2.0f);
@@ -191,6 +193,7 @@ void add_keys(GgufWriter& writer, const MnemeModelForTest& model) {
   number("attention.value_length", o.head_dim);
   number("attention.sliding_window", o.window);
   number("attention.log_length_train", o.log_length_train);
+  if (o.look_ahead > 0) number("attention.look_ahead", o.look_ahead);
   number("rope.dimension_count", o.rope_dims > 0 ? o.rope_dims : o.head_dim);
   number("residual.streams", o.streams);
   writer.add("mneme.residual.kind", o.residual);

@@ -188,14 +188,19 @@ Rows Reference::attention(const Rows& h) {
   const auto heads = static_cast<size_t>(o_.heads), kv_heads = static_cast<size_t>(o_.kv_heads),
              d = static_cast<size_t>(o_.head_dim), window = static_cast<size_t>(o_.window);
   const bool global = has("attn_k_shift.weight");
+  const size_t ahead = has("attn_k_ahead.weight") ? static_cast<size_t>(o_.look_ahead) : 0;
   Rows y, keys(count_), values, out;
   for (const Vector& row : h) y.push_back(norm(row, &lw("attn_norm.weight")));
   for (size_t t = 0; t < count_; ++t) {
-    Vector k = multiply(lw("attn_k.weight"), y[t]);
-    if (global && t > 0) {
-      const Vector shift = multiply(lw("attn_k_shift.weight"), y[t - 1]);
-      for (size_t i = 0; i < k.size(); ++i) k[i] += shift[i];
-    }
+    Vector k(kv_heads * d);
+    const auto add = [&](const char* matrix, size_t token, double factor) {
+      const Vector part = multiply(lw(matrix), y[token]);
+      for (size_t i = 0; i < k.size(); ++i) k[i] += factor * part[i];
+    };
+    if (t >= ahead) add("attn_k.weight", t - ahead, 1);
+    if (global && t >= ahead + 1) add("attn_k_shift.weight", t - ahead - 1, 1);
+    for (size_t j = 0; j < std::min(ahead, t + 1); ++j)
+      add("attn_k_ahead.weight", t - j, 1 / std::sqrt(static_cast<double>(ahead)));
     for (size_t g = 0; g < kv_heads; ++g) {
       const Vector u = unit(head_of(k, g));
       for (const double value : global ? u : rope(u, t)) keys[t].push_back(rounded(value));
@@ -212,6 +217,7 @@ Rows Reference::attention(const Rows& h) {
       values[t][i] = rounded(values[t][i]);
     }
   }
+  values.insert(values.begin(), ahead, Vector(kv_heads * d));
   for (size_t t = 0; t < count_; ++t) {
     const Vector q = multiply(lw("attn_q.weight"), y[t]);
     double sharp = 1;

@@ -122,6 +122,13 @@ std::vector<NamedOptions> all_kinds() {
   o.log_length_train = 20, o.global_layers = {0, 1, 2}, o.window = 1;
   all.push_back({"all_global_sharpened", o});
   o = {};
+  o.look_ahead = 7, o.indexer_heads = 2;
+  all.push_back({"look_ahead7", o});
+  o.look_ahead = 24, o.global_layers = {0, 1, 2}, o.sinks = o.value_mix = false, o.log_length_train = 20;
+  all.push_back({"all_global_look_ahead24", o});
+  o.look_ahead = 1, o.global_layers = {1}, o.residual = "mhc", o.streams = 2;
+  all.push_back({"look_ahead1_mhc2", o});
+  o = {};
   o.global_layers = {}, o.window = 1, o.indexer_heads = 2;
   all.push_back({"all_local_window1", o});
   o = {};
@@ -134,8 +141,8 @@ std::vector<NamedOptions> all_kinds() {
   o.engram_order_max = 2, o.engram_type = tensor::DType::kF16, o.residual = "hc", o.streams = 3;
   all.push_back({"engram_order2_hc3", o});
   for (NamedOptions& named : all) {
-    for (const char* name :
-         {"plain", "mhc2_odd_heads", "lite5", "all_local_window1", "engram_mhc", "engram_order4_q8"})
+    for (const char* name : {"plain", "mhc2_odd_heads", "lite5", "all_local_window1", "look_ahead7",
+                             "all_global_look_ahead24", "engram_mhc", "engram_order4_q8"})
       named.at_length |= named.name == name;
   }
   return all;

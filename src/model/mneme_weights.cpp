@@ -77,6 +77,8 @@ Result<void> WeightPlan::mneme_layer(int index, LayerWeights& layer) {
   if (ok) ok = mneme_residual(prefix + "ffn", layer.ffn_residual);
   if (ok && global)
     ok = matrix(prefix + "attn_k_shift.weight", c.kv_heads * c.head_dim, c.dim, layer.key_shift);
+  if (ok && global && c.mneme.look_ahead > 0)
+    ok = matrix(prefix + "attn_k_ahead.weight", c.kv_heads * c.head_dim, c.dim, layer.key_ahead);
   if (ok && global && c.mneme.indexer.heads > 0) ok = mneme_indexer(prefix, layer.indexer);
   if (ok && engram_of(c, index) >= 0) ok = mneme_engram(prefix, layer.engram, job);
   return ok;

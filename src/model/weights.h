@@ -54,6 +54,7 @@ struct LayerWeights {
 
   // Of mneme alone; spans of a layer that lacks them are empty.
   kernels::PackedMatrix key_shift;                  // [kv_heads * head_dim, dim]; global layers
+  kernels::PackedMatrix key_ahead;                  // the same; of a model with look-ahead
   std::span<float> query_gain;                      // [heads, head_dim]: temperature / sqrt(head_dim)
   std::span<float> key_gain;                        // [head_dim]: 1 / sqrt(head_dim)
   std::span<const float> sinks;                     // [heads]

@@ -42,6 +42,16 @@ struct Draft {
   bool makes_up(float probability) {
     return train() && chance(probability * static_cast<float>(request.variety));
   }
+  // What make() gives that fits the request's share of answers in front of what the question names, by
+  // is_backwards(it); as it comes where there is no share, or none that fits.
+  template <class Make, class Test>
+  auto of_some_order(Make make, Test is_backwards) {
+    auto made = make();
+    if (!train() || request.backwards < 0) return made;
+    const bool wanted = chance(static_cast<float>(request.backwards));
+    for (int tries = 0; tries < 40 && is_backwards(made) != wanted; ++tries) made = make();
+    return made;
+  }
   template <class Range>
   decltype(auto) any_of(const Range& range) {
     return range[below(std::size(range))];

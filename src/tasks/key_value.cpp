@@ -70,7 +70,10 @@ Table make_table(Draft& draft, const RecordFormat& format, size_t bytes_max) {
 
 void ask_about(Draft& draft, const Entry& entry, size_t offset) {
   const Range range{entry.range.begin + offset, entry.range.end + offset};
-  const bool by_value = draft.chance(0.15f);
+  const std::string_view record = draft.text_of(range);
+  const bool value_first = record.find(entry.value) < record.find(entry.key);
+  const bool by_value = draft.of_some_order([&] { return draft.chance(0.15f); },
+                                            [&](bool asks_by_value) { return asks_by_value != value_first; });
   const std::string wording = any_wording(draft, by_value ? Slot::kKeyQuestion : Slot::kValueQuestion);
   const std::string &named = by_value ? entry.value : entry.key, &wanted = by_value ? entry.key : entry.value;
   draft.ask(fill(wording, {{"key", entry.key}, {"value", entry.value}}), wanted, range,

@@ -16,6 +16,13 @@ struct Needle {
   std::string_view type;  // "number"
 };
 
+// One that says its value first where the request has a share of those.
+std::string record_wording(Draft& draft) {
+  return draft.of_some_order(
+      [&] { return any_wording(draft, Slot::kNeedleRecord); },
+      [](const std::string& wording) { return wording.find("{value}") < wording.find("{key}"); });
+}
+
 std::string sentence(std::string_view wording, const Needle& needle) {
   return fill(wording, {{"type", needle.type}, {"key", needle.key}, {"value", needle.value}});
 }
@@ -45,14 +52,14 @@ void ask_for(Draft& draft, const Needle& needle, const Record& record) {
 void make_passkey(Draft& draft) {
   std::vector<Needle> needles;
   std::vector<Record> records;
-  const std::string first_wording = any_wording(draft, Slot::kNeedleRecord);
+  const std::string first_wording = record_wording(draft);
   const size_t count = needles_at_most(draft, draft.questions());
   for (size_t i = 0; i < count; ++i) {
     const ValueKind kind = any_value_kind(draft);
     const ValueKind key_kind = draft.chance(0.7f) ? ValueKind::kWords : any_key_kind(draft);
     needles.push_back(
         {fresh_key(draft, key_kind), fresh_value(draft, kind), noun_for(kind, draft.request.language)});
-    const std::string wording = i == 0 ? first_wording : any_wording(draft, Slot::kNeedleRecord);
+    const std::string wording = i == 0 ? first_wording : record_wording(draft);
     records.push_back({sentence(wording, needles.back()), true});
   }
   draft.sample.form = form_of("sentence", draft, first_wording);
@@ -64,7 +71,7 @@ void make_passkey(Draft& draft) {
 
 void make_multi_needle(Draft& draft) {
   // One wording for all, so that only the key tells them apart.
-  const std::string wording = any_wording(draft, Slot::kNeedleRecord);
+  const std::string wording = record_wording(draft);
   const ValueKind kind = any_value_kind(draft);
   const ValueKind key_kind = any_key_kind(draft);
   const std::string_view type = noun_for(kind, draft.request.language);

@@ -36,8 +36,10 @@ std::string fresh_subject(Draft& draft, FieldType type) {
 }
 
 Record record_of(Draft& draft, const Fact& fact, bool asked) {
-  return {fill(expand(draft, draft.any_of(fact.relation->records)), {{"s", fact.subject}, {"v", fact.value}}),
-          asked};
+  const std::string wording = draft.of_some_order(
+      [&] { return expand(draft, draft.any_of(fact.relation->records)); },
+      [](const std::string& pattern) { return pattern.find("{v}") < pattern.find("{s}"); });
+  return {fill(wording, {{"s", fact.subject}, {"v", fact.value}}), asked};
 }
 
 // Another relation that has subjects of this type; the same one where there is no other.

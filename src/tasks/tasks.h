@@ -99,6 +99,8 @@ struct Request {
                          // one
   double depth = -1.0;   // in [0,1]: where the asked records lie; negative: anywhere
   double variety = 1.0;  // in [0,1], of train: how much is made up on the spot (open.h); 0: lists alone
+  double backwards = -1.0;  // in [0,1], of train's lookups: the share whose answer stands in front of what
+                            // the question names; negative: as it comes
 };
 
 Sample generate(TaskKind task, const Request& request, const TextSource& source, core::Rng& rng);

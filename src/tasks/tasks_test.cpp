@@ -229,6 +229,31 @@ TEST(Tasks, RecitalsComeFromTheContext) {
     EXPECT_GT(back[task], 0) << name(task);
 }
 
+// A share of lookups whose answer stands in front of what the question names is kept, of train's alone.
+TEST(Tasks, AnswersStandInFrontWhereThatIsAsked) {
+  const auto share_of = [](TaskKind task, Split split, double backwards) {
+    Request request;
+    request.split = split, request.backwards = backwards, request.context_bytes = 4000;
+    double front = 0, all = 0;
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+      core::Rng rng(seed);
+      const Sample sample = generate(task, request, built_in_text(), rng);
+      for (const Turn& turn : sample.turns) {
+        if (turn.role != Role::kAssistant || turn.recital.empty()) continue;
+        front += turn.recital.ends_with(" <- " + turn.text), ++all;
+      }
+    }
+    return front / all;
+  };
+  for (const TaskKind task : {TaskKind::kPasskey, TaskKind::kMultiNeedle, TaskKind::kKeyValue}) {
+    EXPECT_GT(share_of(task, Split::kTrain, 1), 0.9) << name(task);
+    EXPECT_LT(share_of(task, Split::kTrain, 0), 0.1) << name(task);
+    EXPECT_EQ(share_of(task, Split::kHeldOut, 1), share_of(task, Split::kHeldOut, -1)) << name(task);
+  }
+  EXPECT_GT(share_of(TaskKind::kParaphrase, Split::kTrain, 1),
+            share_of(TaskKind::kParaphrase, Split::kTrain, 0) + 0.2);
+}
+
 TEST(Tasks, DepthIsHonoured) {
   for (const double depth : {0.0, 0.3, 0.5, 0.9, 1.0}) {
     Request request;

@@ -87,6 +87,7 @@ void RowMaker::fill(Row& row, core::Rng& rng) const {
     if (plain || row.room() < 96) {
       add_text(row, rng, options_.text_weight);
     } else {
+      if (options_.bare_share > 0 && unit(rng) < options_.bare_share) add_bare(row, rng);
       add_sample(row, rng);
     }
   }
@@ -116,6 +117,7 @@ void RowMaker::add_sample(Row& row, core::Rng& rng) const {
   tasks::Request request;
   request.split = options_.split;
   request.variety = options_.variety;
+  request.backwards = options_.backwards;
   request.language = unit(rng) < options_.chinese_share ? Language::kChinese : Language::kEnglish;
   // Most contexts take all the room, some are shorter.
   double share = 0.95 * (rng.next_below(5) > 0 ? 1.0 : std::exp(-2.5 * unit(rng)));
@@ -130,13 +132,42 @@ void RowMaker::add_sample(Row& row, core::Rng& rng) const {
     request.context_bytes = static_cast<size_t>(0.9 * context_bytes);
     const tasks::Sample sample = tasks::generate(task, request, text_, rng);
     if (sample.turns.empty()) continue;
-    Row copy{row.room(), {}, {}};
-    if (!add_turns(copy, sample, draw_thoughts(rng))) continue;
-    row.tokens.insert(row.tokens.end(), copy.tokens.begin(), copy.tokens.end());
-    row.weights.insert(row.weights.end(), copy.weights.begin(), copy.weights.end());
-    return;
+    if (add_whole(row, sample, draw_thoughts(rng))) return;
   }
   add_text(row, rng, options_.text_weight);
+}
+
+// False, and nothing is added, where the sample does not fit.
+bool RowMaker::add_whole(Row& row, const tasks::Sample& sample, Thoughts thoughts) const {
+  Row copy{row.room(), {}, {}};
+  if (!add_turns(copy, sample, thoughts)) return false;
+  row.tokens.insert(row.tokens.end(), copy.tokens.begin(), copy.tokens.end());
+  row.weights.insert(row.weights.end(), copy.weights.begin(), copy.weights.end());
+  return true;
+}
+
+// A question of one turn: half of them without the sentence or two that they are about. Those are told so.
+void RowMaker::add_bare(Row& row, core::Rng& rng) const {
+  constexpr tasks::TaskKind kTasks[] = {tasks::TaskKind::kPasskey, tasks::TaskKind::kMultiNeedle,
+                                        tasks::TaskKind::kKeyValue, tasks::TaskKind::kParaphrase};
+  tasks::Request request;
+  request.split = options_.split;
+  request.variety = options_.variety;
+  request.backwards = options_.backwards;
+  const bool chinese = unit(rng) < options_.chinese_share;
+  request.language = chinese ? Language::kChinese : Language::kEnglish;
+  request.questions = 1;
+  request.context_bytes = 60 + rng.next_below(240);
+  const bool has_text = rng.next_below(2) == 0;
+  tasks::Sample sample = tasks::generate(kTasks[rng.next_below(4)], request, text_, rng);
+  if (sample.turns.size() < 2) return;
+  sample.turns.resize(2);
+  if (!has_text) {
+    sample.context.clear();
+    sample.turns[1].text = chinese ? "没有可以查找的文本。" : "There is no text to look in.";
+    sample.turns[1].recital.clear();
+  }
+  add_whole(row, sample, draw_thoughts(rng));
 }
 
 // Mostly every answer has its thought. Sometimes only the last one has: clients do not send thoughts back.

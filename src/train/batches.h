@@ -28,6 +28,9 @@ struct RowOptions {
                                                    // 1
   double chinese_share = 0.2;                      // of the samples
   double variety = 1;                              // of the tasks' wordings: tasks::Request
+  double backwards = -1;                           // of lookups: tasks::Request
+  double bare_share = 0;                           // of samples that a question without a text, or about a
+                                                   // sentence or two, stands in front of
   int question_bytes = 280;                        // of a sample's room for each question it asks
   int questions_max = 32;
   bool recitals = true;  // before answers, as thoughts (tasks/recital.h)
@@ -48,12 +51,14 @@ class RowMaker {
 
  private:
   struct Row;
+  enum class Thoughts { kAll, kLast, kNone };
   void fill(Row& row, core::Rng& rng) const;
   void add_sample(Row& row, core::Rng& rng) const;
+  void add_bare(Row& row, core::Rng& rng) const;
+  bool add_whole(Row& row, const tasks::Sample& sample, Thoughts thoughts) const;
   void add_text(Row& row, core::Rng& rng, double weight) const;
   tasks::TaskKind draw_task(core::Rng& rng) const;
   void add_tokens(Row& row, std::string_view text, double weight) const;
-  enum class Thoughts { kAll, kLast, kNone };
   Thoughts draw_thoughts(core::Rng& rng) const;
   bool add_turns(Row& row, const tasks::Sample& sample, Thoughts thoughts) const;
   void add_answer(Row& row, const tasks::Turn& turn, Thoughts thoughts, bool last) const;

@@ -222,6 +222,16 @@ void add_run_options(CLI::App* verb, RunArguments& a) {
                    "of the tasks' wordings, 0 to 1: how much is made up on the spot")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  verb->add_option("--backwards", a.rows.backwards,
+                   "share of lookups whose answer stands in front of what the question names; negative: as "
+                   "wordings have it")
+      ->check(CLI::Range(-1.0, 1.0))
+      ->capture_default_str();
+  verb->add_option(
+          "--bare-share", a.rows.bare_share,
+          "of samples that a question without a text, or about a sentence or two, stands in front of")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   verb->add_option("--show", a.show, "print so many rows as text instead of training")
       ->check(CLI::Range(1, 10000));
   verb->add_option("--recitals", a.rows.recitals, "what leads to an answer is said before it, as a thought")

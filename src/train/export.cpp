@@ -37,6 +37,7 @@ void add_shape(model::GgufWriter& writer, const ModelOptions& o, const ExportOpt
   u32("attention.sliding_window", o.window);
   u32("attention.log_length_train",
       options.log_length_train < 0 ? o.context_length : options.log_length_train);
+  if (o.look_ahead > 0) u32("attention.look_ahead", o.look_ahead);
   u32("rope.dimension_count", o.head_dim);
   u32("residual.streams", o.streams_used());
   writer.add("mneme.attention.layer_norm_rms_epsilon", o.norm_epsilon);

@@ -113,5 +113,36 @@ TEST(Rows, TellWhatLeadsToAnAnswer) {
   EXPECT_GT(count(plain, *rows.vocabulary.special("<|im_end|>"), true), 10);
 }
 
+// A question that has no text is told so, one about a sentence or two is answered.
+TEST(Rows, TellThatThereIsNoText) {
+  const RowsOf rows;
+  RowOptions options;
+  options.tokens = 2048, options.task_share = 1, options.chinese_share = 0;
+  options.mixture = {{tasks::TaskKind::kPasskey, 1.0}};
+  const auto texts = [&] {
+    std::string all;
+    const Batch batch = rows.make(options, 1, 0, 40);
+    for (int64_t i = 0; i < batch.tokens.numel(); ++i)
+      all += rows.vocabulary.bytes(static_cast<model::TokenId>(batch.tokens.data_ptr<int64_t>()[i]));
+    return all;
+  };
+  const std::string told = "There is no text to look in.";
+  EXPECT_EQ(texts().find(told), std::string::npos);
+  options.bare_share = 1;
+  const std::string all = texts();
+  // A chat of one turn in front of every sample: what is asked, and what is said.
+  size_t bare = 0, answered = 0;
+  for (size_t at = 0; (at = all.find("<|im_start|>user\n", at)) != std::string::npos; ++at) {
+    const size_t end = all.find("<|endoftext|>", at);
+    const std::string chat = all.substr(at, end - at);
+    if (chat.find("<|im_start|>user", 1) != std::string::npos || chat.size() > 700) continue;
+    const bool denied = chat.find(told) != std::string::npos;
+    (denied ? bare : answered) += 1;
+    EXPECT_TRUE(!denied || chat.size() < 300) << chat;
+  }
+  EXPECT_GT(bare, 10u);
+  EXPECT_GT(answered, 10u);
+}
+
 }  // namespace
 }  // namespace mneme::train

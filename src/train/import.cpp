@@ -110,6 +110,7 @@ Result<void> read_shape(const model::Gguf& file, ModelOptions& options) {
   options.norm_epsilon = config->norm_epsilon;
   options.rope_base = config->rope.base;
   options.log_length_slope = m.log_length_slope;
+  if (m.look_ahead > 0) options.look_ahead = m.look_ahead;
   options.context_length = m.log_length_train > 0 ? m.log_length_train : config->context_length;
   options.tied = !has("output.weight");
   options.sinks = has("blk.0.attn_sinks");
@@ -132,6 +133,8 @@ Result<void> import_gguf(const model::Gguf& file, Network& network) {
   const bool spelled = network.options().spelled;
   for (Parameter& p : network.parameters()) {
     if (spelled && p.kind == ParameterKind::kEmbedding) continue;
+    // A model without look-ahead is given it: its keys begin as they are.
+    if (p.name.ends_with("attn_k_ahead.weight") && file.find_tensor(p.name) == nullptr) continue;
     auto value = read_tensor(file, p.name, p.value);
     if (!value) return core::pass(value);
     p.value.copy_(*value);

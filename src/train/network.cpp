@@ -47,14 +47,41 @@ namespace {
 
 Tensor project(const Tensor& x, const Tensor& w) { return torch::mm(x, w.to(x.scalar_type()).t()); }
 
-// Row t of each text becomes row t - 1; row 0 zero.
-Tensor shifted(const Tensor& x, int64_t batch, int64_t tokens) {
+// Row t of each text becomes row t - by; the first ones zero.
+Tensor shifted(const Tensor& x, int64_t batch, int64_t tokens, int64_t by) {
+  if (by == 0) return x;
+  by = std::min(by, tokens);
   const Tensor rows = x.view({batch, tokens, -1});
-  const Tensor zero = torch::zeros({batch, 1, rows.size(2)}, rows.options());
-  return torch::cat({zero, rows.narrow(1, 0, tokens - 1)}, 1).view(x.sizes());
+  const Tensor zero = torch::zeros({batch, by, rows.size(2)}, rows.options());
+  return torch::cat({zero, rows.narrow(1, 0, tokens - by)}, 1).view(x.sizes());
+}
+
+// The last `count` rows of each text up to t, summed and divided by sqrt(count).
+Tensor recent_sum(const Tensor& x, int64_t batch, int64_t tokens, int64_t count) {
+  const Tensor sums = x.view({batch, tokens, -1}).to(torch::kFloat32).cumsum(1).view(x.sizes());
+  const Tensor recent = sums - shifted(sums, batch, tokens, count);
+  return (recent / std::sqrt(static_cast<double>(count))).to(x.scalar_type());
+}
+
+// [B, K, T, d]: token t becomes token t - by; the first ones zero.
+Tensor delayed(const Tensor& x, int64_t by) {
+  if (by == 0) return x;
+  const int64_t tokens = x.size(2), kept = std::max<int64_t>(tokens - by, 0);
+  return torch::constant_pad_nd(x.slice(2, 0, kept), {0, 0, tokens - kept, 0});
 }
 
 }  // namespace
+
+// Before unit and rope: W_k y_t; in global layers W_k y_s + W_k_shift y_{s-1} + W_k_ahead (y_{s+1} + ... +
+// y_t) / sqrt(a), s = t - a, with a tokens of look-ahead.
+Tensor Network::raw_key(const Layer& layer, const Tensor& y, const Pass& pass) const {
+  if (!layer.global) return project(y, layer.key);
+  const int64_t ahead = options_.look_ahead;
+  const Tensor key = shifted(project(y, layer.key), pass.batch, pass.tokens, ahead) +
+                     shifted(project(y, layer.key_shift), pass.batch, pass.tokens, ahead + 1);
+  if (ahead == 0) return key;
+  return key + project(recent_sum(y, pass.batch, pass.tokens, ahead), layer.key_ahead);
+}
 
 // W_o softmax(tau q k) v
 Tensor Network::attention(const Layer& layer, const Tensor& h, Pass& pass) const {
@@ -65,14 +92,14 @@ Tensor Network::attention(const Layer& layer, const Tensor& h, Pass& pass) const
   const Tensor rope = layer.global ? Tensor() : pass.rope;
 
   const Tensor y = rms_norm(h, layer.attention.norm, o.norm_epsilon, f.type, f.fused);
-  Tensor key = project(y, layer.key);
-  if (layer.global) key = key + shifted(project(y, layer.key_shift), pass.batch, pass.tokens);
+  const Tensor key = raw_key(layer, y, pass);
   Tensor q = unit_heads(project(y, layer.query), layer.temperature, rope, queries, f.fused);
   Tensor k = unit_heads(key, Tensor(), rope, keys, f.fused).squeeze(3);
   Tensor v =
       project(y, layer.value).view({pass.batch, pass.tokens, o.kv_heads, o.head_dim}).permute({0, 2, 1, 3});
   if (!pass.value_first.defined()) pass.value_first = v;
   if (layer.value_mix.defined()) v = torch::lerp(v, pass.value_first, layer.value_mix.to(v.scalar_type()));
+  if (layer.global) v = delayed(v, o.look_ahead);
   if (layer.global && pass.sharpening.defined())
     q = q * pass.sharpening.to(q.scalar_type()).view({1, 1, pass.tokens, 1, 1});
   if (f.round_kv) {
@@ -173,6 +200,8 @@ void Network::make_layer(int index, uint64_t seed) {
   layer.query = matrix(prefix + "attn_q.weight", query_dim, o.dim, 1);
   layer.key = matrix(prefix + "attn_k.weight", kv_dim, o.dim, 1);
   if (layer.global) layer.key_shift = matrix(prefix + "attn_k_shift.weight", kv_dim, o.dim, 1);
+  if (layer.global && o.look_ahead > 0)
+    layer.key_ahead = matrix(prefix + "attn_k_ahead.weight", kv_dim, o.dim, 0);
   layer.value = matrix(prefix + "attn_v.weight", kv_dim, o.dim, 1);
   layer.output = matrix(prefix + "attn_output.weight", o.dim, query_dim, 0);
   const double tau = layer.global ? o.temperature_global : o.temperature_local;

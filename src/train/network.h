@@ -81,7 +81,7 @@ class Network {
   struct Layer {
     bool global = false;
     Sublayer attention, ffn;
-    torch::Tensor query, key, key_shift, value, output;
+    torch::Tensor query, key, key_shift, key_ahead, value, output;
     torch::Tensor temperature, sinks, value_mix, embedding_mix;
     torch::Tensor gate, up, down;
     std::unique_ptr<EngramLayer> engram;
@@ -104,6 +104,7 @@ class Network {
 
   // The two sublayers' F (attend(): the softmax of the first), as the paper writes it; h: [B T, C] f32.
   torch::Tensor attention(const Layer& layer, const torch::Tensor& h, Pass& pass) const;
+  torch::Tensor raw_key(const Layer& layer, const torch::Tensor& y, const Pass& pass) const;
   torch::Tensor attend(const Layer& layer, const AttentionInputs& in, const torch::Tensor& value,
                        const ForwardOptions& forward) const;
   torch::Tensor feed_forward(const Layer& layer, const torch::Tensor& h, const Pass& pass) const;

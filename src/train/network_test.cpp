@@ -15,6 +15,7 @@ ModelOptions small(Residual kind) {
   o.vocab_size = 61;
   o.dim = 32, o.layers = 3, o.heads = 4, o.kv_heads = 2, o.head_dim = 16, o.ffn_dim = 64;
   o.window = 7, o.global_layers = {1};
+  o.look_ahead = kind == Residual::kPlain ? 0 : 3;
   o.residual = kind, o.streams = 3;
   o.value_residual = o.embedding_mix = true;
   o.tied = false;

@@ -18,6 +18,7 @@ void visit_model_options(Options& o, Field field) {
   field("ffn-dim", o.ffn_dim, "channels inside the feed-forward sublayer");
   field("window", o.window, "tokens that a local layer sees");
   field("global-layers", o.global_layers, "layers that see everything, without positions");
+  field("look-ahead", o.look_ahead, "tokens behind its own that a key of these knows; 0: none");
   field("residual", o.residual, "plain, alpha, rezero, layerscale, hc, mhc, mhc-lite or mhc-identity");
   field("streams", o.streams, "residual streams of the last four kinds, 2 to 4");
   field("hyper-scale", o.hyper_scale, "start of their a_pre, a_post, a_res");

@@ -36,6 +36,7 @@ struct ModelOptions {
   int ffn_dim = 768;
   int window = 128;                // of local layers, tokens
   std::vector<int> global_layers;  // without positions, with key shift
+  int look_ahead = 0;              // of their keys, tokens; 0: none
   Residual residual = Residual::kPlain;
   int streams = 4;           // of the hyper-connection kinds
   float hyper_scale = 0.1f;  // start of a_pre, a_post, a_res
