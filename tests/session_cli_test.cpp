@@ -45,6 +45,11 @@ TEST_F(SessionCli, GoesOnWhereItWas) {
   EXPECT_GT(second["storage"]["tokens_found"], 512) << "the tail too";
   EXPECT_FALSE(whole.contains("storage"));
 
+  const Outcome again = mneme("run -m " + kModel + " -n 1 --session s", more);
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_NE(again.err.find("begins with this text already, and goes on for 12 tokens"), std::string::npos)
+      << again.err;
+
   // The same text without a name: found by what it is.
   const std::string store = (folder_ / "home/store").string();
   const Json third = run_json("-n 12 --hot 8MiB --warm 0 --cold-dir " + store, more);

@@ -151,6 +151,10 @@ Result<std::vector<TokenId>> new_tokens(const Text& text, const Session& session
   const auto held = session.tokens();
   auto tokens = encode_prompt(text, arguments, prompt, true);
   if (!tokens || held.empty()) return tokens;
+  if (tokens->size() < held.size() && std::equal(tokens->begin(), tokens->end(), held.begin()))
+    note(
+        format("session %s begins with this text already, and goes on for %zu tokens: the text follows again",
+               session.name().c_str(), held.size() - tokens->size()));
   const bool begins = held.size() <= tokens->size() && std::equal(held.begin(), held.end(), tokens->begin());
   if (!begins) return encode_prompt(text, arguments, prompt, false);
   tokens->erase(tokens->begin(), tokens->begin() + static_cast<std::ptrdiff_t>(held.size()));

@@ -71,6 +71,8 @@ class Account {
   const double start_s_;
 };
 
+// Accounted for before its last bytes go out: who has an answer finds it in the log and the meters, and what
+// it held is free again.
 class AccountedAnswer : public Answer {
  public:
   AccountedAnswer(std::shared_ptr<Answer> inner, std::shared_ptr<Account> account)
@@ -82,10 +84,10 @@ class AccountedAnswer : public Answer {
   AccountedAnswer& operator=(const AccountedAnswer&) = delete;
 
   void send(int status, std::string content_type, std::string body, Headers more) override {
-    const size_t bytes = body.size();
-    inner_->send(status, std::move(content_type), std::move(body), account_->begin(status, std::move(more)));
-    account_->add_bytes(bytes);
+    const Headers all = account_->begin(status, std::move(more));
+    account_->add_bytes(body.size());
     account_->end(inner_->gone());
+    inner_->send(status, std::move(content_type), std::move(body), all);
   }
   void begin(int status, std::string content_type, Headers more) override {
     inner_->begin(status, std::move(content_type), account_->begin(status, std::move(more)));
@@ -95,8 +97,8 @@ class AccountedAnswer : public Answer {
     inner_->write(std::move(piece));
   }
   void end() override {
-    inner_->end();
     account_->end(inner_->gone());
+    inner_->end();
   }
   void write_all(std::function<std::string()> next) override {
     streaming_all_ = true;
