@@ -41,6 +41,10 @@ void StepHistogram::add(const BlockError& error) {
   removed_[bin_of(steps.worth_full)] += double{steps.to_full};
 }
 
+void StepHistogram::add(float worth, float error) {
+  removed_[bin_of(worth)] += double{error <= FLT_MAX ? std::max(error, 0.0f) : FLT_MAX};
+}
+
 void StepHistogram::add(const StepHistogram& other) {
   for (size_t i = 0; i < kBins; ++i) removed_[i] += other.removed_[i];
 }
@@ -50,6 +54,12 @@ Threshold StepHistogram::threshold(double allowed) const {
   uint32_t bin = 0;
   while (bin < kBins && left + removed_[bin] <= allowed) left += removed_[bin++];
   return {bin};
+}
+
+double StepHistogram::left_at(Threshold threshold) const {
+  double left = 0;
+  for (uint32_t bin = 0; bin < threshold.bin; ++bin) left += removed_[bin];
+  return left;
 }
 
 }  // namespace mneme::attention

@@ -35,8 +35,12 @@ class StepHistogram {
   void clear() { removed_.fill(0); }
   void add(const BlockError& error);
   void add(const StepHistogram& other);
+  // A step in two figures: the squared error that it takes away, and the worth that it is left out by.
+  void add(float worth, float error);
   // Steps are left out, smallest first, while the squared errors that stay are `allowed` or less.
   Threshold threshold(double allowed) const;
+  // The squared errors that stay at a threshold.
+  double left_at(Threshold threshold) const;
 
  private:
   // Eighths of an octave: exponent and 3 bits of mantissa of an f32.

@@ -112,5 +112,24 @@ TEST(Selection, Edges) {
   EXPECT_EQ(histogram.threshold(1).treat({std::nanf(""), 0}), Treatment::kFull);
 }
 
+// Errors whose worth others have said: the threshold goes by the worth, what is left by the errors.
+TEST(Selection, WorthOfAnotherThanItsError) {
+  StepHistogram histogram;
+  histogram.add(0.0f, 3.0f);
+  histogram.add(1e-6f, 5.0f);
+  histogram.add(2.0f, 7.0f);
+  const auto left = [&](double allowed) { return histogram.left_at(histogram.threshold(allowed)); };
+  EXPECT_EQ(left(2.9), 0);
+  EXPECT_EQ(histogram.threshold(2.9).bin, 0u) << "not even what is worth nothing may be left out";
+  EXPECT_EQ(histogram.threshold(2.9).treat({0, 0}), Treatment::kFull);
+  EXPECT_EQ(left(3), 3);
+  EXPECT_EQ(histogram.threshold(3).treat({0, 0}), Treatment::kEstimated);
+  EXPECT_EQ(left(14.9), 8);
+  EXPECT_EQ(left(15), 15);
+  histogram.add(1.0f, std::nanf(""));
+  EXPECT_EQ(left(100), 8) << "what is not known is not left out";
+  EXPECT_EQ(histogram.threshold(100).treat({1, 0}), Treatment::kEightBit);
+}
+
 }  // namespace
 }  // namespace mneme::attention

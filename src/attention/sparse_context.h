@@ -31,7 +31,8 @@ struct SparseOptions {
 // head (and tile of query rows).
 struct SparseCounters {
   uint64_t steps = 0;        // that could be sparse: long enough a context, few enough query tokens
-  uint64_t steps_dense = 0;  // of them, those that ran dense: nothing known yet, or an audit failed
+  uint64_t steps_dense = 0;  // of them, those that ran dense: nothing known yet, nothing to gain, or an audit
+                             // failed
   uint64_t tokens_full = 0, tokens_eight_bit = 0, tokens_estimated = 0;
   uint64_t tokens_unread = 0;  // of prefill: estimated, for rows whose output nothing reads; no steps
   uint64_t bytes_read = 0, bytes_dense = 0;  // keys and values, in all forms; and what dense steps would read
@@ -72,6 +73,7 @@ struct SparseLayer {
   SparseCounters counters;
   std::optional<PendingAudit> audit;
   std::vector<AuditPoint> audits;
+  int passes_dense = 0;  // of prefill: the next ones, for there is nothing to gain
 
   // `error`: |W_o difference| / |x| of the pending audit, root mean square over its tokens.
   void finish_audit(double error, int kv_heads);

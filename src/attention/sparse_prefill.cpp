@@ -13,6 +13,10 @@ using kv::kBlockTokens;
 
 namespace {
 
+// A pass that reads more of its candidates than this costs more than a dense one: so many dense ones follow.
+constexpr double kShareHopeless = 0.9;
+constexpr int kPassesDense = 3;
+
 int end_tokens(const PrefillPlace& place) {
   return place.unread ? kPrefillUnreadEndTokens : kPrefillEndTokens;
 }
@@ -46,9 +50,11 @@ Result<int> SparsePrefill::run(const kernels::Ops& ops, core::ThreadPool& pool, 
   const auto audited = own.controller.draw_audit(position, layer, job.sequence->copies_sealed(layer));
   const int audited_tile = static_cast<int>(
       core::Rng(position * 1024 + as_size(layer) + 512).next_below(static_cast<uint32_t>(plan.tiles)));
-  const bool dense = allowed == 0 || own.controller.dense();
+  const bool hopeless = own.passes_dense > 0;
+  const bool dense = allowed == 0 || own.controller.dense() || hopeless;
+  if (hopeless) --own.passes_dense;
   if (dense) s.count_dense(plan, own.counters);
-  if (dense && (!audited || allowed == 0)) return 0;
+  if (dense && (!audited || allowed == 0 || hopeless)) return 0;
   // A layer that runs dense tries one head of one tile.
   if (dense) step.first_head = *audited, step.heads = 1, step.first_tile = audited_tile, step.tiles = 1;
 
@@ -59,7 +65,7 @@ Result<int> SparsePrefill::run(const kernels::Ops& ops, core::ThreadPool& pool, 
   auto read = s.read(step);
   if (read) {
     s.finish(step);
-    if (!dense) s.count(step, own.counters);
+    if (!dense && s.count(step, own.counters) > kShareHopeless) own.passes_dense = kPassesDense;
     const int unit = dense ? 0 : audited.value_or(0) * plan.tiles + audited_tile;
     if (audited) {
       own.audit.emplace().position = position;
@@ -96,6 +102,7 @@ void SparsePrefill::State::lay_out(const PrefillStep& step) {
   room(chosen, units * candidates);
   room(chosen_by_any, candidates);
   room(histograms, units);
+  room(expected, units);
 }
 
 Result<void> SparsePrefill::State::hold_fixed(const PrefillStep& step) {

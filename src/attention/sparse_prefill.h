@@ -9,6 +9,11 @@
 //                that step 5 would give it and rho what audits taught, summed over the query heads, mean
 //                over their sampled rows:
 //                  p^2 / n (rho s)^2 + (p - p')^2 (rho m)^2
+//                Rows that are not sampled find what others have chosen. So the error that stays is
+//                cross-validated: a sample's errors stay where the other samples alone would not have chosen
+//                the block (leave-one-out), and what surprises one sample of n is expected to surprise one
+//                row in n + 1 (the rule of succession) wherever the threshold is. Rows that look up tokens
+//                of their own are thereby read whole.
 //   4. read      the other blocks in bf16, by the kernel of dense attention
 //   5. estimate  every row's own mass of an estimated block, exp(q . centre + c), times the block's mean
 //                value. c makes the masses of the sampled rows of a query head add up to what was scanned
@@ -20,7 +25,8 @@
 //
 // The end of an input is dense: what is asked stands there, and what looks one thing up once shows in no
 // sample. Rows whose output nothing will read (PrefillPlace::unread) are not scanned: all their candidates
-// are estimated, at the mass of equal keys.
+// are estimated, at the mass of equal keys. A pass that read nearly all is followed by some dense ones: there
+// is nothing to gain.
 #pragma once
 
 #include <memory>

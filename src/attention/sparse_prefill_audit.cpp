@@ -103,10 +103,7 @@ Result<void> SparsePrefill::State::audit(const PrefillStep& step, int unit, Pend
     }
   }
   report.missed_mass = missed_sum / rows;
-  for (int b = 0; b < step.plan.candidates; ++b) {
-    const size_t at = candidate_at(step, unit, b);
-    if (!chosen[at]) report.expected_estimated += double{errors[at]};
-  }
+  report.expected_estimated = expected[as_size(unit)];
   return {};
 }
 

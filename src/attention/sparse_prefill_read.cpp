@@ -112,9 +112,10 @@ void SparsePrefill::State::count_dense(const PrefillPlan& plan, SparseCounters& 
 }
 
 // Multiply-adds of query heads are two a channel and token.
-void SparsePrefill::State::count(const PrefillStep& step, SparseCounters& counters) const {
+double SparsePrefill::State::count(const PrefillStep& step, SparseCounters& counters) const {
   const uint64_t block_bytes = 2 * shape.half_block_bytes();
   const auto candidates = static_cast<uint64_t>(step.plan.candidates);
+  uint64_t read_of_all = 0;
   for (int unit = 0; unit < step.units(); ++unit) {
     const PrefillUnit of = step.unit(unit);
     const auto first = chosen.begin() + static_cast<std::ptrdiff_t>(candidate_at(step, unit, 0));
@@ -122,6 +123,7 @@ void SparsePrefill::State::count(const PrefillStep& step, SparseCounters& counte
         std::count(first, first + static_cast<std::ptrdiff_t>(candidates), 1));
     const auto seen = static_cast<uint64_t>(kv::blocks_of(step.job.first + of.token + of.tokens));
     const uint64_t full = seen - candidates + read;
+    read_of_all += read;
     counters.tokens_full += full * kBlockTokens;
     counters.tokens_estimated += (candidates - read) * kBlockTokens;
     counters.bytes_read += candidates * kv::summary_bytes(shape.head_dim) + full * block_bytes;
@@ -129,6 +131,8 @@ void SparsePrefill::State::count(const PrefillStep& step, SparseCounters& counte
     counters.macs_full += 2.0 * kBlockTokens * shape.head_dim * of.rows * static_cast<double>(full);
     counters.macs_sketch += 1.0 * kBlockTokens * shape.head_dim * samples * static_cast<double>(candidates);
   }
+  return static_cast<double>(read_of_all) /
+         static_cast<double>(candidates * static_cast<uint64_t>(step.units()));
 }
 
 }  // namespace mneme::attention

@@ -11,6 +11,8 @@ namespace {
 
 // Logits further than this below the largest count as so far below.
 constexpr float kExponentMax = 80.0f;
+// A sample's error that is so many times what the others expect comes as a surprise.
+constexpr float kSurprise = 8.0f;
 
 }  // namespace
 
@@ -87,10 +89,11 @@ float SparsePrefill::State::weigh_sample(const PrefillStep& step, int unit, int 
   return -top - std::log(total);
 }
 
-// What each block would cost if it were estimated, and the corrections of its masses.
+// What each block would cost if it were estimated, and the corrections of its masses. A row that is not
+// sampled finds what others have chosen: each sample's errors stay or go by what all other samples think of
+// the block (leave-one-out).
 void SparsePrefill::State::weigh(const PrefillStep& step, int unit, Thread& thread) {
   const size_t candidates = as_size(step.plan.candidates), at = candidate_at(step, unit, 0);
-  std::fill_n(&errors[at], candidates, 0.0f);
   for (int i = 0; i < samples; ++i) {
     const float offset = weigh_sample(step, unit, i, thread);
     float* centre = &thread.centre[as_size(i) * candidates];
@@ -99,17 +102,28 @@ void SparsePrefill::State::weigh(const PrefillStep& step, int unit, Thread& thre
   for (int query_head = 0; query_head < group; ++query_head) expect_errors(step, unit, query_head, thread);
   const auto rho = static_cast<float>(step.controller.estimate_share());
   const float factor = rho * rho * static_cast<float>(group) / static_cast<float>(samples);
+  const float of_others = static_cast<float>(samples) / static_cast<float>(samples - 1);
   StepHistogram& histogram = histograms[as_size(unit)];
   histogram.clear();
+  float surprise = 0;
   for (size_t b = 0; b < candidates; ++b) {
-    errors[at + b] *= factor;
-    histogram.add({errors[at + b], 0});
+    float sum = 0;
+    for (int i = 0; i < samples; ++i) sum += thread.max[as_size(i) * candidates + b];
+    errors[at + b] = factor * sum;
+    for (int i = 0; i < samples; ++i) {
+      const float own = thread.max[as_size(i) * candidates + b];
+      const float others = of_others * std::max(sum - own, 0.0f);
+      histogram.add(factor * others, factor * own);
+      surprise += std::max(own - kSurprise * others / static_cast<float>(samples), 0.0f);
+    }
   }
+  // The rule of succession: the next row surprises all samples once in so many times.
+  histogram.add(0, factor * surprise / static_cast<float>(samples + 1));
 }
 
-// Of one query head's samples: corrections, and what they add to the errors, without rho.
+// Of one query head's samples: corrections, and their errors, without rho, in place of their shares.
 void SparsePrefill::State::expect_errors(const PrefillStep& step, int unit, int query_head, Thread& thread) {
-  const size_t candidates = as_size(step.plan.candidates), at = candidate_at(step, unit, 0);
+  const size_t candidates = as_size(step.plan.candidates);
   const int count = samples / group;
   // One of the head's samples is used up by the correction.
   const float freedom = static_cast<float>(count) / static_cast<float>(count - 1);
@@ -131,8 +145,8 @@ void SparsePrefill::State::expect_errors(const PrefillStep& step, int unit, int 
     for (int i = 0; i < count; ++i) {
       const size_t sample = sample_at(i, b);
       const float share = thread.max[sample], off = share - thread.centre[sample] * ratio;
-      errors[at + b] += share * share * thread.sum[sample] * thread.size2[2 * b] +
-                        freedom * off * off * thread.size2[2 * b + 1];
+      thread.max[sample] = share * share * thread.sum[sample] * thread.size2[2 * b] +
+                           freedom * off * off * thread.size2[2 * b + 1];
     }
   }
 }
@@ -146,11 +160,13 @@ void SparsePrefill::State::choose_none(const PrefillStep& step) {
 void SparsePrefill::State::select(const PrefillStep& step, double allowed_error) {
   const int candidates = step.plan.candidates;
   for (int tile = 0; tile < step.tiles; ++tile) {
-    StepHistogram& all = histograms[as_size(tile)];
+    StepHistogram all = histograms[as_size(tile)];
     for (int head = 1; head < step.heads; ++head) all.add(histograms[as_size(head * step.tiles + tile)]);
     const Threshold threshold = all.threshold(allowed_error);
     for (int head = 0; head < step.heads; ++head) {
-      const size_t at = candidate_at(step, head * step.tiles + tile, 0);
+      const int unit = head * step.tiles + tile;
+      const size_t at = candidate_at(step, unit, 0);
+      expected[as_size(unit)] = histograms[as_size(unit)].left_at(threshold);
       for (size_t b = at; b < at + as_size(candidates); ++b)
         chosen[b] = threshold.treat({errors[b], 0}) == Treatment::kEstimated ? 0 : 1;
     }

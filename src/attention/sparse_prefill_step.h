@@ -93,7 +93,8 @@ struct SparsePrefill::State {
     std::vector<kernels::SealedSummary> summaries;
     std::vector<kv::BlockView> views;
     std::vector<const uint16_t*> keys, values;
-    // Of the sampled rows: the Scorer's estimates, logits of centres, [samples, candidates].
+    // Of the sampled rows: the Scorer's estimates (in max errors in the end), logits of centres, [samples,
+    // candidates].
     std::vector<float> sampled, max, sum, centre;  // sampled: queries [samples, head_dim]
     std::vector<float> centres;                    // of a run, f32 [kRunBlocks, head_dim]
     std::vector<float> size2;                      // [candidates, 2]: s^2 and m^2 of sparse_prefill.h
@@ -108,6 +109,7 @@ struct SparsePrefill::State {
   std::vector<float> errors;              // [units, candidates]
   std::vector<float> corrections;         // [units, group, candidates]: c of sparse_prefill.h
   std::vector<StepHistogram> histograms;  // [units]
+  std::vector<double> expected;           // [units]: of the blocks that are not chosen
   std::vector<uint8_t> chosen;            // [units, candidates]: read in bf16
   std::vector<uint8_t> chosen_by_any;     // [candidates]
   std::vector<int> fixed_blocks;          // held
@@ -154,7 +156,7 @@ struct SparsePrefill::State {
   Result<void> read(const PrefillStep& step);
   void finish(const PrefillStep& step);
   void write_out(const PrefillStep& step, int unit);
-  void count(const PrefillStep& step, SparseCounters& counters) const;
+  double count(const PrefillStep& step, SparseCounters& counters) const;  // the share that was read
   void count_dense(const PrefillPlan& plan, SparseCounters& counters) const;
 
   // --- sparse_prefill_estimate.cpp

@@ -55,8 +55,8 @@ TEST_P(Prefill, WithNoErrorAllowedItIsDense) {
   const std::vector<float> sinks{1, -2, 3, 0, 5, -1, 2, 4, 0, 1, 3, -3, 2, 1};
   for (const auto& [heads, count] : {std::pair(8, 64), std::pair(2, 65), std::pair(14, 100)}) {
     PrefillContext x(kShape, heads, kFirst, count, 1.0f, 5);
-    SparseContext context = context_of(1e-12);
     for (const float* s : {static_cast<const float*>(nullptr), sinks.data()}) {
+      SparseContext context = context_of(1e-12);
       const auto out = sparse(x, context, 2, s), want = x.dense(*GetParam(), s);
       for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], want[i], 0.01f) << i;
       for (const int token : {0, count / 2, count - 1}) {
@@ -71,9 +71,27 @@ TEST_P(Prefill, WithNoErrorAllowedItIsDense) {
           ASSERT_NEAR(double{out[at]}, exact[c], 0.03) << token;
         }
       }
+      EXPECT_EQ(context.prefill(0).counters.tokens_estimated, 0u);
+      EXPECT_EQ(context.prefill(0).counters.steps, 1u);
     }
-    EXPECT_EQ(context.prefill(0).counters.tokens_estimated, 0u);
-    EXPECT_EQ(context.prefill(0).counters.steps, 2u);
+  }
+}
+
+// Where nearly all is read anyway the next passes are dense, and then it is tried again.
+TEST_P(Prefill, WhereNothingIsGainedSomePassesAreDense) {
+  PrefillContext x(kShape, 2, kFirst, 100, 1.0f, 17);
+  for (const auto& [target, dense] : {std::pair(1e-12, 6u), std::pair(1e3, 0u)}) {
+    SparseContext context = context_of(target);
+    std::vector<int> done;
+    for (int pass = 0; pass < 8; ++pass) {
+      std::vector<float> out;
+      DenseJob job = x.job(out);
+      job.first -= pass;
+      done.push_back(*run(x, job, kPrefillEndTokens, context));
+    }
+    EXPECT_EQ(context.prefill(0).counters.steps_dense, dense);
+    for (size_t pass = 0; pass < done.size(); ++pass)
+      EXPECT_EQ(done[pass], dense > 0 && pass % 4 != 0 ? 0 : x.count) << pass;
   }
 }
 
@@ -90,6 +108,20 @@ TEST_P(Prefill, ErrorsStayNearWhatIsAllowedAndFallWithIt) {
       EXPECT_LT(error, before * 1.3) << "sharpness " << sharpness;
       EXPECT_GE(context.prefill(0).counters.tokens_full, full_before);
       before = error, full_before = context.prefill(0).counters.tokens_full;
+    }
+  }
+}
+
+// Rows that look for tokens of their own: what the samples look at says nothing of the others, and shows that
+// it does.
+TEST_P(Prefill, WhatEveryRowLooksUpForItselfIsReadInTheFirstPass) {
+  for (const float sharpness : {0.8f, 1.5f, 3.0f}) {
+    PrefillContext x(kShape, 4, kFirst, 130, sharpness, 16);
+    const auto want = x.dense(*GetParam());
+    for (const double allowed : {1.0, 0.2}) {
+      SparseContext context = context_of(allowed);
+      const double error = std::sqrt(mean_difference2(sparse(x, context), want, x.count));
+      EXPECT_LT(error, 3 * allowed) << "sharpness " << sharpness;
     }
   }
 }

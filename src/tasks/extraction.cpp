@@ -4,6 +4,7 @@
 
 #include "tasks/haystack.h"
 #include "tasks/json.h"
+#include "tasks/lines.h"
 #include "tasks/open.h"
 #include "tasks/recital.h"
 #include "tasks/schemas.h"
@@ -51,6 +52,17 @@ std::string told_of(std::string_view sentence, const Entity& entity) {
   return std::string(whole.substr(at));
 }
 
+// A name the field may have in JSON; sometimes with a word that no list has beside it, so that names are read
+// from the question and not known by heart.
+std::string key_of(Draft& draft, const SchemaField& field) {
+  const std::string key(draft.any_of(field.keys));
+  if (!draft.makes_up(0.6f) || is_chinese(key)) return key;
+  const std::string other = text_word(draft, Language::kEnglish);
+  const bool in_front = draft.chance(0.4f);
+  if (draft.chance(0.7f)) return in_front ? other + '_' + key : key + '_' + other;
+  return in_front ? other + capitalised(key) : key + capitalised(other);
+}
+
 void ask_for(Draft& draft, const Entity& entity, Range evidence) {
   // Two to four of the fields in random order; fewer where the answer would be long.
   std::vector<size_t> order = {0, 1, 2, 3};
@@ -58,7 +70,7 @@ void ask_for(Draft& draft, const Entity& entity, Range evidence) {
   order.resize(draft.between(2, 4));
   std::string keys, answer;
   for (const size_t i : order) {
-    const std::string key(draft.any_of(entity.schema->fields[i].keys));
+    const std::string key = key_of(draft, entity.schema->fields[i]);
     const std::string member = quoted_json(key) + ": " + json_of(entity.values[i]);
     if (!answer.empty() && answer.size() + member.size() + 3 > kAnswerMax) break;
     keys += (keys.empty() ? "" : draft.english() ? ", " : "、") + key;

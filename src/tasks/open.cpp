@@ -153,7 +153,7 @@ std::string open_line(Draft& draft) {
   const bool value_first = draft.chance(0.15f);
   std::string line(draft.any_of(kBefore));
   if (draft.chance(0.3f)) line += open_name(draft, draft.between(1, 2)) + std::string(draft.any_of(kBetween));
-  if (draft.chance(0.15f)) line += "{noise}" + std::string(draft.any_of(kBetween));
+  if (draft.chance(0.3f)) line += "{noise}" + std::string(draft.any_of(kBetween));
   line += value_first ? value : key;
   std::string between(draft.any_of(kBetween));
   if (draft.chance(0.3f))

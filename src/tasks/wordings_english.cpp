@@ -252,7 +252,13 @@ const std::vector<Wordings> kWritten = {
       "[I need|I want|I am looking for] the [whole|complete|full] line [that begins|that starts|starting] "
       "with \"{beginning}\"[.|, exactly as it is.]",
       "[What does|How does] the [whole|entire|complete] line [that begins|that starts|beginning] with "
-      "\"{beginning}\" [say|read|run]?"},
+      "\"{beginning}\" [say|read|run]?",
+      "[Begin|Start] with \"{beginning}\" and [go on to the end of its line|print the line as it is]: the "
+      "beginning [belongs to|is part of] the answer.",
+      "[{beginning}|\"{beginning}\"|\"{beginning}...\"][: all of this line| -- the full line, with these "
+      "words|: the line, uncut|: its line, nothing left out][.|, please.|?]",
+      "[Read out|Show|Get|Return] [line|the line] \"{beginning}...\" [in full|uncut|without leaving anything "
+      "out|with all its words][.|]"},
      {"Cite in full the line whose first words are \"{beginning}\".",
       "Find the line starting \"{beginning}\" and write all of it."}},
     {Slot::kLineByPhrase,

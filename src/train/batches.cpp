@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tasks/utf8.h"
+
 namespace mneme::train {
 
 namespace {
@@ -146,10 +148,13 @@ bool RowMaker::add_whole(Row& row, const tasks::Sample& sample, Thoughts thought
   return true;
 }
 
-// A question of one turn: half of them without the sentence or two that they are about. Those are told so.
+// A question of one turn: a third of them without the sentence or two that they are about, who are told so; a
+// third with nothing but the record that answers, as people ask who have little to show.
 void RowMaker::add_bare(Row& row, core::Rng& rng) const {
   constexpr tasks::TaskKind kTasks[] = {tasks::TaskKind::kPasskey, tasks::TaskKind::kMultiNeedle,
-                                        tasks::TaskKind::kKeyValue, tasks::TaskKind::kParaphrase};
+                                        tasks::TaskKind::kKeyValue, tasks::TaskKind::kParaphrase,
+                                        tasks::TaskKind::kExtraction};
+  constexpr std::string_view kBetween[] = {" ", " ", "\n", "\n\n"};
   tasks::Request request;
   request.split = options_.split;
   request.variety = options_.variety;
@@ -158,11 +163,17 @@ void RowMaker::add_bare(Row& row, core::Rng& rng) const {
   request.language = chinese ? Language::kChinese : Language::kEnglish;
   request.questions = 1;
   request.context_bytes = 60 + rng.next_below(240);
-  const bool has_text = rng.next_below(2) == 0;
-  tasks::Sample sample = tasks::generate(kTasks[rng.next_below(4)], request, text_, rng);
+  const uint32_t way = rng.next_below(3);
+  tasks::Sample sample = tasks::generate(kTasks[rng.next_below(std::size(kTasks))], request, text_, rng);
   if (sample.turns.size() < 2) return;
   sample.turns.resize(2);
-  if (!has_text) {
+  if (way == 1 && sample.turns[1].evidence.size() > 0) {
+    const tasks::Range record = sample.turns[1].evidence;
+    const std::string_view all = sample.context;
+    sample.context = std::string(tasks::trimmed(all.substr(record.begin, record.size())));
+    sample.context += kBetween[rng.next_below(std::size(kBetween))];
+  }
+  if (way == 0) {
     sample.context.clear();
     sample.turns[1].text = chinese ? "没有可以查找的文本。" : "There is no text to look in.";
     sample.turns[1].recital.clear();
