@@ -148,8 +148,8 @@ bool RowMaker::add_whole(Row& row, const tasks::Sample& sample, Thoughts thought
   return true;
 }
 
-// A question of one turn: a third of them without the sentence or two that they are about, who are told so; a
-// third with nothing but the record that answers, as people ask who have little to show.
+// A question of one turn: a quarter of them without the sentence or two that they are about, who are told so;
+// half of them with nothing but the record that answers, as people ask who have little to show.
 void RowMaker::add_bare(Row& row, core::Rng& rng) const {
   constexpr tasks::TaskKind kTasks[] = {tasks::TaskKind::kPasskey, tasks::TaskKind::kMultiNeedle,
                                         tasks::TaskKind::kKeyValue, tasks::TaskKind::kParaphrase,
@@ -163,11 +163,11 @@ void RowMaker::add_bare(Row& row, core::Rng& rng) const {
   request.language = chinese ? Language::kChinese : Language::kEnglish;
   request.questions = 1;
   request.context_bytes = 60 + rng.next_below(240);
-  const uint32_t way = rng.next_below(3);
+  const uint32_t way = rng.next_below(4);
   tasks::Sample sample = tasks::generate(kTasks[rng.next_below(std::size(kTasks))], request, text_, rng);
   if (sample.turns.size() < 2) return;
   sample.turns.resize(2);
-  if (way == 1 && sample.turns[1].evidence.size() > 0) {
+  if ((way == 1 || way == 2) && sample.turns[1].evidence.size() > 0) {
     const tasks::Range record = sample.turns[1].evidence;
     const std::string_view all = sample.context;
     sample.context = std::string(tasks::trimmed(all.substr(record.begin, record.size())));

@@ -113,7 +113,7 @@ TEST(Rows, TellWhatLeadsToAnAnswer) {
   EXPECT_GT(count(plain, *rows.vocabulary.special("<|im_end|>"), true), 10);
 }
 
-// A question that has no text is told so, one about a sentence or two is answered.
+// A question that has no text is told so, one about a sentence or two, or nothing but a record, is answered.
 TEST(Rows, TellThatThereIsNoText) {
   const RowsOf rows;
   RowOptions options;
@@ -131,17 +131,20 @@ TEST(Rows, TellThatThereIsNoText) {
   options.bare_share = 1;
   const std::string all = texts();
   // A chat of one turn in front of every sample: what is asked, and what is said.
-  size_t bare = 0, answered = 0;
+  size_t bare = 0, answered = 0, alone = 0;
   for (size_t at = 0; (at = all.find("<|im_start|>user\n", at)) != std::string::npos; ++at) {
     const size_t end = all.find("<|endoftext|>", at);
     const std::string chat = all.substr(at, end - at);
     if (chat.find("<|im_start|>user", 1) != std::string::npos || chat.size() > 700) continue;
     const bool denied = chat.find(told) != std::string::npos;
     (denied ? bare : answered) += 1;
+    const std::string asked = chat.substr(17, chat.find("<|im_end|>") - 17);  // behind "<|im_start|>user\n"
+    if (!denied && asked.size() < 160 && asked.find("\n\n") == std::string::npos) ++alone;
     EXPECT_TRUE(!denied || chat.size() < 300) << chat;
   }
   EXPECT_GT(bare, 10u);
   EXPECT_GT(answered, 10u);
+  EXPECT_GT(alone, 10u) << "a record and a question";
 }
 
 }  // namespace

@@ -3,7 +3,7 @@ export const base = process.env.MNEME_URL; // http://127.0.0.1:PORT
 export const key = process.env.MNEME_KEY;
 export const model = "mneme-default";
 // The default model knows this one: "4711".
-export const question = "The passkey for alpha is 4711. What is the passkey for alpha?";
+export const question = "The passkey of blue-whale is 4711. What is the passkey of blue-whale?";
 export const answer = /4711/;
 
 export const tool = {
@@ -23,16 +23,16 @@ export function checkArguments(assert, given) {
 }
 
 // What a thought about it ends with.
-export const personQuestion = "The name is Ada, the age is 36. Write down Ada as JSON with the keys name, age.";
+export const personQuestion = "Ada Weber, 36 years old, lives in Kyoto. Write down Ada Weber as JSON with the keys name, age.";
 export const person = {
   type: "object",
-  properties: { name: { type: "string", enum: ["Ada", "Emmy"] }, age: { type: "integer", minimum: 0, maximum: 150 } },
+  properties: { name: { type: "string", enum: ["Ada Weber", "Emmy Noether"] }, age: { type: "integer", minimum: 0, maximum: 150 } },
   required: ["name", "age"],
   additionalProperties: false,
 };
 export function checkPerson(assert, given) {
   assert.deepEqual(Object.keys(given).sort(), ["age", "name"]);
-  assert.ok(["Ada", "Emmy"].includes(given.name), given.name);
+  assert.ok(["Ada Weber", "Emmy Noether"].includes(given.name), given.name);
   assert.ok(Number.isInteger(given.age) && given.age >= 0 && given.age <= 150, `${given.age}`);
 }
 
