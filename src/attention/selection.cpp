@@ -37,8 +37,8 @@ Treatment Threshold::treat(const BlockError& error) const {
 
 void StepHistogram::add(const BlockError& error) {
   const Steps steps = steps_of(error);
-  removed_[bin_of(steps.worth_eight_bit)] += double{steps.to_eight_bit};
-  removed_[bin_of(steps.worth_full)] += double{steps.to_full};
+  add(steps.worth_eight_bit, steps.to_eight_bit);
+  add(steps.worth_full, steps.to_full);
 }
 
 void StepHistogram::add(float worth, float error) {

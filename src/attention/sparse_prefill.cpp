@@ -45,16 +45,19 @@ Result<int> SparsePrefill::run(const kernels::Ops& ops, core::ThreadPool& pool, 
   if (place.unread) return s.run_unread(step, own.counters);
 
   ++own.counters.steps;
+  if (own.passes_dense > 0) {
+    --own.passes_dense;
+    s.count_dense(plan, own.counters);
+    return 0;
+  }
   const double allowed = own.controller.allowed_error();
   const auto position = static_cast<uint64_t>(job.first);
   const auto audited = own.controller.draw_audit(position, layer, job.sequence->copies_sealed(layer));
   const int audited_tile = static_cast<int>(
       core::Rng(position * 1024 + as_size(layer) + 512).next_below(static_cast<uint32_t>(plan.tiles)));
-  const bool hopeless = own.passes_dense > 0;
-  const bool dense = allowed == 0 || own.controller.dense() || hopeless;
-  if (hopeless) --own.passes_dense;
+  const bool dense = allowed == 0 || own.controller.dense();
   if (dense) s.count_dense(plan, own.counters);
-  if (dense && (!audited || allowed == 0 || hopeless)) return 0;
+  if (dense && (!audited || allowed == 0)) return 0;
   // A layer that runs dense tries one head of one tile.
   if (dense) step.first_head = *audited, step.heads = 1, step.first_tile = audited_tile, step.tiles = 1;
 

@@ -114,13 +114,19 @@ void RowMaker::add_tokens(Row& row, std::string_view text, double weight) const 
   for (const TokenId token : tokenizer_.encode(text, {false, false})) row.push(token, weight);
 }
 
-// One sample that ends within the row; a piece of text where none fits.
-void RowMaker::add_sample(Row& row, core::Rng& rng) const {
+// What the options say of every sample, in a language that is drawn.
+tasks::Request RowMaker::draw_request(core::Rng& rng) const {
   tasks::Request request;
   request.split = options_.split;
   request.variety = options_.variety;
   request.backwards = options_.backwards;
   request.language = unit(rng) < options_.chinese_share ? Language::kChinese : Language::kEnglish;
+  return request;
+}
+
+// One sample that ends within the row; a piece of text where none fits.
+void RowMaker::add_sample(Row& row, core::Rng& rng) const {
+  tasks::Request request = draw_request(rng);
   // Most contexts take all the room, some are shorter.
   double share = 0.95 * (rng.next_below(5) > 0 ? 1.0 : std::exp(-2.5 * unit(rng)));
   const tasks::TaskKind task = draw_task(rng);
@@ -155,12 +161,7 @@ void RowMaker::add_bare(Row& row, core::Rng& rng) const {
                                         tasks::TaskKind::kKeyValue, tasks::TaskKind::kParaphrase,
                                         tasks::TaskKind::kExtraction};
   constexpr std::string_view kBetween[] = {" ", " ", "\n", "\n\n"};
-  tasks::Request request;
-  request.split = options_.split;
-  request.variety = options_.variety;
-  request.backwards = options_.backwards;
-  const bool chinese = unit(rng) < options_.chinese_share;
-  request.language = chinese ? Language::kChinese : Language::kEnglish;
+  tasks::Request request = draw_request(rng);
   request.questions = 1;
   request.context_bytes = 60 + rng.next_below(240);
   const uint32_t way = rng.next_below(4);
@@ -175,6 +176,7 @@ void RowMaker::add_bare(Row& row, core::Rng& rng) const {
   }
   if (way == 0) {
     sample.context.clear();
+    const bool chinese = request.language == Language::kChinese;
     sample.turns[1].text = chinese ? "没有可以查找的文本。" : "There is no text to look in.";
     sample.turns[1].recital.clear();
   }

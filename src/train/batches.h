@@ -55,6 +55,7 @@ class RowMaker {
   void fill(Row& row, core::Rng& rng) const;
   void add_sample(Row& row, core::Rng& rng) const;
   void add_bare(Row& row, core::Rng& rng) const;
+  tasks::Request draw_request(core::Rng& rng) const;
   bool add_whole(Row& row, const tasks::Sample& sample, Thoughts thoughts) const;
   void add_text(Row& row, core::Rng& rng, double weight) const;
   tasks::TaskKind draw_task(core::Rng& rng) const;
