@@ -4,12 +4,13 @@
 #   tools/residuals.sh OUT [WORKERS] [CORES]    WORKERS runs at a time (1), on these CORES (0,1: one each)
 #   tools/residuals.sh --list OUT               what would be run, and how long it would take
 # From the environment: CORPUS (folder of tools/corpus.sh), VOCABULARY (vocab-320.bpe of it), MNEME_TRAIN (the
-# program), STEPS (of a full run), KV_HEADS, WIDE (dim and ffn-dim of the wider plain model), LEVEL (nice).
+# program), STEPS (of a full run), KV_HEADS, WIDE (dim and ffn-dim of the wider plain model), LEVEL (nice), EARLIER
+# (docs/experiments/residuals.csv: runs whose figures it has are not run again).
 # `mneme-train compare OUT` makes tables and plots of what is there.
 set -euo pipefail
 list=
 if [ "${1:-}" = --list ]; then list=1; shift; fi
-[ $# -ge 1 ] && [ $# -le 3 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] && [ $# -le 3 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
@@ -22,6 +23,8 @@ steps=${STEPS:-600}
 kv_heads=${KV_HEADS:-4}
 read -r wide_dim wide_ffn <<< "${WIDE:-160 480}"
 level=${LEVEL:-15}
+earlier=${EARLIER:-/dev/null}
+[ -r "$earlier" ] || { echo "tools/residuals.sh: $earlier: cannot be read" >&2; exit 2; }
 export OMP_NUM_THREADS=1
 if grep -qw avx512bw /proc/cpuinfo; then export ATEN_CPU_CAPABILITY=${ATEN_CPU_CAPABILITY:-avx512}; fi
 search_steps=$((steps / 4))  # of a run in the search for a rate
@@ -34,12 +37,13 @@ everything() {
   stage search plain mhc muon-vr-mhc alpha muon-vr mhc-identity
   stage first_seed plain mhc muon-vr-mhc muon-vr mhc-identity alpha
   stage first_schedules
-  stage more_seeds 2 3
+  stage more_seeds plain mhc muon-vr-mhc alpha
+  stage more_schedules
   stage depth
+  stage more_seeds muon-vr
   stage controls
   stage other_kinds
   stage higher_rates
-  stage more_schedules
 }
 
 # A few steps of each kind in turn, one run at a time: what a step costs, whatever else the machine does.
@@ -94,8 +98,8 @@ shorter() {  # KIND SEED PERCENT...
 
 more_seeds() {
   local seed kind
-  for seed; do
-    for kind in plain mhc muon-vr-mhc alpha muon-vr; do full "$kind" 16 "$seed"; done
+  for seed in 2 3; do
+    for kind; do full "$kind" 16 "$seed"; done
   done
 }
 
@@ -221,6 +225,7 @@ sum() { awk "BEGIN { print $1 }"; }
 job() {  # KIND GROUP LAYERS RATE SEED STEPS
   local kind=$1 group=$2 layers=$3 rate=$4 seed=$5 count=$6 price
   price=$(sum "$count * $(step_seconds "$kind" "$layers") * 1.06 + 4")  # validation; start
+  if known_run "$kind.$group.l$layers.x${rate/best/[0-9.]+}.s$seed.$count"; then return 0; fi
   if [ -n "$planning" ]; then
     jobs=$((jobs + 1))
     total=$(sum "$total + $price")
@@ -240,6 +245,13 @@ job() {  # KIND GROUP LAYERS RATE SEED STEPS
   while [ "${#name_of[@]}" -ge "$at_once" ]; do wait_for_one; done
   launch "$name" "$options" "$price"
 }
+
+# "NAME LOSS" of the runs whose figures EARLIER has; a field in quotes may hold commas, the last six do not.
+earlier_runs() {
+  awk -F, 'NR > 1 && NF >= 12 && $(NF - 5) == $(NF - 5) + 0 { print $1, $(NF - 5) }' "$earlier"
+}
+
+known_run() { earlier_runs | grep -E "^${1//./\\.} " > /dev/null; }  # NAME; its rate may be a pattern
 
 # Runs of different experiments do not mix.
 check_options() {  # FOLDER OPTIONS
@@ -303,12 +315,15 @@ final_loss() { tail -n 1 "$1/validation.csv" | cut -d, -f3; }
 # "RATE LOSS" of every rate tried in the search, the best first; diverged ones are left out.
 rates_tried() {  # KIND
   local folder rate
-  for folder in "$out/$1".rate.l16.x*.s1."$search_steps"; do
-    [ -e "$folder/finished" ] || continue
-    rate=${folder##*.x}
-    rate=${rate%.s1.*}
-    echo "$rate $(final_loss "$folder")"
-  done | awk '$2 == $2 + 0' | sort -g -k 2
+  {
+    for folder in "$out/$1".rate.l16.x*.s1."$search_steps"; do
+      [ -e "$folder/finished" ] || continue
+      rate=${folder##*.x}
+      rate=${rate%.s1.*}
+      echo "$rate $(final_loss "$folder")"
+    done
+    earlier_runs | sed -n "s/^$1\.rate\.l16\.x\([0-9.]*\)\.s1\.$search_steps /\1 /p"
+  } | awk '$2 == $2 + 0' | sort -g -k 2
 }
 
 # The best rate so far is the last one on the side of this one.

@@ -27,6 +27,14 @@ std::string sentence(std::string_view wording, const Needle& needle) {
   return fill(wording, {{"type", needle.type}, {"key", needle.key}, {"value", needle.value}});
 }
 
+// Keys are made so that no text has them by chance; in a sentence or two a plain word or a name will do, as
+// people ask who try a model out.
+std::string needle_key(Draft& draft) {
+  constexpr size_t kLittleText = 400;  // bytes
+  if (draft.makes_up(draft.request.context_bytes < kLittleText ? 0.8f : 0.15f)) return plain_key(draft);
+  return fresh_key(draft, draft.chance(0.7f) ? ValueKind::kWords : any_key_kind(draft));
+}
+
 // Which of held-out's wordings, for tables of results: "sentence3h"; train has no end of them.
 std::string form_of(std::string_view stem, const Draft& draft, std::string_view wording) {
   if (draft.train()) return std::string(stem);
@@ -56,9 +64,8 @@ void make_passkey(Draft& draft) {
   const size_t count = needles_at_most(draft, draft.questions());
   for (size_t i = 0; i < count; ++i) {
     const ValueKind kind = any_value_kind(draft);
-    const ValueKind key_kind = draft.chance(0.7f) ? ValueKind::kWords : any_key_kind(draft);
-    needles.push_back(
-        {fresh_key(draft, key_kind), fresh_value(draft, kind), noun_for(kind, draft.request.language)});
+    const std::string key = needle_key(draft);
+    needles.push_back({key, fresh_value(draft, kind), noun_for(kind, draft.request.language)});
     const std::string wording = i == 0 ? first_wording : record_wording(draft);
     records.push_back({sentence(wording, needles.back()), true});
   }

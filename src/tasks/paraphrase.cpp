@@ -17,10 +17,13 @@ std::span<const Relation> relations(Language language, Split split) {
 
 namespace {
 
+constexpr float kGappedShare = 0.2f;  // of train's questions
+
 struct Fact {
   const Relation* relation;
   std::string subject;
   std::string value;
+  std::string wording;  // of its record: {s} {v}
 };
 
 // Projects and people are fresh: a subject has one value for a relation.
@@ -35,11 +38,28 @@ std::string fresh_subject(Draft& draft, FieldType type) {
   });
 }
 
-Record record_of(Draft& draft, const Fact& fact, bool asked) {
-  const std::string wording = draft.of_some_order(
+Record record_of(Draft& draft, Fact& fact, bool asked) {
+  fact.wording = draft.of_some_order(
       [&] { return expand(draft, draft.any_of(fact.relation->records)); },
       [](const std::string& pattern) { return pattern.find("{v}") < pattern.find("{s}"); });
-  return {fill(wording, {{"s", fact.subject}, {"v", fact.value}}), asked};
+  return {fill(fact.wording, {{"s", fact.subject}, {"v", fact.value}}), asked};
+}
+
+// The record's own words with a gap for the value: "Ada Weber lives in what?".
+std::string gapped(Draft& draft, const Fact& fact) {
+  constexpr std::string_view kGaps[] = {"what", "which", "...", "___", "[?]", "what, exactly,"};
+  constexpr std::string_view kChineseGaps[] = {"什么", "哪个", "……", "___", "（？）"};
+  const std::string_view gap = draft.english() ? draft.any_of(kGaps) : draft.any_of(kChineseGaps);
+  std::string question = fill(fact.wording, {{"s", fact.subject}, {"v", gap}});
+  for (const std::string_view end : {".", "。"}) {
+    if (question.ends_with(end)) question.resize(question.size() - end.size());
+  }
+  return question + (draft.english() ? "?" : "？");
+}
+
+std::string question_about(Draft& draft, const Fact& fact) {
+  if (draft.makes_up(kGappedShare)) return gapped(draft, fact);
+  return fill(expand(draft, draft.any_of(fact.relation->questions)), {{"s", fact.subject}});
 }
 
 // Another relation that has subjects of this type; the same one where there is no other.
@@ -61,17 +81,17 @@ void make_paraphrase(Draft& draft) {
   const size_t count = std::min(draft.questions(), draft.request.context_bytes / 24 + 1);
   for (size_t i = 0; i < count; ++i) {
     const Relation& relation = draft.any_of(all);
-    Fact fact{&relation, fresh_subject(draft, relation.subject), any_field(draft, relation.value).text};
+    Fact fact{&relation, fresh_subject(draft, relation.subject), any_field(draft, relation.value).text, {}};
     const std::string subject = fact.subject;
     records.push_back(record_of(draft, fact, true));
     facts.push_back(std::move(fact));
     // The same relation of another subject, and another relation of the same subject.
-    Fact twin{&relation, fresh_subject(draft, relation.subject), any_field(draft, relation.value).text};
+    Fact twin{&relation, fresh_subject(draft, relation.subject), any_field(draft, relation.value).text, {}};
     records.push_back(record_of(draft, twin, false));
     facts.push_back(std::move(twin));
     const Relation& other = other_relation(draft, relation);
     if (&other == &relation) continue;
-    Fact aside{&other, subject, any_field(draft, other.value).text};
+    Fact aside{&other, subject, any_field(draft, other.value).text, {}};
     records.push_back(record_of(draft, aside, false));
     facts.push_back(std::move(aside));
   }
@@ -79,8 +99,8 @@ void make_paraphrase(Draft& draft) {
   for (size_t i = 0; i < records.size(); ++i) {
     if (!records[i].asked || !records[i].kept) continue;
     if (draft.sample.form.empty()) draft.sample.form = facts[i].relation->id;
-    draft.ask(fill(expand(draft, draft.any_of(facts[i].relation->questions)), {{"s", facts[i].subject}}),
-              facts[i].value, records[i].range, recital(records[i].text, facts[i].subject, facts[i].value));
+    draft.ask(question_about(draft, facts[i]), facts[i].value, records[i].range,
+              recital(records[i].text, facts[i].subject, facts[i].value));
   }
 }
 

@@ -75,7 +75,8 @@ struct Turn {
   std::string text;
   Range evidence{};  // assistant: the record that the answer rests on; empty where it rests on all of the
                      // context
-  std::string recital{};  // assistant: what of the context leads to the answer (recital.h); may be empty
+  std::string recital{};  // assistant: what of the context leads to the answer (recital.h; a tool's name and
+                          // parameters); may be empty
 };
 
 struct Sample {

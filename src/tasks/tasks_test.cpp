@@ -200,6 +200,10 @@ TEST(Tasks, RecitalsComeFromTheContext) {
       EXPECT_EQ(turn.role, Role::kAssistant);
       ++recited[sample.task];
       std::string told = turn.recital;
+      if (sample.task == TaskKind::kToolCall) {  // "book_flight(city, date)": the listing has the names alone
+        std::erase(told, ' ');
+        for (char& c : told) c = c == '(' || c == ',' || c == ')' ? '\n' : c;
+      }
       const bool own_arrows = sample.task == TaskKind::kVariableTracking;  // programs have them
       const size_t arrow = own_arrows ? std::string::npos : told.find(kBack);
       if (arrow != std::string::npos && sample.context.find(told) == std::string::npos) {
@@ -221,8 +225,9 @@ TEST(Tasks, RecitalsComeFromTheContext) {
       }
     }
   });
-  for (const TaskKind task : {TaskKind::kPasskey, TaskKind::kMultiNeedle, TaskKind::kKeyValue,
-                              TaskKind::kParaphrase, TaskKind::kExtraction, TaskKind::kVariableTracking})
+  for (const TaskKind task :
+       {TaskKind::kPasskey, TaskKind::kMultiNeedle, TaskKind::kKeyValue, TaskKind::kParaphrase,
+        TaskKind::kExtraction, TaskKind::kVariableTracking, TaskKind::kToolCall})
     EXPECT_GT(recited[task], 20) << name(task);
   for (const TaskKind task : {TaskKind::kMultiNeedle, TaskKind::kKeyValue, TaskKind::kQuoteLine,
                               TaskKind::kSymbolDefinition, TaskKind::kExtraction})
@@ -409,10 +414,10 @@ TEST(Tasks, SourcesWithNothingOrLittleAreSurvived) {
 // The streams are part of what a training run is made of: a change here is a change of the data.
 TEST(Tasks, SeedsGiveTheSameSamples) {
   const std::map<std::string_view, uint64_t> golden = {
-      {"passkey", 0x5a535d161689163b},
+      {"passkey", 0x1f3dd105e01ec9b0},
       {"multi_needle", 0xc33de9d0a860ba4c},
       {"key_value", 0x789d0a9fe86a6b2f},
-      {"paraphrase", 0x77d4bf69c54e6ef8},
+      {"paraphrase", 0xc7b233e0bdc8ff8},
       {"quote_line", 0xcd26da1f179ae746},
       {"copy", 0xc75208a5be73cb8f},
       {"symbol_definition", 0x798a7a81dafd21a8},
@@ -434,6 +439,47 @@ TEST(Tasks, SeedsGiveTheSameSamples) {
     EXPECT_TRUE(known != golden.end() && known->second == first)
         << "{\"" << name(task) << "\", 0x" << std::hex << first << "},";
   }
+}
+
+// People who try a model out show it a sentence, and ask for a word of it.
+TEST(Tasks, LittleTextsHavePlainKeys) {
+  const auto plain_share = [](size_t bytes) {
+    int plain = 0, all = 0;
+    for (uint64_t seed = 0; seed < 200; ++seed) {
+      Request request;
+      request.context_bytes = bytes;
+      const Sample sample = make(TaskKind::kPasskey, request, seed);
+      for (const Turn& turn : sample.turns) {
+        if (turn.recital.empty() || turn.recital[0] != ' ') continue;
+        const std::string key = turn.recital.substr(1, turn.recital.find(' ', 1) - 1);
+        ++all;
+        plain += std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isalpha(c) != 0; });
+      }
+    }
+    EXPECT_GT(all, 50) << bytes;
+    return static_cast<double>(plain) / all;
+  };
+  EXPECT_GT(plain_share(200), 0.5);
+  EXPECT_LT(plain_share(4000), 0.4);
+  EXPECT_GT(plain_share(4000), 0.05);
+}
+
+// A question may be the record itself with a gap.
+TEST(Tasks, SomeQuestionsAreTheRecordWithAGap) {
+  int gaps = 0;
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    const Sample sample = make(TaskKind::kParaphrase, Request{}, seed);
+    for (size_t i = 0; i + 1 < sample.turns.size(); i += 2) {
+      const std::string& question = sample.turns[i].text;
+      const size_t gap = question.find("___");
+      if (gap == std::string::npos) continue;
+      ++gaps;
+      const std::string record = question.substr(0, gap) + sample.turns[i + 1].text +
+                                 question.substr(gap + 3, question.size() - gap - 4);
+      EXPECT_NE(sample.context.find(record), std::string::npos) << question << "\n" << record;
+    }
+  }
+  EXPECT_GT(gaps, 3);
 }
 
 // How a caller uses the room: draw until a sample has turns, ask, judge.

@@ -122,6 +122,13 @@ std::string render(const Draft& draft, const ToolFormat& format, const Tool& too
   return fill(format.tool, {{"name", tool.name}, {"about", tool.about}, {"parameters", parameters}}) + '\n';
 }
 
+// "book_flight(city, date)": what a call has to keep to, in few words, whatever the listing looks like.
+std::string signature_of(const Tool& tool) {
+  std::string names;
+  for (const ToolParameter& one : tool.parameters) names += (names.empty() ? "" : ", ") + one.name;
+  return tool.name + '(' + names + ')';
+}
+
 void ask_for(Draft& draft, const Tool& tool, Range evidence) {
   std::string said, arguments;
   for (const ToolParameter& one : tool.parameters) {
@@ -136,7 +143,7 @@ void ask_for(Draft& draft, const Tool& tool, Range evidence) {
   }
   const std::string answer = "{\"name\": " + quoted_json(tool.name) + ", \"arguments\": {" + arguments + "}}";
   draft.ask(fill(any_wording(draft, Slot::kToolQuestion), {{"what", tool.about}, {"arguments", said}}),
-            answer, evidence);
+            answer, evidence, signature_of(tool));
 }
 
 }  // namespace

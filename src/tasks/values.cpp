@@ -164,6 +164,12 @@ std::string fresh_capitals(Draft& draft, size_t count) {
 
 std::string fresh_key(Draft& draft, ValueKind kind) { return fresh_value(draft, kind); }
 
+std::string plain_key(Draft& draft) {
+  constexpr WordClass kClasses[] = {WordClass::kNoun, WordClass::kNoun, WordClass::kAdjective,
+                                    WordClass::kGivenName, WordClass::kProduct};
+  return fresh(draft, [&] { return word(draft, draft.any_of(kClasses)); });
+}
+
 std::string fresh_neighbour(Draft& draft, std::string_view key) {
   const bool chinese = !key.empty() && (static_cast<unsigned char>(key[0]) & 0x80) != 0;
   return fresh(draft, [&] {

@@ -25,6 +25,8 @@ std::string fresh_digits(Draft& draft, size_t count);
 std::string fresh_capitals(Draft& draft, size_t count);
 // The kind of keys: adjective-noun, identifier, and the like; fresh.
 std::string fresh_key(Draft& draft, ValueKind kind);
+// One word: a noun, an adjective, a given name or a product; fresh.
+std::string plain_key(Draft& draft);
 // A key that is easily taken for this one: a character, the first or the last word differs; fresh.
 std::string fresh_neighbour(Draft& draft, std::string_view key);
 ValueKind any_key_kind(Draft& draft);

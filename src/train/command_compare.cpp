@@ -19,7 +19,7 @@ namespace mneme::train {
 namespace {
 
 struct CompareArguments {
-  std::string folder, report, csv, plots;
+  std::string folder, earlier, report, csv, plots;
 };
 
 // Kinds that a plot shows, in the order of its colours; more than these are not to be told apart.
@@ -49,12 +49,15 @@ Result<void> write_report(const std::string& path, const std::vector<NamedTable>
   return write_text(path, *written);
 }
 
-// The first seed's full run of a kind, or null.
+// The full run of a kind: of the lowest seed whose curve is there; without curves, of the lowest; or null.
 const RunRecord* full_run(const Experiment& experiment, const std::string& kind, int layers) {
+  const RunRecord* first = nullptr;
   for (const RunRecord& run : experiment.runs) {
-    if (run.kind == kind && run.layers == layers && run.group == "full" && run.finished()) return &run;
+    if (run.kind != kind || run.layers != layers || run.group != "full" || !run.finished()) continue;
+    if (!run.validation_step.empty()) return &run;
+    if (first == nullptr) first = &run;
   }
-  return nullptr;
+  return first;
 }
 
 Result<void> write_plots(const Experiment& experiment, const std::string& folder) {
@@ -99,6 +102,9 @@ Result<void> write_plots(const Experiment& experiment, const std::string& folder
 Result<void> compare(const CompareArguments& a) {
   auto experiment = read_experiment(a.folder);
   if (!experiment) return core::pass(experiment);
+  if (!a.earlier.empty()) {
+    if (auto ok = add_earlier_runs(*experiment, a.earlier); !ok) return ok;
+  }
   if (experiment->runs.empty()) return core::fail("{}: no run in it", a.folder);
   const std::vector<NamedTable> tables = comparison_tables(*experiment);
   if (!a.report.empty()) {
@@ -125,6 +131,8 @@ void add_compare(CLI::App& app, int& status) {
   auto* verb = app.add_subcommand("compare", "tables and plots of the runs of tools/residuals.sh");
   auto a = std::make_shared<CompareArguments>();
   verb->add_option("folder", a->folder, "the folder of the runs")->required();
+  verb->add_option("--earlier", a->earlier,
+                   "a table that --csv wrote: runs that the folder no longer has are taken from it");
   verb->add_option(
       "--report", a->report,
       "the document whose tables are renewed (made where it does not exist); without it they are "

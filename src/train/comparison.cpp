@@ -108,6 +108,61 @@ RunRecord read_run(const std::filesystem::path& folder) {
   return run;
 }
 
+// Cells of a line; those in quotes may hold commas.
+std::vector<std::string> csv_cells(const std::string& line) {
+  std::vector<std::string> cells(1);
+  bool quoted = false;
+  for (const char c : line) {
+    if (c == '"') {
+      quoted = !quoted;
+    } else if (c == ',' && !quoted) {
+      cells.emplace_back();
+    } else {
+      cells.back() += c;
+    }
+  }
+  return cells;
+}
+
+double number_in(const std::string& cell) {
+  char* end = nullptr;
+  const double value = std::strtod(cell.c_str(), &end);
+  return end != cell.c_str() && *end == '\0' ? value : kUnknown;
+}
+
+// KIND.GROUP.* and what the table of runs says of it; not finished ("at step 40") where the loss is neither a
+// number nor "diverged".
+RunRecord earlier_run(const std::vector<std::string>& cells) {
+  enum Column { kName, kKind, kLayers, kRate, kSeed, kSteps, kLoss, kCpu, kWall, kSpikes, kVariation, kGain };
+  RunRecord run;
+  run.name = cells[kName];
+  run.kind = cells[kKind];
+  run.group = run.name.substr(std::min(run.name.size(), run.kind.size() + 1));
+  run.group.resize(std::min(run.group.size(), run.group.find('.')));
+  run.layers = std::atoi(cells[kLayers].c_str());
+  run.steps = std::atoi(cells[kSteps].c_str());
+  run.seed = std::strtoull(cells[kSeed].c_str(), nullptr, 10);
+  run.adam_rate = std::strtod(cells[kRate].c_str(), nullptr);
+  const size_t matrix = cells[kRate].find("Muon ");
+  if (matrix != std::string::npos) run.matrix_rate = std::strtod(cells[kRate].c_str() + matrix + 5, nullptr);
+  run.final_loss = number_in(cells[kLoss]);
+  if (std::isfinite(run.final_loss) || cells[kLoss] == "diverged") run.steps_done = run.steps;
+  run.cpu_seconds = number_in(cells[kCpu]);
+  run.wall_seconds = number_in(cells[kWall]);
+  run.spikes = std::atoi(cells[kSpikes].c_str());
+  run.gradient_variation = number_in(cells[kVariation]);
+  run.composite_gain_max = number_in(cells[kGain]);
+  return run;
+}
+
+void sort_runs(std::vector<RunRecord>& runs) {
+  const auto key = [](const RunRecord& r) {
+    return std::tuple(r.layers, r.kind != "plain", r.kind, r.group, r.seed, r.steps, r.adam_rate);
+  };
+  std::sort(runs.begin(), runs.end(),
+            [&](const RunRecord& a, const RunRecord& b) { return key(a) < key(b); });
+}
+
 }  // namespace
 
 Result<Experiment> read_experiment(const std::string& folder) {
@@ -119,15 +174,32 @@ Result<Experiment> read_experiment(const std::string& folder) {
     if (std::filesystem::exists(entry.path() / "options.ini", code))
       experiment.runs.push_back(read_run(entry.path()));
   }
-  const auto key = [](const RunRecord& r) {
-    return std::tuple(r.layers, r.kind != "plain", r.kind, r.group, r.seed, r.steps, r.adam_rate);
-  };
-  std::sort(experiment.runs.begin(), experiment.runs.end(),
-            [&](const RunRecord& a, const RunRecord& b) { return key(a) < key(b); });
+  sort_runs(experiment.runs);
   std::ifstream plan(folder + "/plan.txt");
   for (PlannedRun p; plan >> p.kind >> p.group >> p.layers >> p.seed >> p.steps;)
     experiment.plan.push_back(p);
   return experiment;
+}
+
+Result<void> add_earlier_runs(Experiment& experiment, const std::string& csv) {
+  constexpr const char* kHeader =
+      "name,kind,layers,rate,seed,steps,final held-out loss,CPU s,wall s,spikes,"
+      "gradient variation,composite gain";
+  std::ifstream in(csv);
+  std::string line;
+  if (!std::getline(in, line)) return core::fail("{}: cannot be read, or is empty", csv);
+  if (line != kHeader) return core::fail("{}: not a table of runs as --csv writes it", csv);
+  for (size_t number = 2; std::getline(in, line); ++number) {
+    const std::vector<std::string> cells = csv_cells(line);
+    if (cells.size() != csv_cells(kHeader).size())
+      return core::fail("{}:{}: {} cells", csv, number, cells.size());
+    RunRecord run = earlier_run(cells);
+    const auto same = [&](const RunRecord& other) { return other.name == run.name; };
+    if (run.finished() && std::none_of(experiment.runs.begin(), experiment.runs.end(), same))
+      experiment.runs.push_back(std::move(run));
+  }
+  sort_runs(experiment.runs);
+  return {};
 }
 
 int count_spikes(std::span<const double> loss) {

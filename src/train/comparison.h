@@ -54,6 +54,10 @@ struct Experiment {
 };
 Result<Experiment> read_experiment(const std::string& folder);
 
+// Finished runs of a table that `compare --csv` wrote, whose folders are gone: final figures without curves,
+// and no cost of a step. A run that the folder has is not taken from the table.
+Result<void> add_earlier_runs(Experiment& experiment, const std::string& csv);
+
 // Steps whose loss exceeds the mean of up to 50 steps before it by more than 4 of their standard deviations
 // (at least 20 steps), or is not finite.
 int count_spikes(std::span<const double> loss);

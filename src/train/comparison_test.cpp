@@ -316,6 +316,45 @@ TEST(Comparison, RatesAreRanked) {
                                                "0.004"}));
 }
 
+TEST(Comparison, RunsWhoseFoldersAreGoneAreTakenFromTheTable) {
+  const Folder before, after;
+  write_run(before, {.final_loss = 2.0});
+  write_run(before, {.kind = "mhc", .final_loss = 1.5, .rate = 0.008});
+  write_run(before, {.kind = "mhc", .group = "short", .steps = 50, .final_loss = 1.75});
+  write_run(before, {.kind = "alpha", .steps_done = 40});
+  const std::string csv = (after.path / "earlier.csv").string();
+  std::ofstream(csv) << to_csv(table_of(comparison_tables(read(before)), "runs"))
+                     << "muon.full.l16.x2.s1.100,muon,16,\"0.008, Muon 0.04\",1,100,1.25,9,8,3,0.5,-\n";
+  write_run(after, {.final_loss = 2.25});
+
+  Experiment e = read(after);
+  ASSERT_TRUE(add_earlier_runs(e, csv).has_value());
+  ASSERT_EQ(e.runs.size(), 4U);  // the folder's own plain, both of mhc, muon; not the one that was cut short
+  EXPECT_EQ(e.runs[0].kind, "plain");
+  EXPECT_EQ(e.runs[0].final_loss, 2.25);
+  EXPECT_EQ(e.runs[1].name, name_of({.kind = "mhc", .rate = 0.008}));
+  EXPECT_EQ(e.runs[1].adam_rate, 0.008);
+  EXPECT_EQ(e.runs[1].group, "full");
+  EXPECT_EQ(e.runs[1].cpu_seconds, 100);
+  EXPECT_EQ(e.runs[1].composite_gain_max, 1.5);
+  EXPECT_EQ(e.runs[2].group, "short");
+  EXPECT_EQ(e.runs[3].matrix_rate, 0.04);
+  EXPECT_EQ(e.runs[3].spikes, 3);
+  EXPECT_TRUE(std::isnan(e.runs[3].composite_gain_max));
+  EXPECT_EQ(pairs_of(e, "mhc", "plain", 16).size(), 1U);
+}
+
+TEST(Comparison, OtherTablesAreNotTakenForEarlierRuns) {
+  const Folder folder;
+  Experiment e;
+  const std::string path = (folder.path / "earlier.csv").string();
+  EXPECT_FALSE(add_earlier_runs(e, path).has_value());
+  std::ofstream(path) << "step,loss\n1,2\n";
+  EXPECT_FALSE(add_earlier_runs(e, path).has_value());
+  std::ofstream(path) << to_csv(table_of(comparison_tables(e), "runs")) << "mhc.full,mhc,16\n";
+  EXPECT_FALSE(add_earlier_runs(e, path).has_value());
+}
+
 TEST(ComparisonDocument, TablesAreRenewedAndProseIsKept) {
   const std::vector<NamedTable> tables = {{"a", {"x", "y"}, {{"1", "2"}}}, {"b", {"z"}, {}}};
   const std::string document =
