@@ -55,12 +55,13 @@ enum class TaskKind : uint8_t {
 };
 
 enum class Split : uint8_t { kTrain, kHeldOut };
-enum class Role : uint8_t { kUser, kAssistant };
+enum class Role : uint8_t { kUser, kAssistant, kTool };
 
 enum class Layout : uint8_t {
   kChat,          // context + turns[0] is the first user turn's text; then turns alternate
   kContinuation,  // no chat: context, then turns[0] (assistant) directly
   kFillInMiddle,  // no chat: context is the prefix, suffix the suffix, turns[0] (assistant) the middle
+  kTools,         // chat: context is the system message; the marks of calls and responses are written out
 };
 
 // Bytes [begin, end) of Sample::context.
@@ -105,6 +106,10 @@ struct Request {
 };
 
 Sample generate(TaskKind task, const Request& request, const TextSource& source, core::Rng& rng);
+
+// A short conversation with tools, of kToolCall, in the layout kTools: for each question a call, what the
+// tool gave, and an answer. For training: correct() does not judge it. context_bytes is aimed at, not kept.
+Sample generate_tool_chat(const Request& request, const TextSource& source, core::Rng& rng);
 
 // Whether output answers turns[turn] (an assistant turn). Blanks around it do not count. Lists of names
 // compare as sets, JSON by its keys and values (whatever their order), a continuation by its first bytes.

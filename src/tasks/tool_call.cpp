@@ -4,20 +4,12 @@
 #include <vector>
 
 #include "tasks/haystack.h"
-#include "tasks/json.h"
 #include "tasks/open.h"
-#include "tasks/schemas.h"
-#include "tasks/values.h"
+#include "tasks/tool_list.h"
 #include "tasks/wordings.h"
 
 namespace mneme::tasks {
 namespace {
-
-struct Tool {
-  std::string name;   // "book_flight"
-  std::string about;  // "book a flight", "预订航班"
-  std::vector<ToolParameter> parameters;
-};
 
 struct ToolFormat {
   std::string id;
@@ -67,51 +59,6 @@ ToolFormat open_format(Draft& draft) {
   return format;
 }
 
-std::string about_of(const ToolWord& verb, const ToolWord& object, bool english) {
-  if (english) return std::string(verb.english) + ' ' + std::string(object.english);
-  return std::string(verb.chinese) + std::string(object.chinese);
-}
-
-// A tool that no list has: words of the text for its name, and the same or others for what it does.
-void rename(Draft& draft, Tool& tool) {
-  const size_t words = draft.between(1, 3);
-  tool.name = fresh(draft, [&] { return open_name(draft, words); });
-  if (draft.chance(0.5f)) {
-    tool.about = tool.name;
-    std::replace(tool.about.begin(), tool.about.end(), '_', ' ');
-  } else {
-    tool.about = fresh(draft, [&] { return text_clause(draft, draft.between(2, 4)); });
-  }
-}
-
-// Every tool of the split in random order: verbs and objects meet once each.
-std::vector<Tool> make_tools(Draft& draft, size_t count) {
-  std::vector<Tool> tools;
-  const auto parameters = tool_parameters(draft.request.split);
-  const bool open = draft.makes_up(0.5f);
-  for (const ToolWord& verb : tool_verbs(draft.request.split)) {
-    for (const ToolWord& object : tool_objects(draft.request.split)) {
-      tools.push_back({std::string(verb.name) + '_' + std::string(object.name),
-                       about_of(verb, object, draft.english()),
-                       {}});
-    }
-  }
-  draft.shuffle(tools);
-  if (tools.size() > count) tools.resize(count);
-  if (open) {
-    for (Tool& tool : tools) rename(draft, tool);
-  }
-  for (Tool& tool : tools) {
-    const size_t wanted = draft.between(1, 3);
-    while (tool.parameters.size() < wanted) {
-      const ToolParameter one = open ? open_parameter(draft) : draft.any_of(parameters);
-      const auto same = [&](const ToolParameter& other) { return other.name == one.name; };
-      if (std::none_of(tool.parameters.begin(), tool.parameters.end(), same)) tool.parameters.push_back(one);
-    }
-  }
-  return tools;
-}
-
 std::string render(const Draft& draft, const ToolFormat& format, const Tool& tool) {
   std::string parameters;
   for (const ToolParameter& one : tool.parameters) {
@@ -120,30 +67,6 @@ std::string render(const Draft& draft, const ToolFormat& format, const Tool& too
     parameters += fill(format.parameter, {{"name", one.name}, {"type", one.type}, {"about", about}});
   }
   return fill(format.tool, {{"name", tool.name}, {"about", tool.about}, {"parameters", parameters}}) + '\n';
-}
-
-// "book_flight(city, date)": what a call has to keep to, in few words, whatever the listing looks like.
-std::string signature_of(const Tool& tool) {
-  std::string names;
-  for (const ToolParameter& one : tool.parameters) names += (names.empty() ? "" : ", ") + one.name;
-  return tool.name + '(' + names + ')';
-}
-
-void ask_for(Draft& draft, const Tool& tool, Range evidence) {
-  std::string said, arguments;
-  for (const ToolParameter& one : tool.parameters) {
-    const FieldValue value = any_field(draft, one.values);
-    const std::string_view about = draft.english() ? one.about_english : one.about_chinese;
-    if (!said.empty()) said += draft.english() ? ", " : "，";
-    std::string in_words = value.text;
-    if (one.values == FieldType::kFlag && !draft.english()) in_words = value.text == "true" ? "开" : "关";
-    if (one.values == FieldType::kFlag && draft.english()) in_words = value.text == "true" ? "on" : "off";
-    said += fill(any_wording(draft, Slot::kToolArgument), {{"name", about}, {"value", in_words}});
-    arguments += (arguments.empty() ? "" : ", ") + quoted_json(one.name) + ": " + json_of(value);
-  }
-  const std::string answer = "{\"name\": " + quoted_json(tool.name) + ", \"arguments\": {" + arguments + "}}";
-  draft.ask(fill(any_wording(draft, Slot::kToolQuestion), {{"what", tool.about}, {"arguments", said}}),
-            answer, evidence, signature_of(tool));
 }
 
 }  // namespace
@@ -174,7 +97,9 @@ void make_tool_call(Draft& draft) {
                                                                   // not
   Draft chooser{any_depth, draft.source, draft.rng, {}, {}};
   for (const size_t i : choose_asked(chooser, ranges.size(), draft.questions())) {
-    ask_for(draft, tools[i], {ranges[i].begin + offset, ranges[i].end + offset});
+    const ToolRequest request = any_request(draft, tools[i]);
+    draft.ask(request.question, request.call, {ranges[i].begin + offset, ranges[i].end + offset},
+              signature_of(tools[i]));
   }
 }
 

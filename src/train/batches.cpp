@@ -90,6 +90,7 @@ void RowMaker::fill(Row& row, core::Rng& rng) const {
       add_text(row, rng, options_.text_weight);
     } else {
       if (options_.bare_share > 0 && unit(rng) < options_.bare_share) add_bare(row, rng);
+      if (options_.tools_share > 0 && unit(rng) < options_.tools_share) add_tools(row, rng);
       add_sample(row, rng);
     }
   }
@@ -112,6 +113,22 @@ tasks::TaskKind RowMaker::draw_task(core::Rng& rng) const {
 
 void RowMaker::add_tokens(Row& row, std::string_view text, double weight) const {
   for (const TokenId token : tokenizer_.encode(text, {false, false})) row.push(token, weight);
+}
+
+// Text in which the marks of tool calls are tokens of their own.
+void RowMaker::add_marked(Row& row, std::string_view text, double weight) const {
+  constexpr std::string_view kMarks[] = {"<tool_call>", "</tool_call>", "<tool_response>",
+                                         "</tool_response>"};
+  while (!text.empty()) {
+    size_t at = text.size();
+    std::string_view mark;
+    for (const std::string_view one : kMarks) {
+      if (const size_t found = text.find(one); found < at) at = found, mark = one;
+    }
+    if (at > 0) add_tokens(row, text.substr(0, at), weight);
+    if (!mark.empty()) row.push(*tokenizer_.find_token(mark), weight);
+    text.remove_prefix(at + mark.size());
+  }
 }
 
 // What the options say of every sample, in a language that is drawn.
@@ -155,8 +172,9 @@ bool RowMaker::add_whole(Row& row, const tasks::Sample& sample, Thoughts thought
 }
 
 // A question of one turn: a quarter of them without the sentence or two that they are about, who are told so;
-// half of them with nothing but the record that answers, as people ask who have little to show.
-void RowMaker::add_bare(Row& row, core::Rng& rng) const {
+// half of them with nothing but the record that answers, as people ask who have little to show. No turns
+// where there was no room for a record.
+tasks::Sample RowMaker::draw_bare(core::Rng& rng) const {
   constexpr tasks::TaskKind kTasks[] = {tasks::TaskKind::kPasskey, tasks::TaskKind::kMultiNeedle,
                                         tasks::TaskKind::kKeyValue, tasks::TaskKind::kParaphrase,
                                         tasks::TaskKind::kExtraction};
@@ -166,7 +184,7 @@ void RowMaker::add_bare(Row& row, core::Rng& rng) const {
   request.context_bytes = 60 + rng.next_below(240);
   const uint32_t way = rng.next_below(4);
   tasks::Sample sample = tasks::generate(kTasks[rng.next_below(std::size(kTasks))], request, text_, rng);
-  if (sample.turns.size() < 2) return;
+  if (sample.turns.size() < 2) return {};
   sample.turns.resize(2);
   if ((way == 1 || way == 2) && sample.turns[1].evidence.size() > 0) {
     const tasks::Range record = sample.turns[1].evidence;
@@ -180,7 +198,28 @@ void RowMaker::add_bare(Row& row, core::Rng& rng) const {
     sample.turns[1].text = chinese ? "没有可以查找的文本。" : "There is no text to look in.";
     sample.turns[1].recital.clear();
   }
-  add_whole(row, sample, draw_thoughts(rng));
+  return sample;
+}
+
+void RowMaker::add_bare(Row& row, core::Rng& rng) const {
+  const tasks::Sample sample = draw_bare(rng);
+  if (!sample.turns.empty()) add_whole(row, sample, draw_thoughts(rng));
+}
+
+// With tools in the system message, calls and what rests on them; a quarter asks something that no tool is
+// needed for. There are no thoughts: the template says so (corpus/chat_template.cpp).
+void RowMaker::add_tools(Row& row, core::Rng& rng) const {
+  tasks::Request request = draw_request(rng);
+  request.questions = 1 + static_cast<int>(rng.next_below(2));
+  request.context_bytes = 300 + rng.next_below(1500);
+  tasks::Sample sample = tasks::generate_tool_chat(request, text_, rng);
+  if (rng.next_below(4) == 0) {
+    const tasks::Sample bare = draw_bare(rng);
+    if (bare.turns.empty()) return;
+    sample.turns = bare.turns;
+    sample.turns[0].text = bare.context + bare.turns[0].text;
+  }
+  add_whole(row, sample, Thoughts::kNone);
 }
 
 // Mostly every answer has its thought. Sometimes only the last one has: clients do not send thoughts back.
@@ -200,11 +239,44 @@ void RowMaker::add_answer(Row& row, const tasks::Turn& turn, Thoughts thoughts, 
     add_tokens(row, turn.recital, 1);
     row.push(marks_.think_end, 1);
   }
-  add_tokens(row, turn.text, lost ? 0 : 1);
+  add_marked(row, turn.text, lost ? 0 : 1);
   row.push(marks_.im_end, lost ? 0 : 1);
 }
 
-// False where the sample does not fit. Chat: <|im_start|>ROLE \n TEXT <|im_end|> \n.
+// <|im_start|>ROLE \n TEXT <|im_end|> \n for each turn; the context is part of the first one, or of its own.
+void RowMaker::add_chat(Row& row, const tasks::Sample& sample, Thoughts thoughts) const {
+  const bool tools = sample.layout == tasks::Layout::kTools;
+  const auto begin = [&](std::string_view role) {
+    row.push(marks_.im_start, 0);
+    add_tokens(row, role, 0);
+    add_tokens(row, "\n", 0);
+  };
+  const auto end = [&] {
+    row.push(marks_.im_end, 0);
+    add_tokens(row, "\n", 0);
+  };
+  if (tools) {
+    begin("system");
+    add_tokens(row, sample.context, options_.context_weight);
+    end();
+  }
+  for (size_t i = 0; i < sample.turns.size(); ++i) {
+    const tasks::Turn& turn = sample.turns[i];
+    if (turn.role == tasks::Role::kAssistant) {
+      begin("assistant");
+      add_answer(row, turn, thoughts, i + 1 == sample.turns.size());
+      add_tokens(row, "\n", 0);
+      continue;
+    }
+    begin(turn.role == tasks::Role::kTool ? "tool" : "user");
+    if (i == 0 && !tools) add_tokens(row, sample.context, options_.context_weight);
+    turn.role == tasks::Role::kTool ? add_marked(row, turn.text, 0)
+                                    : add_tokens(row, turn.text, options_.context_weight);
+    end();
+  }
+}
+
+// False where the sample does not fit.
 bool RowMaker::add_turns(Row& row, const tasks::Sample& sample, Thoughts thoughts) const {
   const double context = options_.context_weight;
   if (sample.layout == tasks::Layout::kContinuation) {
@@ -218,22 +290,10 @@ bool RowMaker::add_turns(Row& row, const tasks::Sample& sample, Thoughts thought
     row.push(marks_.fim_middle, 0);
     add_tokens(row, sample.turns[0].text, 1);
   } else {
-    for (size_t i = 0; i < sample.turns.size(); ++i) {
-      const tasks::Turn& turn = sample.turns[i];
-      const bool answer = turn.role == tasks::Role::kAssistant;
-      row.push(marks_.im_start, 0);
-      add_tokens(row, answer ? "assistant\n" : "user\n", 0);
-      if (i == 0) add_tokens(row, sample.context, context);
-      if (answer) {
-        add_answer(row, turn, thoughts, i + 1 == sample.turns.size());
-      } else {
-        add_tokens(row, turn.text, context);
-        row.push(marks_.im_end, 0);
-      }
-      add_tokens(row, "\n", 0);
-    }
+    add_chat(row, sample, thoughts);
   }
-  row.push(marks_.end_of_text, sample.layout == tasks::Layout::kChat ? 0 : 1);
+  const bool chat = sample.layout == tasks::Layout::kChat || sample.layout == tasks::Layout::kTools;
+  row.push(marks_.end_of_text, chat ? 0 : 1);
   return row.room() > 0;
 }
 

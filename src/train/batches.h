@@ -31,6 +31,8 @@ struct RowOptions {
   double backwards = -1;                           // of lookups: tasks::Request
   double bare_share = 0;                           // of samples that a question without a text, or about a
                                                    // sentence or two, stands in front of
+  double tools_share = 0;                          // of samples that a conversation with tools stands in
+                                                   // front of
   int question_bytes = 280;                        // of a sample's room for each question it asks
   int questions_max = 32;
   bool recitals = true;  // before answers, as thoughts (tasks/recital.h)
@@ -55,6 +57,8 @@ class RowMaker {
   void fill(Row& row, core::Rng& rng) const;
   void add_sample(Row& row, core::Rng& rng) const;
   void add_bare(Row& row, core::Rng& rng) const;
+  void add_tools(Row& row, core::Rng& rng) const;
+  tasks::Sample draw_bare(core::Rng& rng) const;
   tasks::Request draw_request(core::Rng& rng) const;
   bool add_whole(Row& row, const tasks::Sample& sample, Thoughts thoughts) const;
   void add_text(Row& row, core::Rng& rng, double weight) const;
@@ -62,6 +66,8 @@ class RowMaker {
   void add_tokens(Row& row, std::string_view text, double weight) const;
   Thoughts draw_thoughts(core::Rng& rng) const;
   bool add_turns(Row& row, const tasks::Sample& sample, Thoughts thoughts) const;
+  void add_chat(Row& row, const tasks::Sample& sample, Thoughts thoughts) const;
+  void add_marked(Row& row, std::string_view text, double weight) const;
   void add_answer(Row& row, const tasks::Turn& turn, Thoughts thoughts, bool last) const;
 
   // Special tokens of the vocabulary.

@@ -232,6 +232,10 @@ void add_run_options(CLI::App* verb, RunArguments& a) {
           "of samples that a question without a text, or about a sentence or two, stands in front of")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  verb->add_option("--tools-share", a.rows.tools_share,
+                   "of samples that a conversation with tools stands in front of")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   verb->add_option("--show", a.show, "print so many rows as text instead of training")
       ->check(CLI::Range(1, 10000));
   verb->add_option("--recitals", a.rows.recitals, "what leads to an answer is said before it, as a thought")
