@@ -3,8 +3,10 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <limits>
+#include <thread>
 
 #include "mneme/generation.h"
 #include "mneme/sessions.h"
@@ -159,9 +161,11 @@ TEST_F(SchedulerOnAModel, NamedSessionsAreKeptForTheirOwners) {
     tokens = prompt.size() + heard->done->report.generated_tokens;
   }
   EXPECT_EQ(list_sessions(folder_.string())->size(), 2u);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // the store counts whole seconds
   auto scheduler = open(true);
   for (const auto& session : scheduler->sessions()) {
     EXPECT_TRUE(session.resting);
+    EXPECT_GE(session.idle_s, 1);
     EXPECT_EQ(session.id, "notes");
     EXPECT_EQ(session.tokens, tokens);
   }

@@ -1,6 +1,7 @@
 #include "serve/session_pool.h"
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
 #include "core/clock.h"
@@ -206,6 +207,7 @@ std::vector<SessionState> SessionPool::on_disk(const std::set<std::string>& open
     state.owner = parts->owner;
     state.named = state.resting = true;
     state.tokens = info.tokens;
+    state.idle_s = std::max(0.0, static_cast<double>(std::time(nullptr) - info.used_unix_s));
     found.push_back(std::move(state));
   }
   return found;
