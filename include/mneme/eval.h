@@ -79,8 +79,10 @@ struct EvalAnswer {
   std::string question, given;
   std::vector<std::string> expected;  // recall: one
   StopReason stop = StopReason::kEnd;
-  double score = 0;           // recall: 1 or 0; ruler: the share of `expected` found in `given`
-  bool correct = false;       // the score is 1
+  double score = 0;      // recall: 1 or 0; ruler: the share of `expected` found in `given`
+  bool correct = false;  // the score is 1
+  // Where JSON is asked for: whether it is valid and has the asked keys, whatever the values.
+  std::optional<bool> right_keys;
   size_t context_tokens = 0;  // of the prompt with the first question
   size_t prefill_tokens = 0;  // evaluated for this answer
   double prefill_s = 0;
@@ -94,6 +96,7 @@ struct EvalRow {
   size_t length = 0;
   double depth = kAnyDepth;
   int contexts = 0, questions = 0, correct = 0;
+  int json_asked = 0, right_keys = 0;
   double score = 0;           // sum
   size_t prefill_tokens = 0;  // of prompts with the first question
   double prefill_s = 0;

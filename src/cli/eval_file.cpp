@@ -43,6 +43,7 @@ Json answer_json(Side side, uint64_t seed, const EvalAnswer& answer) {
           {"stop", stop_name(answer.stop)},
           {"score", answer.score},
           {"correct", answer.correct},
+          {"right_keys", answer.right_keys ? Json(*answer.right_keys) : Json(nullptr)},
           {"prefill_tokens", answer.prefill_tokens},
           {"decode_tokens", answer.decode_tokens},
           {"prefill_seconds", answer.prefill_s},
@@ -76,6 +77,9 @@ EvalAnswer parse_answer(const Json& json) {
   answer.stop = parse_stop(json.at("stop"));
   json.at("score").get_to(answer.score);
   json.at("correct").get_to(answer.correct);
+  // Not in files of earlier versions.
+  if (const auto keys = json.find("right_keys"); keys != json.end() && !keys->is_null())
+    answer.right_keys = keys->get<bool>();
   json.at("prefill_tokens").get_to(answer.prefill_tokens);
   json.at("decode_tokens").get_to(answer.decode_tokens);
   json.at("prefill_seconds").get_to(answer.prefill_s);

@@ -28,6 +28,8 @@ EvalRow sum_of(const EvalReport& report, Wanted wanted) {
     sum.contexts += row.contexts;
     sum.questions += row.questions;
     sum.correct += row.correct;
+    sum.json_asked += row.json_asked;
+    sum.right_keys += row.right_keys;
     sum.score += row.score;
     sum.prefill_tokens += row.prefill_tokens;
     sum.prefill_s += row.prefill_s;
@@ -48,6 +50,7 @@ Json row_json(const EvalRow& row) {
   json["contexts"] = row.contexts;
   json["questions"] = row.questions;
   json["correct"] = row.correct;
+  if (row.json_asked > 0) json["json_asked"] = row.json_asked, json["right_keys"] = row.right_keys;
   json["score"] = row.questions > 0 ? row.score / row.questions : 0;
   json["score_low"] = interval.low;
   json["score_high"] = interval.high;
@@ -122,12 +125,28 @@ std::string depth_table(const EvalGrid& grid, const EvalReport& report, const st
   return head + "\n" + lines;
 }
 
+// Of tasks that ask for JSON, by length: how much of it can be read at all.
+std::string keys_text(const EvalGrid& grid, const EvalReport& report) {
+  std::string text;
+  for (const size_t length : grid.lengths) {
+    const EvalRow sum = sum_of(report, [&](const EvalRow& row) { return row.length == length; });
+    if (sum.json_asked == 0) continue;
+    const Interval interval = share_interval(sum.right_keys, static_cast<size_t>(sum.json_asked));
+    text += format(
+        "%zu tokens: %d of %d answers that are to be JSON are valid and have the asked keys (%.1f %%, "
+        "%s)\n",
+        length, sum.right_keys, sum.json_asked, percent(sum.right_keys, sum.json_asked),
+        interval_text(interval).c_str());
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string depth_text(double depth) { return depth < 0 ? "any" : format("%.4g", depth); }
 
 std::string answers_text(const EvalGrid& grid, const EvalReport& report, bool has_parts) {
-  std::string text = length_table(grid, report, has_parts);
+  std::string text = length_table(grid, report, has_parts) + keys_text(grid, report);
   if (grid.depths.size() < 2) return text;
   for (const std::string& task : grid.tasks) {
     for (const std::string& language : grid.languages)

@@ -38,6 +38,9 @@ class RecallSheet final : public EvalSheet {
   double score(size_t index, std::string_view given) const override {
     return tasks::correct(sample(), answer_turn(sample(), index), given) ? 1 : 0;
   }
+  std::optional<bool> right_keys(size_t index, std::string_view given) const override {
+    return tasks::has_right_keys(sample(), answer_turn(sample(), index), given);
+  }
 
  private:
   const tasks::Sample& sample() const { return fitted_.sample; }

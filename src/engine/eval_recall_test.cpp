@@ -54,6 +54,9 @@ TEST(Recall, TrueAnswersAreAllCorrectAndOthersAreNot) {
     size_t contexts = 0;
     for (const EvalRow& row : report->rows) {
       EXPECT_EQ(row.correct, row.questions) << row.task << " " << row.language << " " << row.form;
+      const bool json = row.task == "extraction" || row.task == "tool_call";
+      EXPECT_EQ(row.json_asked, json ? row.questions : 0) << row.task;
+      EXPECT_EQ(row.right_keys, row.json_asked) << row.task;
       EXPECT_GT(row.questions, 0);
       EXPECT_DOUBLE_EQ(row.prefill_s, 0.5 * row.contexts);
       EXPECT_DOUBLE_EQ(row.decode_s, 0.25 * row.questions);
@@ -66,7 +69,10 @@ TEST(Recall, TrueAnswersAreAllCorrectAndOthersAreNot) {
     const auto other = recall_over(ignorant, text(), source(), options, {});
     ASSERT_TRUE(other);
     ASSERT_EQ(other->rows.size(), report->rows.size());
-    for (const EvalRow& row : other->rows) EXPECT_EQ(row.correct, 0) << row.task;
+    for (const EvalRow& row : other->rows) {
+      EXPECT_EQ(row.correct, 0) << row.task;
+      EXPECT_EQ(row.right_keys, 0) << row.task;
+    }
   }
 }
 

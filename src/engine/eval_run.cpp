@@ -196,6 +196,7 @@ Result<void> Run::ask(const EvalCell& cell, int sample, const EvalSheet& sheet,
   answer.stop = report->reason;
   answer.score = sheet.score(index, without_thought(report->text));
   answer.correct = answer.score >= 1;
+  answer.right_keys = sheet.right_keys(index, without_thought(report->text));
   answer.given = std::move(report->text);
   answer.context_tokens = context_tokens_;
   answer.prefill_tokens = report->prompt_tokens;
@@ -235,6 +236,7 @@ void Run::add(const EvalCell& cell, EvalAnswer answer) {
   row.score += answer.score;
   work_.score += answer.score;
   if (answer.correct) ++row.correct;
+  if (answer.right_keys) ++row.json_asked, row.right_keys += *answer.right_keys ? 1 : 0;
   if (answer.question_index == 0) {
     ++row.contexts;
     row.prefill_tokens += answer.prefill_tokens;

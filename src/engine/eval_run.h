@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,6 +40,7 @@ class EvalSheet {
   virtual Result<std::vector<TokenId>> prompt(size_t index, std::span<const std::string> given) const = 0;
   virtual int answer_tokens_max(size_t index) const = 0;
   virtual double score(size_t index, std::string_view given) const = 0;
+  virtual std::optional<bool> right_keys(size_t, std::string_view) const { return std::nullopt; }
 };
 
 class EvalFamily {

@@ -52,10 +52,14 @@ struct IndexerConfig {
   int top_k = 0;
 };
 
+// Tokens: a sequence keeps as many rows of each global layer.
+inline constexpr int kLookAheadMax = 256;
+
 // What the mneme architecture has and the others have not: defaults are what the others do.
 struct MnemeConfig {
   std::vector<int> windows;  // [layers]: tokens that a local layer sees; 0: a global layer
-  int look_ahead = 0;        // tokens behind its own that a key of a global layer knows; 0: none
+  int look_ahead = 0;        // tokens behind its own that a key of a global layer knows, up to
+                             // kLookAheadMax; 0: none
   int log_length_train = 0;  // tokens; 0: attention is not sharpened with the context's length
   float log_length_slope = 0;
   ResidualKind residual = ResidualKind::kPlain;

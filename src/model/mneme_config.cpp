@@ -25,9 +25,6 @@ constexpr std::array kResiduals{
     ResidualName{"mhc-identity", ResidualKind::kMhcIdentity},
 };
 
-// A sequence keeps as many rows of each global layer.
-constexpr uint64_t kLookAheadMax = 256;
-
 // Layer numbers of a list, which must rise.
 std::vector<int> layer_list(ConfigReader& read, std::string_view key, int layers, bool optional) {
   std::vector<int> list;

@@ -12,7 +12,7 @@ constexpr int kDepthMax = 32;
 
 class Reader {
  public:
-  explicit Reader(std::string_view text) : text_(text) {}
+  Reader(std::string_view text, bool shape_only) : text_(text), shape_only_(shape_only) {}
 
   std::optional<std::string> whole() {
     std::string out;
@@ -42,9 +42,16 @@ class Reader {
   bool value(std::string& out, int depth) {
     blanks();
     if (!more() || depth > kDepthMax) return false;
+    if (text_[at_] == '{') return object(out, depth);
+    if (text_[at_] == '[') return array(out, depth);
+    std::string text;
+    if (!scalar(text)) return false;
+    if (!shape_only_) out += text;
+    return true;
+  }
+
+  bool scalar(std::string& out) {
     switch (text_[at_]) {
-      case '{': return object(out, depth);
-      case '[': return array(out, depth);
       case 't': return literal(out, "true");
       case 'f': return literal(out, "false");
       case 'n': return literal(out, "null");
@@ -176,6 +183,7 @@ class Reader {
   }
 
   std::string_view text_;
+  bool shape_only_;
   size_t at_ = 0;
 };
 
@@ -183,7 +191,12 @@ class Reader {
 
 std::optional<std::string> canonical_json(std::string_view text) {
   if (!valid_utf8(text)) return std::nullopt;
-  return Reader(text).whole();
+  return Reader(text, false).whole();
+}
+
+std::optional<std::string> json_shape(std::string_view text) {
+  if (!valid_utf8(text)) return std::nullopt;
+  return Reader(text, true).whole();
 }
 
 std::string quoted_json(std::string_view text) {

@@ -12,6 +12,9 @@ namespace mneme::tasks {
 // zeros of a fraction. Nothing where text is not one JSON value, a key is repeated, or the nesting is deeper
 // than 32.
 std::optional<std::string> canonical_json(std::string_view text);
+// What values of the same objects, keys and lists share: the canonical text without strings, numbers, true,
+// false and null.
+std::optional<std::string> json_shape(std::string_view text);
 // "text" with quotes and escapes.
 std::string quoted_json(std::string_view text);
 

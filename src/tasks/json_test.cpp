@@ -18,6 +18,17 @@ TEST(Json, EqualValuesHaveOneCanonicalText) {
   EXPECT_EQ(canonical_json(quoted_json("a\"b\\c\n\x01")), quoted_json("a\"b\\c\n\x01"));
 }
 
+TEST(Json, ValuesOfTheSameKeysHaveOneShape) {
+  EXPECT_EQ(json_shape(R"({"b": 1, "a": {"x": "y"}})"), json_shape(R"({"a": {"x": null}, "b": "z"})"));
+  EXPECT_EQ(json_shape(R"([1, "a"])"), json_shape("[true,false]"));
+  EXPECT_NE(json_shape("[1]"), json_shape("[1,2]"));
+  EXPECT_NE(json_shape(R"({"a": 1})"), json_shape(R"({"b": 1})"));
+  EXPECT_NE(json_shape(R"({"a": {}})"), json_shape(R"({"a": 1})"));
+  EXPECT_NE(json_shape(R"({"a": {"x": 1}})"), json_shape(R"({"a": {"y": 1}})"));
+  EXPECT_FALSE(json_shape(R"({"a": 1)"));
+  EXPECT_FALSE(json_shape(R"({"a": x})"));
+}
+
 TEST(Json, WhatIsNotJsonIsRefused) {
   for (const std::string_view bad : {"",
                                      " ",

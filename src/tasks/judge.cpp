@@ -51,4 +51,11 @@ bool correct(const Sample& sample, size_t turn, std::string_view output) {
   }
 }
 
+std::optional<bool> has_right_keys(const Sample& sample, size_t turn, std::string_view output) {
+  if (sample.task != TaskKind::kExtraction && sample.task != TaskKind::kToolCall) return std::nullopt;
+  if (turn >= sample.turns.size()) return false;
+  const auto shape = json_shape(trimmed(output));
+  return shape && shape == json_shape(sample.turns[turn].text);
+}
+
 }  // namespace mneme::tasks

@@ -115,6 +115,10 @@ Sample generate_tool_chat(const Request& request, const TextSource& source, core
 // compare as sets, JSON by its keys and values (whatever their order), a continuation by its first bytes.
 bool correct(const Sample& sample, size_t turn, std::string_view output);
 
+// Of tasks whose answers are JSON, whatever the values: whether output is JSON with the objects and keys of
+// turns[turn]. Nothing for other tasks.
+std::optional<bool> has_right_keys(const Sample& sample, size_t turn, std::string_view output);
+
 std::span<const TaskKind> all_tasks();
 std::string_view name(TaskKind task);  // "multi_needle"
 std::optional<TaskKind> parse_task(std::string_view name);

@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "model/config.h"
+
 namespace mneme::train {
 
 namespace {
@@ -76,7 +78,8 @@ std::string check(const ModelOptions& o) {
   if (o.head_dim < 2 || o.head_dim % 2 != 0) return "head-dim must be even";
   if (o.heads * o.head_dim % 32 != 0) return "heads x head-dim must be a multiple of 32";
   if (o.window < 1) return "window must be at least 1";
-  if (o.look_ahead < 0 || o.look_ahead > 256) return "look-ahead must be 0 to 256";
+  if (o.look_ahead < 0 || o.look_ahead > model::kLookAheadMax)
+    return "look-ahead must be 0 to " + std::to_string(model::kLookAheadMax);
   for (const int layer : o.global_layers) {
     if (layer < 0 || layer >= o.layers) return "global-layers names layer " + std::to_string(layer);
   }
