@@ -22,7 +22,7 @@ OMP_NUM_THREADS=$threads "$bin/mneme-train" run --out "$dir/default" --corpus "$
   --value-residual 1 --tied 0 --embedding-std 0.5 --spelled 1 --tokens-per-step 4096 --validation-rows 32 --validate-every 250 \
   --context-weight 0.1 --text-weight 0.3 --chinese-share 0.2 --task-share 0.92 --variety 0.6 --backwards 0.3 --bare-share 0.12 \
   --tools-share 0.06 \
-  --mixture key_value=5,passkey=3,multi_needle=4,copy=2.5,quote_line=3,paraphrase=4,extraction=3,symbol_definition=1.5,\
+  --mixture key_value=5,passkey=3,multi_needle=4,several=2,copy=2.5,quote_line=3,paraphrase=4,extraction=3,symbol_definition=1.5,\
 tool_call=3,grounded=2,variable_tracking=0.5,frequent_words=0.2,fill_in_middle=0.5,svg=0.5 \
   --steps "$steps" --stages 0:1024,0.7:2048
 

@@ -93,5 +93,6 @@ void make_tool_call(Draft& draft);
 void make_fill_in_middle(Draft& draft);
 void make_svg(Draft& draft);
 void make_grounded(Draft& draft);
+void make_several(Draft& draft);
 
 }  // namespace mneme::tasks

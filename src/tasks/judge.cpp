@@ -44,6 +44,7 @@ bool correct(const Sample& sample, size_t turn, std::string_view output) {
   const std::string_view given = trimmed(output);
   switch (sample.task) {
     case TaskKind::kVariableTracking:
+    case TaskKind::kSeveral:
     case TaskKind::kFrequentWords: return names_of(given) == names_of(expected);
     case TaskKind::kExtraction:
     case TaskKind::kToolCall: return same_json(expected, given);

@@ -30,6 +30,7 @@ constexpr TaskRow kRows[] = {
     {TaskKind::kFillInMiddle, "fill_in_middle", make_fill_in_middle},
     {TaskKind::kSvg, "svg", make_svg},
     {TaskKind::kGrounded, "grounded", make_grounded},
+    {TaskKind::kSeveral, "several", make_several},
 };
 
 constexpr auto kKinds = [] {

@@ -52,6 +52,7 @@ enum class TaskKind : uint8_t {
   kFillInMiddle,      // lines of code between a prefix and a suffix
   kSvg,               // described shapes to SVG
   kGrounded,          // questions about named files
+  kSeveral,           // all values of a key, or those of several keys
 };
 
 enum class Split : uint8_t { kTrain, kHeldOut };
@@ -74,8 +75,8 @@ struct Range {
 struct Turn {
   Role role = Role::kUser;
   std::string text;
-  Range evidence{};  // assistant: the record that the answer rests on; empty where it rests on all of the
-                     // context
+  Range evidence{};  // assistant: the record that the answer rests on, the first of several; empty where it
+                     // rests on all of the context
   std::string recital{};  // assistant: what of the context leads to the answer (recital.h; a tool's name and
                           // parameters); may be empty
 };

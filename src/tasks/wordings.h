@@ -30,18 +30,20 @@ enum class Slot : uint8_t {
   kMostFrequent,
   kExtractQuestion,  // {subject} {keys}
   kToolPreamble,
-  kToolQuestion,     // {what} {arguments}
-  kToolArgument,     // {name} {value}
-  kSvgRecord,        // {name} {shapes}
-  kSvgQuestion,      // {name}
-  kSvgCircle,        // {colour} {x} {y} {r}
-  kSvgRect,          // {colour} {x} {y} {w} {h}
-  kSvgLine,          // {colour} {x} {y} {x2} {y2}
-  kFileByPhrase,     // {phrase}
-  kFirstLineOfFile,  // {file}
-  kLineInFile,       // {file} {beginning}
+  kToolQuestion,         // {what} {arguments}
+  kToolArgument,         // {name} {value}
+  kSvgRecord,            // {name} {shapes}
+  kSvgQuestion,          // {name}
+  kSvgCircle,            // {colour} {x} {y} {r}
+  kSvgRect,              // {colour} {x} {y} {w} {h}
+  kSvgLine,              // {colour} {x} {y} {x2} {y2}
+  kFileByPhrase,         // {phrase}
+  kFirstLineOfFile,      // {file}
+  kLineInFile,           // {file} {beginning}
+  kAllValuesQuestion,    // {type} {key}
+  kSeveralKeysQuestion,  // {type} {keys}
 };
-inline constexpr size_t kSlots = static_cast<size_t>(Slot::kLineInFile) + 1;
+inline constexpr size_t kSlots = static_cast<size_t>(Slot::kSeveralKeysQuestion) + 1;
 
 std::span<const std::string_view> wordings(Slot slot, Language language, Split split);
 // One of them, expanded (open.h); for train also words that none of them has, where the slot bears it.

@@ -99,6 +99,27 @@ const std::vector<Wordings> kWritten = {
       "select {keys} [from text |from records |]where subject = [{subject}|'{subject}'][ as json| format "
       "json|]"},
      {"Write down {subject} as a JSON object having {keys}.", "I want {keys} of {subject}, in JSON only."}},
+    {Slot::kAllValuesQuestion,
+     {"What are all the [special magic |special |]{type}s [for|of|given for] {key}[ mentioned in the "
+      "provided "
+      "text| in the text|][?|]",
+      "[List|Give|Name|Write down|Print] [all|every one of] the {type}s [of|for] [{key}|\"{key}\"][.|, "
+      "separated by commas.|]",
+      "[Which|What] {type}s [were|are] [given|noted|recorded|mentioned] for [{key}|`{key}`][?|]",
+      "[{key}|\"{key}\"][: all {type}s?| -- every {type}, please.|: all of its {type}s]",
+      "[Find|Collect|Look up] [every|each] {type} [of|for] {key}[ in the text|][.|]",
+      "{key} has [several|more than one] {type}[. Which ones?|: list them.|: give them all.]"},
+     {"Enumerate each {type} that goes with {key}.",
+      "For {key} more than a single {type} was put down: state them all."}},
+    {Slot::kSeveralKeysQuestion,
+     {"What are all the [special magic |special |]{type}s for {keys}[ mentioned in the provided text| in the "
+      "text|][?|]",
+      "[Give|List|Tell me|Write down|Print] the {type}s [of|for] {keys}[, in this order|, separated by "
+      "commas|][.|]",
+      "[Which|What] {type}s [belong to|are given for|were noted for] {keys}[?|]",
+      "{keys}[: their {type}s?| -- the {type} of each, please.|: {type}s?]",
+      "[Find|Look up] {keys} and [give|list|return] [their {type}s|the {type} of each][.|]"},
+     {"Report the {type} of each of these: {keys}.", "In this order, state what goes with {keys}."}},
     {Slot::kToolPreamble,
      {"[You can|You may|You are able to] [call|use|run] [these|the following|the listed] [tools|"
       "functions][:|.]",
