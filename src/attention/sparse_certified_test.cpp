@@ -195,6 +195,35 @@ TEST_P(Certified, WithNothingAllowedEverythingIsInBf16) {
   EXPECT_EQ(outcome.bound, 0);
 }
 
+// Steps that would read more than dense ones are tried ever more seldom; where there is something to gain,
+// all steps are certified.
+TEST_P(Certified, WithNothingToGainStepsAreDense) {
+  core::Rng rng(4);
+  const Hostile x = make(kAligned, 0.3f, rng);
+  core::ThreadPool pool(1);
+  SparseAttention attention(kShape, kHeads, 1);
+  for (const bool hopeless : {true, false}) {
+    SparseContext context({SparseMode::kCertified, hopeless ? 1e-9 : 1e6}, 1, 1);
+    context.layer(0).controller.observe(1, 1, 1);
+    std::vector<float> out(size_t{kHeads} * kDim);
+    const DenseJob job{&x.sequence, kTokens - 1, 1, x.queries.data(), out.data(), 1.0f};
+    std::vector<int> tries;
+    for (int step = 0; step < 200; ++step) {
+      const auto ran = attention.run(*GetParam(), pool, 0, job, context);
+      ASSERT_TRUE(ran);
+      if (*ran) tries.push_back(step);
+    }
+    const SparseCounters& c = context.layer(0).counters;
+    EXPECT_EQ(c.steps, 200u);
+    EXPECT_EQ(c.steps_dense, 200u - tries.size());
+    if (hopeless) {
+      EXPECT_EQ(tries, (std::vector<int>{0, 5, 14, 31, 64, 129, 194}));
+    } else {
+      EXPECT_EQ(tries.size(), 200u);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Isa, Certified, testing::ValuesIn(kernels::available_ops()),
                          [](const auto& info) { return std::string(info.param->name); });
 

@@ -38,6 +38,11 @@ void SparseCounters::add_dense(uint64_t blocks, int rows, int head_dim) {
   macs_full += static_cast<double>(numbers) * rows;
 }
 
+void SparseLayer::note_certified(bool gained) {
+  dense_after = gained ? 0 : std::clamp(2 * dense_after, kDenseFirst, kDenseMost);
+  dense_next = dense_after;
+}
+
 void SparseLayer::finish_audit(double error, int kv_heads) {
   if (!audit) return;
   audit->report.residual_error = error;

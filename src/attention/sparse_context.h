@@ -73,7 +73,13 @@ struct SparseLayer {
   SparseCounters counters;
   std::optional<PendingAudit> audit;
   std::vector<AuditPoint> audits;
-  int passes_dense = 0;  // of prefill: the next ones, for there is nothing to gain
+  int dense_next = 0;   // so many steps or prefill passes are dense without a try: there is nothing to gain
+  int dense_after = 0;  // so many were, after the last try of certified steps
+
+  // After a certified step: whether it read less than a dense one. Where it did not, dense ones follow, at
+  // first kDenseFirst and twice as many after each further try, up to kDenseMost.
+  static constexpr int kDenseFirst = 4, kDenseMost = 64;
+  void note_certified(bool gained);
 
   // `error`: |W_o difference| / |x| of the pending audit, root mean square over its tokens.
   void finish_audit(double error, int kv_heads);

@@ -34,14 +34,17 @@ Result<bool> SparseAttention::run(const kernels::Ops& ops, core::ThreadPool& poo
   ++own.counters.steps;
   const double allowed = own.controller.allowed_error();
   if (certified) {
-    if (allowed == 0) {
+    if (allowed == 0 || own.dense_next > 0) {
+      own.dense_next = std::max(own.dense_next - 1, 0);
       s.count_dense(plan, own.counters);
       return false;
     }
+    const uint64_t read = own.counters.bytes_read, dense = own.counters.bytes_dense;
     const double target = context.options().target_error;
     const SparseStep step{ops, pool, layer, job, own.controller, plan, 0, s.shape.kv_heads, job.out, target};
     s.lay_out(step);
     s.certify(step, allowed, own.counters);
+    own.note_certified(own.counters.bytes_read - read < own.counters.bytes_dense - dense);
     return true;
   }
   const auto audited = own.controller.draw_audit(static_cast<uint64_t>(job.first), layer, copies);

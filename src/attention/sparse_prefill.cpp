@@ -45,8 +45,8 @@ Result<int> SparsePrefill::run(const kernels::Ops& ops, core::ThreadPool& pool, 
   if (place.unread) return s.run_unread(step, own.counters);
 
   ++own.counters.steps;
-  if (own.passes_dense > 0) {
-    --own.passes_dense;
+  if (own.dense_next > 0) {
+    --own.dense_next;
     s.count_dense(plan, own.counters);
     return 0;
   }
@@ -68,7 +68,7 @@ Result<int> SparsePrefill::run(const kernels::Ops& ops, core::ThreadPool& pool, 
   auto read = s.read(step);
   if (read) {
     s.finish(step);
-    if (!dense && s.count(step, own.counters) > kShareHopeless) own.passes_dense = kPassesDense;
+    if (!dense && s.count(step, own.counters) > kShareHopeless) own.dense_next = kPassesDense;
     const int unit = dense ? 0 : audited.value_or(0) * plan.tiles + audited_tile;
     if (audited) {
       own.audit.emplace().position = position;
