@@ -1,12 +1,12 @@
 // Rows of tokens: what of them is learned, and that conversations look as the template writes them.
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "corpus/vocabulary.h"
 #include "model/chat_template.h"
 #include "model/jinja_json.h"
+#include "tasks/json.h"
 #include "tasks/text.h"
 #include "train/batches.h"
 
@@ -104,31 +104,31 @@ std::string between(const std::string& text, const std::string& open, const std:
 
 // The conversation that a row shows, as a client sends it: what the template is rendered with.
 std::string as_messages(const std::string& written) {
-  using Json = nlohmann::ordered_json;
-  Json context = {{"messages", Json::array()}, {"tools", Json::array()}};
-  std::string rest = written;
+  const auto text_field = [](const char* name, const std::string& text) {
+    return ", \"" + std::string(name) + "\": " + tasks::quoted_json(text);
+  };
+  std::string rest = written, messages, tools;
   while (!rest.empty()) {
     const std::string role = between(rest, "<|im_start|>", "\n"), text = between(rest, "\n", "<|im_end|>\n");
     rest.erase(0, rest.find("<|im_end|>\n") + 11);
-    Json message = {{"role", role}, {"content", text}};
+    std::string fields;
     if (role == "system") {
       const size_t list = text.find("Tools:\n");
       std::istringstream lines(text.substr(list + 7));
-      for (std::string line; std::getline(lines, line);) context["tools"].push_back(Json::parse(line));
+      for (std::string line; std::getline(lines, line);) tools += (tools.empty() ? "" : ", ") + line;
       if (list == 0) continue;
-      message["content"] = text.substr(0, list - 2);
+      fields = text_field("content", text.substr(0, list - 2));
     } else if (role == "tool") {
-      message["content"] = between(text, "<tool_response>", "</tool_response>");
-    } else if (role == "assistant") {
-      message["content"] = text.substr(std::string("<think></think>").size());
-      if (const std::string call = between(text, "<tool_call>", "</tool_call>"); !call.empty()) {
-        message["content"] = "";
-        message["tool_calls"] = Json::array({{{"function", Json::parse(call)}}});
-      }
+      fields = text_field("content", between(text, "<tool_response>", "</tool_response>"));
+    } else if (const std::string call = between(text, "<tool_call>", "</tool_call>"); !call.empty()) {
+      fields = ", \"content\": \"\", \"tool_calls\": [{\"function\": " + call + "}]";
+    } else {
+      const size_t thought = role == "assistant" ? std::string("<think></think>").size() : 0;
+      fields = text_field("content", text.substr(thought));
     }
-    context["messages"].push_back(message);
+    messages += (messages.empty() ? "" : ", ") + ("{\"role\": \"" + role + '"') + fields + '}';
   }
-  return context.dump();
+  return "{\"messages\": [" + messages + "], \"tools\": [" + tools + "]}";
 }
 
 // Conversations with tools are what the model's template makes of the same messages.
