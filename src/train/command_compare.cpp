@@ -73,7 +73,8 @@ Result<void> write_plots(const Experiment& experiment, const std::string& folder
     for (const char* kind : kPlotted) {
       const RunRecord* full = full_run(experiment, kind, layers);
       if (full == nullptr) continue;
-      curves.series.push_back({kind, full->validation_step, full->validation_loss});
+      if (!full->validation_step.empty())
+        curves.series.push_back({kind, full->validation_step, full->validation_loss});
       if (std::isfinite(full->final_loss)) {
         low = low == 0 ? full->final_loss : std::min(low, full->final_loss);
         high = std::max(high, full->final_loss);
