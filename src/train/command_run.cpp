@@ -59,16 +59,6 @@ Result<std::vector<std::pair<tasks::TaskKind, double>>> parse_mixture(const std:
   return mixture;
 }
 
-// Tokens that differ in case or blanks have one class.
-std::vector<uint32_t> classes_of(const corpus::Vocabulary& vocabulary) {
-  std::vector<std::string> tokens;
-  for (int id = 0; id < vocabulary.size(); ++id) {
-    const bool special = vocabulary.is_special(id);
-    tokens.emplace_back(special ? std::string_view() : vocabulary.bytes(id));
-  }
-  return engram::compress_vocabulary(tokens).token_map;
-}
-
 // Rows as text on standard output.
 void show_rows(const RowMaker& rows, const corpus::Vocabulary& vocabulary, uint64_t seed, int count) {
   const Batch batch = rows.make(seed, 0, count);
@@ -254,6 +244,16 @@ void add_run_options(CLI::App* verb, RunArguments& a) {
 }
 
 }  // namespace
+
+// Tokens that differ in case or blanks have one class.
+std::vector<uint32_t> classes_of(const corpus::Vocabulary& vocabulary) {
+  std::vector<std::string> tokens;
+  for (int id = 0; id < vocabulary.size(); ++id) {
+    const bool special = vocabulary.is_special(id);
+    tokens.emplace_back(special ? std::string_view() : vocabulary.bytes(id));
+  }
+  return engram::compress_vocabulary(tokens).token_map;
+}
 
 void add_run(CLI::App& app, int& status) {
   auto* verb = app.add_subcommand("run", "train, or go on from the folder's checkpoint");

@@ -25,6 +25,7 @@ int main(int argc, char** argv) {
   add_export(app, status);
   add_logits(app, status);
   add_compare(app, status);
+  add_average(app, status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
