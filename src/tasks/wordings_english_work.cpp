@@ -101,8 +101,7 @@ const std::vector<Wordings> kWritten = {
      {"Write down {subject} as a JSON object having {keys}.", "I want {keys} of {subject}, in JSON only."}},
     {Slot::kAllValuesQuestion,
      {"What are all the [special magic |special |]{type}s [for|of|given for] {key}[ mentioned in the "
-      "provided "
-      "text| in the text|][?|]",
+      "provided text| in the text|][?|]",
       "[List|Give|Name|Write down|Print] [all|every one of] the {type}s [of|for] [{key}|\"{key}\"][.|, "
       "separated by commas.|]",
       "[Which|What] {type}s [were|are] [given|noted|recorded|mentioned] for [{key}|`{key}`][?|]",

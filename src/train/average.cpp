@@ -6,8 +6,8 @@
 
 #include "corpus/vocabulary.h"
 #include "model/gguf.h"
-#include "train/commands.h"
 #include "train/import.h"
+#include "train/spelling.h"
 
 namespace mneme::train {
 

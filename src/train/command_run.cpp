@@ -6,12 +6,12 @@
 
 #include "corpus/documents.h"
 #include "corpus/vocabulary.h"
-#include "engram/vocabulary.h"
 #include "train/commands.h"
 #include "train/corpus_text.h"
 #include "train/import.h"
 #include "train/option_fields.h"
 #include "train/run.h"
+#include "train/spelling.h"
 
 namespace mneme::train {
 
@@ -244,16 +244,6 @@ void add_run_options(CLI::App* verb, RunArguments& a) {
 }
 
 }  // namespace
-
-// Tokens that differ in case or blanks have one class.
-std::vector<uint32_t> classes_of(const corpus::Vocabulary& vocabulary) {
-  std::vector<std::string> tokens;
-  for (int id = 0; id < vocabulary.size(); ++id) {
-    const bool special = vocabulary.is_special(id);
-    tokens.emplace_back(special ? std::string_view() : vocabulary.bytes(id));
-  }
-  return engram::compress_vocabulary(tokens).token_map;
-}
 
 void add_run(CLI::App& app, int& status) {
   auto* verb = app.add_subcommand("run", "train, or go on from the folder's checkpoint");

@@ -4,7 +4,6 @@
 #include <CLI/App.hpp>
 
 #include "core/error.h"
-#include "corpus/vocabulary.h"
 
 namespace mneme::train {
 
@@ -13,9 +12,6 @@ void add_export(CLI::App& app, int& status);   // checkpoint -> GGUF
 void add_logits(CLI::App& app, int& status);   // the trainer's own forward pass, for comparisons
 void add_compare(CLI::App& app, int& status);  // tables and plots of an experiment's runs
 void add_average(CLI::App& app, int& status);  // the mean of several models' weights
-
-// What n-gram tables take for the same token: the token map of Network.
-std::vector<uint32_t> classes_of(const corpus::Vocabulary& vocabulary);
 
 int fail(const Error& error);  // says it on stderr; the status of a verb that failed
 

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "engram/vocabulary.h"
+
 namespace mneme::train {
 
 namespace {
@@ -60,6 +62,15 @@ Spelling spelling_of(const corpus::Vocabulary& vocabulary) {
   }
   spelling.forms_count = static_cast<int64_t>(forms.size());
   return spelling;
+}
+
+std::vector<uint32_t> classes_of(const corpus::Vocabulary& vocabulary) {
+  std::vector<std::string> tokens;
+  for (int id = 0; id < vocabulary.size(); ++id) {
+    const bool special = vocabulary.is_special(id);
+    tokens.emplace_back(special ? std::string_view() : vocabulary.bytes(id));
+  }
+  return engram::compress_vocabulary(tokens).token_map;
 }
 
 }  // namespace mneme::train

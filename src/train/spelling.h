@@ -23,4 +23,8 @@ struct Spelling {
 // special tokens, have letters of their own.
 Spelling spelling_of(const corpus::Vocabulary& vocabulary);
 
+// What n-gram tables take for the same token, the token map of Network: tokens that differ in case or blanks
+// have one class.
+std::vector<uint32_t> classes_of(const corpus::Vocabulary& vocabulary);
+
 }  // namespace mneme::train
