@@ -162,48 +162,59 @@ void RowMaker::add_sample(Row& row, core::Rng& rng) const {
   add_text(row, rng, options_.text_weight);
 }
 
-// False, and nothing is added, where the sample does not fit.
-bool RowMaker::add_whole(Row& row, const tasks::Sample& sample, Thoughts thoughts) const {
+// False, and nothing is added, where the sample does not fit. The first token that is learned counts `first`
+// times.
+bool RowMaker::add_whole(Row& row, const tasks::Sample& sample, Thoughts thoughts, float first) const {
   Row copy{row.room(), {}, {}};
   if (!add_turns(copy, sample, thoughts)) return false;
+  const auto learned = std::find(copy.weights.begin(), copy.weights.end(), 1.0f);
+  if (learned != copy.weights.end()) *learned *= first;
   row.tokens.insert(row.tokens.end(), copy.tokens.begin(), copy.tokens.end());
   row.weights.insert(row.weights.end(), copy.weights.begin(), copy.weights.end());
   return true;
 }
 
-// A question of one turn: a quarter of them without the sentence or two that they are about, who are told so;
-// half of them with nothing but the record that answers, as people ask who have little to show. No turns
-// where there was no room for a record.
+// A question of one turn about a sentence or two; mostly about nothing but the record that answers, as people
+// ask who have little to show. No turns where there was no room for a record.
 tasks::Sample RowMaker::draw_bare(core::Rng& rng) const {
   constexpr tasks::TaskKind kTasks[] = {tasks::TaskKind::kPasskey, tasks::TaskKind::kMultiNeedle,
                                         tasks::TaskKind::kKeyValue, tasks::TaskKind::kParaphrase,
                                         tasks::TaskKind::kExtraction};
-  constexpr std::string_view kBetween[] = {" ", " ", "\n", "\n\n"};
+  constexpr std::string_view kBetween[] = {" ", " ", " ", "\n", "\n\n"};
   tasks::Request request = draw_request(rng);
   request.questions = 1;
   request.context_bytes = 60 + rng.next_below(240);
-  const uint32_t way = rng.next_below(4);
+  const bool alone = rng.next_below(3) > 0;
   tasks::Sample sample = tasks::generate(kTasks[rng.next_below(std::size(kTasks))], request, text_, rng);
   if (sample.turns.size() < 2) return {};
   sample.turns.resize(2);
-  if ((way == 1 || way == 2) && sample.turns[1].evidence.size() > 0) {
+  if (alone && sample.turns[1].evidence.size() > 0) {
     const tasks::Range record = sample.turns[1].evidence;
     const std::string_view all = sample.context;
     sample.context = std::string(tasks::trimmed(all.substr(record.begin, record.size())));
     sample.context += kBetween[rng.next_below(std::size(kBetween))];
   }
-  if (way == 0) {
-    sample.context.clear();
-    const bool chinese = request.language == Language::kChinese;
-    sample.turns[1].text = chinese ? "没有可以查找的文本。" : "There is no text to look in.";
-    sample.turns[1].recital.clear();
-  }
   return sample;
 }
 
+// The question without its text, which is told so.
+tasks::Sample RowMaker::without_text(const tasks::Sample& asked) {
+  tasks::Sample sample = asked;
+  sample.context.clear();
+  const bool chinese = sample.language == Language::kChinese;
+  sample.turns[1].text = chinese ? "没有可以查找的文本。" : "There is no text to look in.";
+  sample.turns[1].recital.clear();
+  return sample;
+}
+
+// A quarter stands behind the same question without its text: between the two lies nothing but the text, and
+// what tells them apart is the answer's first token.
 void RowMaker::add_bare(Row& row, core::Rng& rng) const {
+  constexpr float kFirst = 4;
   const tasks::Sample sample = draw_bare(rng);
-  if (!sample.turns.empty()) add_whole(row, sample, draw_thoughts(rng));
+  if (sample.turns.empty()) return;
+  if (rng.next_below(4) == 0) add_whole(row, without_text(sample), draw_thoughts(rng), kFirst);
+  add_whole(row, sample, draw_thoughts(rng), kFirst);
 }
 
 // With tools in the system message, calls and what rests on them; a quarter asks something that no tool is
@@ -214,8 +225,9 @@ void RowMaker::add_tools(Row& row, core::Rng& rng) const {
   request.context_bytes = 300 + rng.next_below(1500);
   tasks::Sample sample = tasks::generate_tool_chat(request, text_, rng);
   if (rng.next_below(4) == 0) {
-    const tasks::Sample bare = draw_bare(rng);
+    tasks::Sample bare = draw_bare(rng);
     if (bare.turns.empty()) return;
+    if (rng.next_below(4) == 0) bare = without_text(bare);
     sample.turns = bare.turns;
     sample.turns[0].text = bare.context + bare.turns[0].text;
   }

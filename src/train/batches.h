@@ -60,7 +60,8 @@ class RowMaker {
   void add_tools(Row& row, core::Rng& rng) const;
   tasks::Sample draw_bare(core::Rng& rng) const;
   tasks::Request draw_request(core::Rng& rng) const;
-  bool add_whole(Row& row, const tasks::Sample& sample, Thoughts thoughts) const;
+  static tasks::Sample without_text(const tasks::Sample& asked);
+  bool add_whole(Row& row, const tasks::Sample& sample, Thoughts thoughts, float first = 1) const;
   void add_text(Row& row, core::Rng& rng, double weight) const;
   tasks::TaskKind draw_task(core::Rng& rng) const;
   void add_tokens(Row& row, std::string_view text, double weight) const;
