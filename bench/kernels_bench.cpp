@@ -152,7 +152,9 @@ void sealed_work(benchmark::State& state, const Ops& ops, SealedWork work, int h
   const auto rows = static_cast<size_t>(group), dim = static_cast<size_t>(head_dim),
              blocks = sealed.summaries.size();
   const std::vector<float> queries(rows * dim, 0.01f);
-  std::vector<float> out(rows * dim), max(rows), sum(rows), masses(rows * blocks), sums(rows * blocks);
+  std::vector<float> out(rows * dim), max(rows), sum(rows), masses(rows * blocks), sums(rows * blocks),
+      variances(rows * blocks);
+  const std::vector<float> highest(rows, 0.0f);
   core::Arena arena = *core::Arena::reserve(size_t{1} << 20);
   void* scratch = arena.take(size_t{1} << 19).data();
   double seconds = 0, limit = 0;
@@ -164,10 +166,10 @@ void sealed_work(benchmark::State& state, const Ops& ops, SealedWork work, int h
                          sealed.count(), out.data(), max.data(), sum.data(), scratch});
     if (work == SealedWork::kMasses)
       ops.sketch_masses({queries.data(), dim, group, head_dim, sealed.summaries.data(), sealed.count(),
-                         masses.data(), sums.data(), blocks, scratch});
+                         masses.data(), sums.data(), blocks, variances.data(), blocks, scratch});
     if (work == SealedWork::kMeans)
       ops.add_means({sealed.summaries.data(), nullptr, sealed.count(), group, head_dim, masses.data(), blocks,
-                     out.data(), max.data(), sum.data()});
+                     highest.data(), out.data(), max.data(), sum.data()});
     seconds += core::now_s() - start;
     state.PauseTiming();
     limit += read_speed(ops);

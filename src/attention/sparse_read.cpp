@@ -1,6 +1,5 @@
 // Reading of a sparse step: every block as selected, and the states of runs merged.
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "attention/sparse_step.h"
@@ -80,16 +79,9 @@ int SparseAttention::State::read_blocks(const SparseStep& step, int head, int ru
                             thread.summaries.data(), thread.copies.data(), count, state.out, state.max,
                             state.sum, thread.scratch.data()});
   } else {
-    for (int row = 0; row < plan.rows; ++row) {
-      const size_t masses = mass_at(step, head, row, first);
-      const float highest = top[as_size(head * plan.rows + row)];
-      for (const int i : thread.chosen) {
-        mass_max[masses + as_size(i)] = highest + std::log(mass[masses + as_size(i)]);
-      }
-    }
     step.ops.add_means({&summaries[at], thread.chosen.data(), count, plan.rows, shape.head_dim,
-                        &mass_max[mass_at(step, head, 0, first)], as_size(plan.candidates), state.out,
-                        state.max, state.sum});
+                        &mass[mass_at(step, head, 0, first)], as_size(plan.candidates),
+                        &top[as_size(head * plan.rows)], state.out, state.max, state.sum});
   }
   return count;
 }

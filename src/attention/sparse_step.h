@@ -81,7 +81,7 @@ struct SparseAttention::State {
   std::vector<BlockError> errors;
   std::vector<Treatment> treatments;  // of select()
   // Of each KV head, row and candidate, estimated: the largest logit, and the mass relative to exp of it;
-  // after select() relative to exp(top) of the row. read() leaves logarithms of masses in mass_max.
+  // after select() relative to exp(top) of the row.
   std::vector<float> mass_max, mass;
   std::vector<float> top;      // [kv_head, rows]: what masses are relative to
   std::vector<float> queries;  // [kv_head, rows, head_dim], scaled

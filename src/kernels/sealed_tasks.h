@@ -28,7 +28,9 @@ constexpr size_t sketch_scratch_bytes(int head_dim) { return static_cast<size_t>
 // What a block weighs in the softmax of each row, estimated from its sketch: for the tokens t of block b with
 // the estimated scores s[r, t] of Ops::sketch_scores
 //   max[r, b] = max_t s[r, t]           sum[r, b] = sum_t exp(s[r, t] - max[r, b])
-// so that its log-mass is max + log(sum); 1 <= sum <= count.
+// so that its log-mass is max + log(sum); 1 <= sum <= count. And how far scores spread if channels are
+// independent, in squared nats: with the deviations s of the block's channels
+//   variance[r, b] = sum_c q[r, c]^2 s[c]^2
 struct SketchMassTask {
   const float* queries = nullptr;  // [rows, head_dim], rotated and scaled; `query_stride` floats apart
   size_t query_stride = 0;
@@ -36,15 +38,17 @@ struct SketchMassTask {
   int head_dim = 0;  // even
   const SealedSummary* blocks = nullptr;
   int block_count = 0;
-  float* max = nullptr;     // [rows, block_count], `stride` floats apart
-  float* sum = nullptr;     // the same
-  size_t stride = 0;        // at least block_count
+  float* max = nullptr;       // [rows, block_count], `stride` floats apart
+  float* sum = nullptr;       // the same
+  size_t stride = 0;          // at least block_count
+  float* variance = nullptr;  // [rows, block_count], `variance_stride` floats apart
+  size_t variance_stride = 0;
   void* scratch = nullptr;  // sketch_mass_scratch_bytes(head_dim), 64-byte aligned
 };
 
-// Of 8 rows: sums [64] and 8-bit queries [head_dim]; steps and centres of one block.
+// Of 4 rows: scores [64] and 8-bit queries [head_dim]; steps and centres of one block.
 constexpr size_t sketch_mass_scratch_bytes(int head_dim) {
-  return 8 * 64 * 4 + static_cast<size_t>(head_dim) * (8 + 2 * 4) + 64;
+  return 4 * 64 * 4 + static_cast<size_t>(head_dim) * (4 + 2 * 4) + 64;
 }
 
 // Attention of query rows over 8-bit copies of one KV head. Every row sees all tokens of each block (its
@@ -70,21 +74,22 @@ constexpr size_t attend_sealed_scratch_bytes(int head_dim) {
   return 8 * 256 * 4 + static_cast<size_t>(head_dim) * (3 * 4 + 4 * 8 * 2) + 8 * 2 * 256 + 4096 + 64;
 }
 
-// Blocks that are not read count as their mean value, once for every exp(log_mass) of a row:
-//   out[r] += exp(log_mass[r, b] - max[r]) * mean[b]        sum[r] += exp(log_mass[r, b] - max[r])
-// with max[r] moved to the largest log-mass first, so that the state stays what AttendTask says.
+// Blocks that are not read count as their mean value, their masses being relative to exp(highest) of a row:
+//   out[r] += mass[r, b] exp(highest[r] - max[r]) * mean[b]        sum[r] += mass[r, b] exp(highest[r] - max[r])
+// with max[r] moved to highest[r] first where that is larger, so that the state stays what AttendTask says.
 struct AddMeansTask {
   const SealedSummary* blocks = nullptr;  // statistics and value means are read
-  // Which of `blocks` (and columns of log_masses) are added, [count], in any order; null: the first `count`.
+  // Which of `blocks` (and columns of masses) are added, [count], in any order; null: the first `count`.
   const int* chosen = nullptr;
   int count = 0;
-  int rows = 0;                       // up to kAttendRowsMax
-  int head_dim = 0;                   // even
-  const float* log_masses = nullptr;  // [rows, all blocks], `mass_stride` floats apart; -inf adds nothing
+  int rows = 0;                   // up to kAttendRowsMax
+  int head_dim = 0;               // even
+  const float* masses = nullptr;  // [rows, all blocks], `mass_stride` floats apart; 0 adds nothing
   size_t mass_stride = 0;
-  float* out = nullptr;  // [rows, head_dim] contiguous
-  float* max = nullptr;  // [rows]
-  float* sum = nullptr;  // [rows]
+  const float* highest = nullptr;  // [rows], finite
+  float* out = nullptr;            // [rows, head_dim] contiguous
+  float* max = nullptr;            // [rows]
+  float* sum = nullptr;            // [rows]
 };
 
 // bounds[r, b] >= |s - q . k| for every token of block b: s is the score that attend_sealed of any back-end

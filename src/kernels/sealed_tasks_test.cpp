@@ -243,18 +243,19 @@ TEST_P(SealedEachIsa, MassesAreThoseOfTheSketch) {
                  stride = blocks + 2;
     for (const int rows : {1, 2, 3, 4, 5, 8, 13, 64}) {
       const auto queries = random_queries(rows, query_stride, 0.4f);
-      std::vector<float> max(static_cast<size_t>(rows) * stride, -7.0f), sum = max, want_max = max,
-                                                                         want_sum = max;
+      std::vector<float> max(static_cast<size_t>(rows) * stride, -7.0f), sum = max, variance = max;
+      std::vector<float> want_max = max, want_sum = max, want_variance = max;
       Scratch scratch(sketch_mass_scratch_bytes(dim));
-      SketchMassTask task{queries.data(), query_stride, rows,       dim,    sealed.summaries.data(),
-                          sealed.count(), max.data(),   sum.data(), stride, scratch.data()};
+      SketchMassTask task{queries.data(), query_stride,  rows,       dim,    sealed.summaries.data(),
+                          sealed.count(), max.data(),    sum.data(), stride, variance.data(),
+                          stride,         scratch.data()};
       GetParam()->sketch_masses(task);
-      task.max = want_max.data(), task.sum = want_sum.data();
+      task.max = want_max.data(), task.sum = want_sum.data(), task.variance = want_variance.data();
       scalar_ops().sketch_masses(task);
       for (size_t i = 0; i < max.size(); ++i) {
         const size_t r = i / stride, b = i % stride;
         if (b >= blocks) {
-          ASSERT_EQ(max[i], -7.0f);
+          ASSERT_TRUE(max[i] == -7.0f && sum[i] == -7.0f && variance[i] == -7.0f);
           continue;
         }
         double step = 0, magnitude = 0;
@@ -266,6 +267,7 @@ TEST_P(SealedEachIsa, MassesAreThoseOfTheSketch) {
         const double off = 1.5 * dim * step / 254 + magnitude * 1e-6;
         ASSERT_NEAR(max[i], want_max[i], off) << dim << " row " << r << " block " << b;
         ASSERT_NEAR(max[i] + std::log(sum[i]), want_max[i] + std::log(want_sum[i]), off + 2e-4);
+        ASSERT_NEAR(variance[i], want_variance[i], want_variance[i] * 1e-5);
         ASSERT_GE(sum[i], 0.9998f);
         ASSERT_LE(sum[i], static_cast<float>(sealed.blocks[b].count) * 1.0002f);
       }
@@ -277,9 +279,9 @@ TEST_P(SealedEachIsa, MassesAreTheSumsOfTheScores) {
   const Sealed sealed(64, {64, 64, 64}, CopyFormat::kInt8);
   const auto queries = random_queries(7, 64, 0.5f);
   Scratch scratch(sketch_mass_scratch_bytes(64));
-  std::vector<float> max(21), sum(21), scores(7 * 192);
-  GetParam()->sketch_masses(
-      {queries.data(), 64, 7, 64, sealed.summaries.data(), 3, max.data(), sum.data(), 3, scratch.data()});
+  std::vector<float> max(21), sum(21), variance(21), scores(7 * 192);
+  GetParam()->sketch_masses({queries.data(), 64, 7, 64, sealed.summaries.data(), 3, max.data(), sum.data(), 3,
+                             variance.data(), 3, scratch.data()});
   GetParam()->sketch_scores(
       {queries.data(), 64, 7, 64, sealed.summaries.data(), 3, scores.data(), 192, scratch.data()});
   for (size_t r = 0; r < 7; ++r) {
@@ -300,11 +302,12 @@ TEST_P(SealedEachIsa, MassesOfStrangeBlocksAreFinite) {
     Scratch scratch(sketch_mass_scratch_bytes(64));
     for (const float size : {1.0f, 0.0f, 1e-38f, 1000.0f}) {
       const auto queries = random_queries(2, 64, size);
-      float max[4], sum[4];
+      float max[4], sum[4], variance[4];
       GetParam()->sketch_masses(
-          {queries.data(), 64, 2, 64, sealed.summaries.data(), 2, max, sum, 2, scratch.data()});
+          {queries.data(), 64, 2, 64, sealed.summaries.data(), 2, max, sum, 2, variance, 2, scratch.data()});
       for (int i = 0; i < 4; ++i)
-        EXPECT_TRUE(std::isfinite(max[i]) && sum[i] > 0.99f && sum[i] < 64.1f) << name << " of " << size;
+        EXPECT_TRUE(std::isfinite(max[i]) && sum[i] > 0.99f && sum[i] < 64.1f && variance[i] >= 0)
+            << name << " of " << size;
     }
   }
 }
@@ -314,17 +317,19 @@ TEST_P(SealedEachIsa, MeansAreAdded) {
     const Sealed sealed(dim, std::vector<int>(150, 64), CopyFormat::kInt8);
     for (const int rows : {1, 2, 3, 7, 8}) {
       core::Rng rng(kSeed);
-      std::vector<float> masses(static_cast<size_t>(rows) * 160);
-      for (auto& m : masses) m = 20 * noise(rng);
-      masses[3] = -kInfinity, masses[5] = 60;  // far above the rest
-      if (rows > 1) std::fill_n(&masses[160], 160, -kInfinity);
+      std::vector<float> masses(static_cast<size_t>(rows) * 160), highest(static_cast<size_t>(rows));
+      for (auto& m : masses) m = std::exp(20 * noise(rng));
+      for (auto& h : highest) h = 8 * noise(rng);
+      masses[3] = 0, masses[5] = 1e9f;  // far above the rest
+      if (rows > 1) std::fill_n(&masses[160], 160, 0.0f);
       for (const bool all : {true, false}) {
         std::vector<int> chosen;
         for (int b = 149; b >= 0; b -= 1 + b % 3) chosen.push_back(b);
         AddMeansTask task;
         task.blocks = sealed.summaries.data(), task.chosen = all ? nullptr : chosen.data();
         task.count = all ? 150 : static_cast<int>(chosen.size());
-        task.rows = rows, task.head_dim = dim, task.log_masses = masses.data(), task.mass_stride = 160;
+        task.rows = rows, task.head_dim = dim, task.masses = masses.data(), task.mass_stride = 160;
+        task.highest = highest.data();
         State got(rows, dim);
         // A state that has seen something, and one that has not.
         if (!all) {
@@ -341,7 +346,7 @@ TEST_P(SealedEachIsa, MeansAreAdded) {
           ASSERT_NEAR(got.sum[r], want.sum[r], want.sum[r] * 1e-5) << r;
           for (size_t c = 0; c < static_cast<size_t>(dim); ++c) {
             const size_t i = r * static_cast<size_t>(dim) + c;
-            ASSERT_NEAR(got.out[i], want.out[i], 1e-4 * (1 + want.sum[r]) * 40) << "row " << r;
+            ASSERT_NEAR(got.out[i], want.out[i], 1e-5 * (1 + want.sum[r]) * 40) << "row " << r;
           }
         }
       }
@@ -351,25 +356,32 @@ TEST_P(SealedEachIsa, MeansAreAdded) {
 
 TEST(SealedScalar, MeansAreTheirWeightedSum) {
   const Sealed sealed(6, {64, 64, 64}, CopyFormat::kInt8);
-  const float masses[] = {1.0f, -kInfinity, 2.5f};
+  const float masses[] = {1.0f, 0.0f, 2.5f}, highest = 0.5f;
   State state(1, 6);
   AddMeansTask task;
   task.blocks = sealed.summaries.data(), task.count = 3, task.rows = 1, task.head_dim = 6;
-  task.log_masses = masses, task.mass_stride = 3;
+  task.masses = masses, task.mass_stride = 3, task.highest = &highest;
   task.out = state.out.data(), task.max = state.max.data(), task.sum = state.sum.data();
   scalar_ops().add_means(task);
-  EXPECT_EQ(state.max[0], 2.5f);
-  EXPECT_NEAR(state.sum[0], 1 + std::exp(-1.5), 1e-6);
+  EXPECT_EQ(state.max[0], 0.5f);
+  EXPECT_NEAR(state.sum[0], 3.5, 1e-6);
   for (int c = 0; c < 6; ++c) {
     double want = 0;
     for (const int b : {0, 2}) {
       double mean = 0;
       for (int t = 0; t < 64; ++t)
         mean += wide(sealed.blocks[static_cast<size_t>(b)].values[value_at(c, t, 6)]);
-      want += std::exp(masses[b] - 2.5) * mean / 64;
+      want += masses[b] * mean / 64;
     }
     EXPECT_NEAR(state.out[static_cast<size_t>(c)], want, 0.08 * (1 + std::abs(want))) << c;
   }
+  // Beside what weighs more, by its own logit.
+  const float sum = state.sum[0], out = state.out[0];
+  state.max[0] = 1.5f;
+  scalar_ops().add_means(task);
+  EXPECT_EQ(state.max[0], 1.5f);
+  EXPECT_NEAR(state.sum[0], sum * (1 + std::exp(-1.0)), 1e-5);
+  EXPECT_NEAR(state.out[0], out * (1 + std::exp(-1.0)), 1e-5 * (1 + std::abs(out)));
 }
 
 // The score that attend_sealed computes of a token: as the first of one it is the state's max.

@@ -112,7 +112,7 @@ bool ask_about_line(Draft& draft, Range line) {
   draft.ask(fill(any_wording(draft, Slot::kCopyWords),
                  {{"beginning", beginning}, {"count", std::to_string(count)}}),
             std::string(trimmed(rest.substr(0, end))), {line.begin + begin, line.begin + begin + end},
-            recital_from(context, line.begin, line.begin + begin, line.begin + begin + end));
+            recital_counted(beginning, rest, count));
   return true;
 }
 

@@ -43,6 +43,18 @@ std::string recital_from(std::string_view context, size_t named_begin, size_t an
   return std::string(context.substr(named_begin, answer_begin - named_begin + size));
 }
 
+std::string recital_counted(std::string_view beginning, std::string_view words, size_t count) {
+  std::string told(beginning);
+  for (size_t number = 1, from = 0; number <= count; ++number) {
+    const size_t end = end_of_words(words, number);
+    if (end == 0) break;
+    told += words.substr(from, end - from);
+    told += '|' + std::to_string(number) + '|';
+    from = end;
+  }
+  return told;
+}
+
 std::string recital_back(std::string_view named, std::string_view told) {
   return std::string(named) + std::string(kBack) + std::string(told);
 }

@@ -22,6 +22,11 @@ std::string recital_of(std::string_view answer);
 std::string recital_from(std::string_view context, size_t named_begin, size_t answer_begin,
                          size_t answer_end);
 
+// The first `count` words (of Chinese: characters) of what stands behind `beginning`, each with its number,
+// so that how many were said is read and not felt: "the harbour" and " was quiet that", 2: "the harbour
+// was|1| quiet|2|". All of them, however long.
+std::string recital_counted(std::string_view beginning, std::string_view words, size_t count);
+
 // Where what the question names stands within what it wants or behind it: "named <- told".
 std::string recital_back(std::string_view named, std::string_view told);
 

@@ -30,6 +30,14 @@ TEST(Recital, GoesOnToTheAnswer) {
             "quiet <- The harbour was quiet that morning");
 }
 
+TEST(Recital, CountsWordsAsItSaysThem) {
+  EXPECT_EQ(recital_counted("the harbour", " was quiet  that morning", 3),
+            "the harbour was|1| quiet|2|  that|3|");
+  EXPECT_EQ(recital_counted("the harbour", " was quiet", 3), "the harbour was|1| quiet|2|");
+  EXPECT_EQ(recital_counted("港口", "很安静", 2), "港口很|1|安|2|");
+  EXPECT_EQ(recital_counted("the harbour", "", 2), "the harbour");
+}
+
 // Of what is long the first words, whole ones where there are blanks.
 TEST(Recital, LongAnswersBeginOnly) {
   const std::string word = "harbour ";

@@ -35,11 +35,30 @@ struct Simd {
     s = _mm_max_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
   }
+  // The sums, or the largest, of the lanes of four words: about the time of one.
+  static void sum_each(const F (&a)[4], float* sums) {
+    const F ab = add(_mm256_unpacklo_ps(a[0], a[1]), _mm256_unpackhi_ps(a[0], a[1]));
+    const F cd = add(_mm256_unpacklo_ps(a[2], a[3]), _mm256_unpackhi_ps(a[2], a[3]));
+    const F all = add(pairs_low(ab, cd), pairs_high(ab, cd));
+    _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+  }
+  static void largest_each(const F (&a)[4], float* largest) {
+    const F ab = max(_mm256_unpacklo_ps(a[0], a[1]), _mm256_unpackhi_ps(a[0], a[1]));
+    const F cd = max(_mm256_unpacklo_ps(a[2], a[3]), _mm256_unpackhi_ps(a[2], a[3]));
+    const F all = max(pairs_low(ab, cd), pairs_high(ab, cd));
+    _mm_storeu_ps(largest, _mm_max_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+  }
+  static F pairs_low(F a, F b) {
+    return _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+  }
+  static F pairs_high(F a, F b) {
+    return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+  }
 
-  // Into the second-level cache. Inlined at once: gcc takes a function that only prefetches for one without
+  // Into the second-level cache. In assembly: gcc takes a function that only prefetches for one without
   // effect, and drops the calls.
-  __attribute__((always_inline)) static void prefetch(const void* p) {
-    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+  static void prefetch(const void* p) {
+    __asm__ volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(p)));
   }
 
   static I izero() { return _mm256_setzero_si256(); }
@@ -210,6 +229,9 @@ struct Simd {
     const I value = _mm256_blendv_epi8(wide, _mm256_shuffle_epi8(small, index), is_small);
     return or_(value, _mm256_and_si256(codes, _mm256_set1_epi16(static_cast<short>(0x8000))));
   }
+  // x - floor(x), and 2^floor(x) y, 0 where that is too small.
+  static F above_floor(F x) { return sub(x, _mm256_floor_ps(x)); }
+  static F scale_floor(F y, F x) { return exp2_split(y, _mm256_floor_ps(max(x, set1(-127.0f)))); }
   static F round(F x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 };
 

@@ -28,11 +28,32 @@ struct Simd {
   static F abs(F a) { return _mm512_abs_ps(a); }
   static float sum(F a) { return _mm512_reduce_add_ps(a); }
   static float largest(F a) { return _mm512_reduce_max_ps(a); }
+  // The sums, or the largest, of the lanes of four words: about the time of one.
+  static void sum_each(const F (&a)[4], float* sums) {
+    const F ab = add(_mm512_unpacklo_ps(a[0], a[1]), _mm512_unpackhi_ps(a[0], a[1]));
+    const F cd = add(_mm512_unpacklo_ps(a[2], a[3]), _mm512_unpackhi_ps(a[2], a[3]));
+    const F all = add(pairs_low(ab, cd), pairs_high(ab, cd));
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+    _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+  }
+  static void largest_each(const F (&a)[4], float* largest) {
+    const F ab = max(_mm512_unpacklo_ps(a[0], a[1]), _mm512_unpackhi_ps(a[0], a[1]));
+    const F cd = max(_mm512_unpacklo_ps(a[2], a[3]), _mm512_unpackhi_ps(a[2], a[3]));
+    const F all = max(pairs_low(ab, cd), pairs_high(ab, cd));
+    const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+    _mm_storeu_ps(largest, _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+  }
+  static F pairs_low(F a, F b) {
+    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+  }
+  static F pairs_high(F a, F b) {
+    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+  }
 
-  // Into the second-level cache. Inlined at once: gcc takes a function that only prefetches for one without
+  // Into the second-level cache. In assembly: gcc takes a function that only prefetches for one without
   // effect, and drops the calls.
-  __attribute__((always_inline)) static void prefetch(const void* p) {
-    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+  static void prefetch(const void* p) {
+    __asm__ volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(p)));
   }
 
   static I izero() { return _mm512_setzero_si512(); }
@@ -162,6 +183,9 @@ struct Simd {
     wide = _mm512_mask_permutexvar_epi16(wide, is_small, codes, small);
     return _mm512_ternarylogic_epi32(wide, codes, _mm512_set1_epi16(static_cast<short>(0x8000)), 0xF8);
   }
+  // x - floor(x), and 2^floor(x) y, 0 where that is too small.
+  static F above_floor(F x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+  static F scale_floor(F y, F x) { return _mm512_scalef_ps(y, x); }
   static F round(F x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 };
 

@@ -75,9 +75,16 @@ void scalar_sketch_masses(const SketchMassTask& task) {
         max = std::max(max, scores[t]);
       }
       for (int t = 0; t < count; ++t) sum += std::exp(scores[t] - max);
+      double variance = 0;
+      for (int c = 0; c < task.head_dim; ++c) {
+        const double width = q[c] * deviation_of(task.blocks[b], c);
+        variance += width * width;
+      }
       const size_t at = static_cast<size_t>(r) * task.stride + static_cast<size_t>(b);
       task.max[at] = static_cast<float>(max);
       task.sum[at] = static_cast<float>(sum);
+      task.variance[static_cast<size_t>(r) * task.variance_stride + static_cast<size_t>(b)] =
+          static_cast<float>(variance);
     }
   }
 }
@@ -105,11 +112,11 @@ void scalar_attend_sealed(const AttendSealedTask& task) {
 void scalar_add_means(const AddMeansTask& task) {
   for (int r = 0; r < task.rows; ++r) {
     const RowState state{task.out + r * task.head_dim, task.max[r], task.sum[r], task.head_dim};
+    const float factor = state.weight(task.highest[r]);
     for (int i = 0; i < task.count; ++i) {
       const int b = task.chosen == nullptr ? i : task.chosen[i];
-      const float mass = task.log_masses[static_cast<size_t>(r) * task.mass_stride + static_cast<size_t>(b)];
-      if (mass == -std::numeric_limits<float>::infinity()) continue;
-      const float weight = state.weight(mass);
+      const size_t at = static_cast<size_t>(r) * task.mass_stride + static_cast<size_t>(b);
+      const float weight = task.masses[at] * factor;
       state.sum += weight;
       const float scale = weight * task.blocks[b].statistics->value_mean_scale;
       for (int c = 0; c < task.head_dim; ++c)

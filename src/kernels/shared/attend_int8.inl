@@ -48,15 +48,46 @@ struct Int8Row {
   float base;
   Wide wide;
 
-  Int8Row() = default;
-  Int8Row(const float* q, const SealedScratch& s, int head_dim, int8_t* u) {
-    base = dot_f32(q, s.centres, head_dim);
-    for (int c = 0; c < head_dim; c += Simd::kLanes)
-      Simd::store(s.products + c, Simd::mul(Simd::load(q + c), Simd::load(s.scales + c)));
-    wide = round_wide(s.products, head_dim, u);
-  }
   Simd::F score(Simd::I sums) const { return Simd::add(wide_value(sums, wide), Simd::set1(base)); }
 };
+
+// Up to 4 rows of queries, `stride` floats apart: u [kRows][2][head_dim] as round_wide() makes it. What is
+// reduced to one number a row goes through one reduction for all.
+template <int kRows>
+inline void prepare_int8_rows(const float* q, size_t stride, const SealedScratch& s, int head_dim, int8_t* u,
+                              Int8Row* rows) {
+  Simd::F dot[4], top[4], sum[4];
+  for (int r = 0; r < 4; ++r) dot[r] = top[r] = sum[r] = Simd::zero();
+  for (int c = 0; c < head_dim; c += Simd::kLanes) {
+    const Simd::F centre = Simd::load(s.centres + c), scale = Simd::load(s.scales + c);
+    MNEME_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const Simd::F x = Simd::load(q + static_cast<size_t>(r) * stride + c);
+      dot[r] = Simd::fma(x, centre, dot[r]);
+      top[r] = Simd::max(top[r], Simd::abs(Simd::mul(x, scale)));
+    }
+  }
+  float dots[4], tops[4], sums[4], inverse[4];
+  Simd::sum_each(dot, dots);
+  Simd::largest_each(top, tops);
+  for (int r = 0; r < kRows; ++r) {
+    rows[r].base = dots[r], rows[r].wide.unit = tops[r] / kWideMax;
+    inverse[r] = rows[r].wide.unit >= 0x1p-120f ? 1.0f / rows[r].wide.unit : 0.0f;
+  }
+  for (int c = 0; c < head_dim; c += Simd::kLanes) {
+    const Simd::F scale = Simd::load(s.scales + c);
+    MNEME_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const Simd::F x = Simd::mul(Simd::load(q + static_cast<size_t>(r) * stride + c), scale);
+      const Simd::I rounded = Simd::to_i32(Simd::mul(x, Simd::set1(inverse[r])));
+      int8_t* to = u + 2 * r * head_dim + c;
+      Simd::store_wide(to, to + head_dim, rounded);
+      sum[r] = Simd::add(sum[r], Simd::to_f32(rounded));
+    }
+  }
+  Simd::sum_each(sum, sums);  // below 2^24: exact
+  for (int r = 0; r < kRows; ++r) rows[r].wide.sum = static_cast<int>(sums[r]);
+}
 
 // Some rows of a task and up to kBatchBlocks of its blocks.
 struct Int8Batch {
@@ -76,6 +107,14 @@ struct Int8Batch {
   float* scores(int r, int b) const { return s.scores + r * kBatchTokens + b * kBlock; }
   float* out(int r) const { return task.out + (row + r) * task.head_dim; }
 };
+
+template <int kRows>
+inline void prepare_int8_rows(const Int8Batch& batch, int b, int row, Int8Row* rows) {
+  const AttendSealedTask& task = batch.task;
+  prepare_int8_rows<kRows>(task.queries + static_cast<size_t>(batch.row + row) * task.query_stride,
+                           task.query_stride, batch.s, task.head_dim,
+                           batch.queries(b) + 2 * row * task.head_dim, rows + row);
+}
 
 // Sums over codes by vectors, kRows rows at a time.
 template <int kRows>
@@ -192,10 +231,10 @@ inline void int8_batch(const Int8Batch& batch) {
   for (int b = 0; b < batch.blocks; ++b) {
     load_bf16(task.summaries[batch.block + b].key_centres, task.head_dim, batch.s.centres);
     load_bf16(batch.copy(b).key_scales, task.head_dim, batch.s.scales);
-    for (int r = 0; r < batch.rows; ++r) {
-      rows[b][r] = {task.queries + static_cast<size_t>(batch.row + r) * task.query_stride, batch.s,
-                    task.head_dim, batch.queries(b) + 2 * r * task.head_dim};
-    }
+    int r = 0;
+    for (; r + 4 <= batch.rows; r += 4) prepare_int8_rows<4>(batch, b, r, rows[b]);
+    if (r + 2 <= batch.rows) prepare_int8_rows<2>(batch, b, r, rows[b]), r += 2;
+    if (r < batch.rows) prepare_int8_rows<1>(batch, b, r, rows[b]);
   }
   for (int b = 0; b < batch.blocks; ++b) {
     Sums::scores(batch, b, rows[b]);

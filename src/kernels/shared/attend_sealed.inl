@@ -26,18 +26,31 @@ inline void ask_for_scales(const AttendSealedTask& task, int block) {
   const SealedFp8& copy = task.copies[block];
   const bool is_int8 = copy.format() == CopyFormat::kInt8;
   Simd::prefetch(summary.statistics);
-  if (is_int8) Simd::prefetch(copy.value_scales), Simd::prefetch(copy.value_scales + 32);
+  if (is_int8) {
+    for (const int t : {0, 32, 63}) Simd::prefetch(copy.value_scales + t);
+  }
   if (!is_int8) Simd::prefetch(copy.value_exponents);
   for (int c = 0; c < task.head_dim; c += 32) {
     Simd::prefetch(summary.key_centres + c);
     if (is_int8) Simd::prefetch(copy.key_scales + c);
   }
+  Simd::prefetch(summary.key_centres + task.head_dim - 1);
+}
+
+// Asks for all of a copy.
+inline void ask_for_copy(const AttendSealedTask& task, int block) {
+  const SealedFp8& copy = task.copies[block];
+  ask_for_scales(task, block);
+  for (int i = 0; i < kBlock * task.head_dim; i += 64) Simd::prefetch(copy.keys + i);
+  for (int i = 0; i < kBlock * task.head_dim; i += 64) Simd::prefetch(copy.values + i);
 }
 
 // Every row through every block; `int8` takes a batch of rows and blocks.
 template <class Int8>
 inline void sealed_blocks(const AttendSealedTask& task, Int8 int8) {
   const SealedScratch s(task.scratch, task.head_dim);
+  // Later ones are asked for a batch ahead.
+  for (int block = 0; block < kBatchBlocks && block < task.blocks; ++block) ask_for_copy(task, block);
   for (int block = 0, count = 0; block < task.blocks; block += count) {
     count = batch_of(task, block);
     for (int next = block + count; next < task.blocks && next < block + 2 * count; ++next)

@@ -1,7 +1,8 @@
-// The softmax mass of blocks from their sketches (Ops::sketch_masses), for ISA files: the sums of sketch.inl
-// as integers, of which the largest is the largest score, so that
-//   sum_t exp(s[t] - max s) = sum_t 2^(scale log2(e) (n[t] - max n)),  s = base + scale n
-// needs neither scores nor base. Rows go through a block in groups of up to 8.
+// The softmax mass of blocks from their sketches (Ops::sketch_masses), for ISA files. With a row's score
+// s[t] = base + scale n[t], n[t] the integer sums of sketch.inl, and x[t] = scale log2(e) n[t],
+//   max_t s = base + ln(2) max x         sum_t exp(s[t] - max s) = sum_t 2^(x[t] - max x)
+// so that scores are never made. Rows go through a block in groups of 4, whose reductions to one number a row
+// go together.
 #pragma once
 
 #include "kernels/shared/sketch.inl"
@@ -9,32 +10,29 @@
 namespace mneme::kernels {
 namespace {
 
-constexpr int kMassRows = 8;
 // How many blocks ahead lines are asked for: one row takes less time for a block than memory to answer.
 constexpr int kMassAhead = 4;
 
-// 2^x for x <= 0, within 8e-5 of itself (a polynomial of degree 3 with the least largest relative error on
-// |f| <= 1/2); 0 below -120.
+// 2^x for x <= 0, within 8e-5 of itself: a polynomial of degree 3 with the least largest relative error on
+// [0, 1].
 inline Simd::F exp2_short(Simd::F x) {
-  x = Simd::max(x, Simd::set1(-120.0f));
-  const Simd::F n = Simd::round(x), f = Simd::sub(x, n);
-  Simd::F p = Simd::set1(0.05517168f);
-  p = Simd::fma(p, f, Simd::set1(0.24261117f));
-  p = Simd::fma(p, f, Simd::set1(0.69326099f));
-  p = Simd::fma(p, f, Simd::set1(0.99992807f));
-  return Simd::exp2_split(p, n);
+  const Simd::F f = Simd::above_floor(x);
+  Simd::F p = Simd::fma(Simd::set1(0.07802452f), f, Simd::set1(0.22606716f));
+  p = Simd::fma(p, f, Simd::set1(0.69583354f));
+  p = Simd::fma(p, f, Simd::set1(0.99992522f));
+  return Simd::scale_floor(p, x);
 }
 
 // Operands of one block, in the caller's scratch.
 struct MassScratch {
-  int32_t* sums;   // [rows][64]
+  float* x;        // [4][64]
   float* steps;    // [head_dim]
   float* centres;  // [head_dim]
-  int8_t* u;       // [rows][head_dim]
+  int8_t* u;       // [4][head_dim]
 
   MassScratch(void* memory, int head_dim) {
-    sums = static_cast<int32_t*>(memory);
-    steps = reinterpret_cast<float*>(sums + kMassRows * 64);
+    x = static_cast<float*>(memory);
+    steps = x + 4 * 64;
     centres = steps + head_dim;
     u = reinterpret_cast<int8_t*>(centres + head_dim);
   }
@@ -51,19 +49,14 @@ inline Simd::I codes_of(Simd::I packed) {
     return Simd::and_u8(Simd::template shift_right<2 * j>(packed), 3);
   }
 }
+// What sums of the j-th tokens are to be multiplied by.
 template <int j>
-inline Simd::I unshifted(Simd::I sums) {
-  if constexpr (kCodesStay && j > 0) {
-    return Simd::template shift_right_signed<2 * j>(sums);
-  } else {
-    return sums;
-  }
-}
+constexpr float kCodeUnit = kCodesStay ? 1.0f / (1 << (2 * j)) : 1.0f;
 
-// sums[r][t] = sum_c u[r][c] code[t, c] of kRows rows and the tokens of kLanes lanes from `lane` on.
+// x of kRows rows and the tokens of kLanes lanes from `lane` on.
 template <int kRows>
-inline void mass_part(const uint8_t* sketch, std::ptrdiff_t ahead, int head_dim, const int8_t* u, int lane,
-                      int32_t* sums) {
+inline void mass_part(const uint8_t* sketch, std::ptrdiff_t ahead, int head_dim, const MassScratch& s,
+                      const SketchRow* rows, int lane) {
   constexpr int kCodeMax = kCodesStay ? 192 : 3;
   Simd::I acc[kRows][4];
   MNEME_UNROLL
@@ -80,64 +73,63 @@ inline void mass_part(const uint8_t* sketch, std::ptrdiff_t ahead, int head_dim,
     for (int r = 0; r < kRows; ++r) {
       MNEME_UNROLL
       for (int j = 0; j < 4; ++j)
-        acc[r][j] = Simd::template dot4<kCodeMax>(acc[r][j], codes[j], u + r * head_dim + c);
+        acc[r][j] = Simd::template dot4<kCodeMax>(acc[r][j], codes[j], s.u + r * head_dim + c);
     }
   }
   MNEME_UNROLL
   for (int r = 0; r < kRows; ++r) {
-    int32_t* to = sums + r * 64 + lane;
-    Simd::store_i(to, unshifted<0>(acc[r][0]));
-    Simd::store_i(to + 16, unshifted<1>(acc[r][1]));
-    Simd::store_i(to + 32, unshifted<2>(acc[r][2]));
-    Simd::store_i(to + 48, unshifted<3>(acc[r][3]));
+    const float unit = rows[r].scale * 1.44269504f;
+    float* to = s.x + r * 64 + lane;
+    Simd::store(to, Simd::mul(Simd::to_f32(acc[r][0]), Simd::set1(unit * kCodeUnit<0>)));
+    Simd::store(to + 16, Simd::mul(Simd::to_f32(acc[r][1]), Simd::set1(unit * kCodeUnit<1>)));
+    Simd::store(to + 32, Simd::mul(Simd::to_f32(acc[r][2]), Simd::set1(unit * kCodeUnit<2>)));
+    Simd::store(to + 48, Simd::mul(Simd::to_f32(acc[r][3]), Simd::set1(unit * kCodeUnit<3>)));
   }
 }
 
+// Masses of kRows rows from their x: largest and sums, [4].
 template <int kRows>
-inline void mass_rows(const SketchMassTask& task, const MassScratch& s, const uint8_t* sketch,
-                      std::ptrdiff_t ahead, int first) {
-  for (int lane = 0; lane < 16; lane += Simd::kLanes) {
-    mass_part<kRows>(sketch, ahead, task.head_dim, s.u + first * task.head_dim, lane, s.sums + first * 64);
-    ahead = 0;
-  }
-}
-
-inline void store_mass(const int32_t* sums, const SketchRow& row, float& max, float& sum) {
+inline void weigh_tokens(const float* x, float* largest, float* sums) {
   constexpr int L = Simd::kLanes;
-  Simd::I top = Simd::load_i(sums);
+  Simd::F top[4], total[4];
+  for (int r = 0; r < 4; ++r) top[r] = total[r] = Simd::zero();
   MNEME_UNROLL
-  for (int t = L; t < 64; t += L) top = Simd::max_i32(top, Simd::load_i(sums + t));
-  const int largest = Simd::largest_i32(top);
-  const Simd::I shift = Simd::set1_i32(static_cast<uint32_t>(largest));
-  const Simd::F factor = Simd::set1(row.scale * 1.44269504f);
-  Simd::F total = Simd::zero();
-  MNEME_UNROLL
-  for (int t = 0; t < 64; t += L) {
-    const Simd::F below = Simd::to_f32(Simd::sub_i32(Simd::load_i(sums + t), shift));
-    total = Simd::add(total, exp2_short(Simd::mul(below, factor)));
+  for (int r = 0; r < kRows; ++r) {
+    top[r] = Simd::load(x + r * 64);
+    MNEME_UNROLL
+    for (int t = L; t < 64; t += L) top[r] = Simd::max(top[r], Simd::load(x + r * 64 + t));
   }
-  max = row.base + row.scale * static_cast<float>(largest);
-  sum = Simd::sum(total);
+  Simd::largest_each(top, largest);
+  MNEME_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    const Simd::F shift = Simd::set1(largest[r]);
+    MNEME_UNROLL
+    for (int t = 0; t < 64; t += L)
+      total[r] = Simd::add(total[r], exp2_short(Simd::sub(Simd::load(x + r * 64 + t), shift)));
+  }
+  Simd::sum_each(total, sums);
 }
 
-// Rows [row, row + count) of whole block b; the first ask for what comes kMassAhead blocks later.
-inline void block_masses(const SketchMassTask& task, const MassScratch& s, int b, int row, int count) {
+// Rows [row, row + kRows) of whole block b; the first ask for what comes kMassAhead blocks later.
+template <int kRows>
+inline void block_masses(const SketchMassTask& task, const MassScratch& s, int b, int row) {
   const SealedSummary& block = task.blocks[b];
-  SketchRow rows[kMassRows];
-  for (int r = 0; r < count; ++r) {
-    rows[r] = prepare_sketch_row(task.queries + static_cast<size_t>(row + r) * task.query_stride, s.centres,
-                                 s.steps, task.head_dim, s.u + r * task.head_dim);
-  }
+  SketchRow rows[kRows];
+  prepare_sketch_rows<kRows>(task.queries + static_cast<size_t>(row) * task.query_stride, task.query_stride,
+                             s.centres, s.steps, task.head_dim, s.u, rows);
   std::ptrdiff_t ahead = 0;
   if (row == 0 && b + kMassAhead < task.block_count)
     ahead = task.blocks[b + kMassAhead].sketch - block.sketch;
-  int r = 0;
-  for (; r + 4 <= count; r += 4, ahead = 0) mass_rows<4>(task, s, block.sketch, ahead, r);
-  if (r + 2 <= count) mass_rows<2>(task, s, block.sketch, ahead, r), r += 2, ahead = 0;
-  if (r < count) mass_rows<1>(task, s, block.sketch, ahead, r);
-  for (r = 0; r < count; ++r) {
+  for (int lane = 0; lane < 16; lane += Simd::kLanes, ahead = 0)
+    mass_part<kRows>(block.sketch, ahead, task.head_dim, s, rows, lane);
+  float largest[4], sums[4];
+  weigh_tokens<kRows>(s.x, largest, sums);
+  for (int r = 0; r < kRows; ++r) {
     const size_t at = static_cast<size_t>(row + r) * task.stride + static_cast<size_t>(b);
-    store_mass(s.sums + r * 64, rows[r], task.max[at], task.sum[at]);
+    task.max[at] = rows[r].base + 0.69314718f * largest[r];
+    task.sum[at] = sums[r];
+    task.variance[static_cast<size_t>(row + r) * task.variance_stride + static_cast<size_t>(b)] =
+        rows[r].squares * (1 / (kSketchStep * kSketchStep));
   }
 }
 
@@ -145,7 +137,7 @@ inline void block_masses(const SketchMassTask& task, const MassScratch& s, int b
 __attribute__((noinline)) void partial_masses(const SketchMassTask& task, int b) {
   SketchMassTask one = task;
   one.blocks += b, one.block_count = 1;
-  one.max += b, one.sum += b;
+  one.max += b, one.sum += b, one.variance += b;
   scalar_ops().sketch_masses(one);
 }
 
@@ -153,6 +145,10 @@ __attribute__((noinline)) void partial_masses(const SketchMassTask& task, int b)
 void vector_sketch_masses(const SketchMassTask& task) {
   if (task.head_dim % 16 != 0) return scalar_ops().sketch_masses(task);
   const MassScratch s(task.scratch, task.head_dim);
+  for (int b = 0; b < kMassAhead && b < task.block_count; ++b) {
+    ask_for_summary(task.blocks[b], task.head_dim);
+    for (int c = 0; c < task.head_dim; c += 4) Simd::prefetch(task.blocks[b].sketch + c * 16);
+  }
   for (int b = 0; b < task.block_count; ++b) {
     if (b + kMassAhead < task.block_count) ask_for_summary(task.blocks[b + kMassAhead], task.head_dim);
     if (task.blocks[b].statistics->count != 64) {
@@ -161,10 +157,10 @@ void vector_sketch_masses(const SketchMassTask& task) {
     }
     sketch_steps(task.blocks[b], task.head_dim, s.steps);
     sketch_centres(task.blocks[b], task.head_dim, s.centres);
-    for (int row = 0; row < task.rows; row += kMassRows) {
-      const int left = task.rows - row;
-      block_masses(task, s, b, row, left < kMassRows ? left : kMassRows);
-    }
+    int row = 0;
+    for (; row + 4 <= task.rows; row += 4) block_masses<4>(task, s, b, row);
+    if (row + 2 <= task.rows) block_masses<2>(task, s, b, row), row += 2;
+    if (row < task.rows) block_masses<1>(task, s, b, row);
   }
 }
 

@@ -14,45 +14,32 @@ inline int chosen_block(const AddMeansTask& task, int i) {
   return task.chosen == nullptr ? i : task.chosen[i];
 }
 
-// Moves a row's state to the largest of its log-masses.
-inline void raise_maximum(const AddMeansTask& task, int row) {
-  const float* masses = task.log_masses + static_cast<size_t>(row) * task.mass_stride;
-  float top = task.max[row];
-  for (int i = 0; i < task.count; ++i) {
-    const float mass = masses[chosen_block(task, i)];
-    top = mass > top ? mass : top;
-  }
-  if (!(top > task.max[row])) return;
-  const Simd::F factor = Simd::set1(__builtin_expf(task.max[row] - top));
+// Moves a row's state to its highest logit; returns what masses are to be multiplied by.
+inline float raise_maximum(const AddMeansTask& task, int row) {
+  const float highest = task.highest[row], before = task.max[row];
+  if (!(highest > before)) return __builtin_expf(highest - before);
+  const float shrink = __builtin_expf(before - highest);
   float* out = task.out + row * task.head_dim;
   for (int c = 0; c < task.head_dim; c += Simd::kLanes)
-    Simd::store(out + c, Simd::mul(Simd::load(out + c), factor));
-  task.sum[row] *= __builtin_expf(task.max[row] - top);
-  task.max[row] = top;
+    Simd::store(out + c, Simd::mul(Simd::load(out + c), Simd::set1(shrink)));
+  task.sum[row] *= shrink;
+  task.max[row] = highest;
+  return 1.0f;
 }
 
 // Weights of the chosen blocks [first, first + count) times the scale of their means; the sum takes them
 // without it.
-inline void mean_weights(const AddMeansTask& task, int row, int first, int count, float* weights) {
-  const float* masses = task.log_masses + static_cast<size_t>(row) * task.mass_stride;
-  const float max = task.max[row];
-  // Below this the exponential is taken for 0, and -inf - -inf never formed.
-  const float least = max > -__builtin_inff() ? max - 87 : 0;
-  alignas(64) float below[kMeanChunk], here[kMeanChunk];
-  for (int i = 0; i < kMeanChunk; ++i) {
-    const float mass = i < count ? masses[chosen_block(task, first + i)] : -__builtin_inff();
-    here[i] = mass > least && max > -__builtin_inff() ? 1.0f : 0.0f;
-    below[i] = here[i] > 0 ? mass - max : 0.0f;
+inline void mean_weights(const AddMeansTask& task, int row, float factor, int first, int count,
+                         float* weights) {
+  const float* masses = task.masses + static_cast<size_t>(row) * task.mass_stride;
+  float total = 0;
+  for (int i = 0; i < count; ++i) {
+    const int block = chosen_block(task, first + i);
+    const float weight = masses[block] * factor;
+    total += weight;
+    weights[i] = weight * task.blocks[block].statistics->value_mean_scale;
   }
-  Simd::F total = Simd::zero();
-  for (int i = 0; i < kMeanChunk; i += Simd::kLanes) {
-    const Simd::F e = Simd::mul(vector_exp(Simd::load(below + i)), Simd::load(here + i));
-    Simd::store(weights + i, e);
-    total = Simd::add(total, e);
-  }
-  task.sum[row] += Simd::sum(total);
-  for (int i = 0; i < count; ++i)
-    weights[i] *= task.blocks[chosen_block(task, first + i)].statistics->value_mean_scale;
+  task.sum[row] += total;
 }
 
 // out[r] += sum_i weights[r][i] mean[i], kRows rows.
@@ -79,7 +66,8 @@ inline void weigh_means(const AddMeansTask& task, int first, int count, const fl
 void vector_add_means(const AddMeansTask& task) {
   if (task.head_dim % 16 != 0) return scalar_ops().add_means(task);
   alignas(64) float weights[kMeanRows * kMeanChunk];
-  for (int row = 0; row < task.rows; ++row) raise_maximum(task, row);
+  float factors[kAttendRowsMax];
+  for (int row = 0; row < task.rows; ++row) factors[row] = raise_maximum(task, row);
   for (int first = 0; first < task.count; first += kMeanChunk) {
     const int count = task.count - first < kMeanChunk ? task.count - first : kMeanChunk;
     for (int i = first; i < first + count; ++i) {
@@ -89,7 +77,8 @@ void vector_add_means(const AddMeansTask& task) {
     }
     for (int row = 0; row < task.rows;) {
       const int left = task.rows - row, rows = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-      for (int r = 0; r < rows; ++r) mean_weights(task, row + r, first, count, weights + r * kMeanChunk);
+      for (int r = 0; r < rows; ++r)
+        mean_weights(task, row + r, factors[row + r], first, count, weights + r * kMeanChunk);
       float* out = task.out + row * task.head_dim;
       if (rows == 4) weigh_means<4>(task, first, count, weights, out);
       if (rows == 2) weigh_means<2>(task, first, count, weights, out);

@@ -12,8 +12,9 @@ namespace {
 
 // Rows of queries against one block.
 struct SketchRow {
-  float base;   // q . m - 1.5 scale sum(u)
-  float scale;  // of u
+  float base;     // q . m - 1.5 scale sum(u)
+  float scale;    // of u
+  float squares;  // sum_c (q[c] w[c])^2
 };
 
 // Steps of the block's channels.
@@ -30,31 +31,53 @@ inline void sketch_centres(const SealedSummary& block, int head_dim, float* cent
     Simd::store(centres + c, Simd::load_bf16(block.key_centres + c));
 }
 
-// What is read of a block beside its sketch.
+// What is read of a block beside its sketch: from its statistics to its deviations, whose last line is none
+// of the others' where they do not begin with a line.
 MNEME_ALWAYS_INLINE void ask_for_summary(const SealedSummary& block, int head_dim) {
   Simd::prefetch(block.statistics);
   for (int c = 0; c < head_dim; c += 32) Simd::prefetch(block.key_centres + c);
   for (int c = 0; c < head_dim; c += 64) Simd::prefetch(block.key_deviations + c);
+  Simd::prefetch(block.key_deviations + head_dim - 1);
 }
 
-inline SketchRow prepare_sketch_row(const float* q, const float* centres, const float* steps, int head_dim,
-                                    int8_t* u) {
+// Up to 4 rows, `stride` floats apart, against one block: u [kRows][head_dim]. What is reduced to one number
+// a row goes through one reduction for all.
+template <int kRows>
+inline void prepare_sketch_rows(const float* q, size_t stride, const float* centres, const float* steps,
+                                int head_dim, int8_t* u, SketchRow* rows) {
   constexpr int L = Simd::kLanes;
-  Simd::F dot = Simd::zero(), top = Simd::zero();
+  Simd::F dot[4], top[4], sum[4], square[4];
+  for (int r = 0; r < 4; ++r) dot[r] = top[r] = sum[r] = square[r] = Simd::zero();
   for (int c = 0; c < head_dim; c += L) {
-    const Simd::F x = Simd::load(q + c);
-    dot = Simd::fma(x, Simd::load(centres + c), dot);
-    top = Simd::max(top, Simd::abs(Simd::mul(x, Simd::load(steps + c))));
+    const Simd::F centre = Simd::load(centres + c), step = Simd::load(steps + c);
+    MNEME_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const Simd::F x = Simd::load(q + static_cast<size_t>(r) * stride + c);
+      const Simd::F width = Simd::mul(x, step);
+      dot[r] = Simd::fma(x, centre, dot[r]);
+      square[r] = Simd::fma(width, width, square[r]);
+      top[r] = Simd::max(top[r], Simd::abs(width));
+    }
   }
-  const float scale = Simd::largest(top) / 127.0f;
-  const Simd::F inverse = Simd::set1(scale >= 0x1p-120f ? 1.0f / scale : 0.0f);
-  Simd::I sum = Simd::izero();
+  float dots[4], tops[4], sums[4], squares[4], inverse[4];
+  Simd::sum_each(dot, dots);
+  Simd::sum_each(square, squares);
+  Simd::largest_each(top, tops);
+  for (int r = 0; r < kRows; ++r) {
+    rows[r].squares = squares[r], rows[r].scale = tops[r] * (1 / 127.0f);
+    inverse[r] = rows[r].scale >= 0x1p-120f ? 127.0f / tops[r] : 0.0f;
+  }
   for (int c = 0; c < head_dim; c += L) {
-    const Simd::F x = Simd::mul(Simd::mul(Simd::load(q + c), Simd::load(steps + c)), inverse);
-    sum = Simd::add_i32(sum, Simd::round_i8(u + c, x));
+    const Simd::F step = Simd::load(steps + c);
+    MNEME_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const Simd::F x = Simd::mul(Simd::load(q + static_cast<size_t>(r) * stride + c), step);
+      sum[r] = Simd::add(
+          sum[r], Simd::to_f32(Simd::round_i8(u + r * head_dim + c, Simd::mul(x, Simd::set1(inverse[r])))));
+    }
   }
-  const Simd::F base = Simd::fma(Simd::to_f32(sum), Simd::set1(-1.5f * scale), dot);
-  return {Simd::sum(base), scale};
+  Simd::sum_each(sum, sums);
+  for (int r = 0; r < kRows; ++r) rows[r].base = dots[r] - 1.5f * rows[r].scale * sums[r];
 }
 
 // kRows rows, the 16 / kLanes-th part of the tokens' lanes from `lane` on. `ahead` bytes further lies the
@@ -98,10 +121,7 @@ inline void sketch_rows(const SketchTask& task, int b, const float* steps, const
   const SealedSummary& block = task.blocks[b];
   SketchRow rows[kRows];
   const float* q = task.queries + static_cast<size_t>(first_row) * task.query_stride;
-  for (int r = 0; r < kRows; ++r) {
-    rows[r] = prepare_sketch_row(q + static_cast<size_t>(r) * task.query_stride, centres, steps,
-                                 task.head_dim, u + r * task.head_dim);
-  }
+  prepare_sketch_rows<kRows>(q, task.query_stride, centres, steps, task.head_dim, u, rows);
   scores += static_cast<size_t>(first_row) * task.score_stride;
   // The first rows ask for all, in the first part.
   std::ptrdiff_t ahead = 0;
