@@ -192,6 +192,9 @@ TEST_F(Cli, ChatReadsFromAPipe) {
 }
 
 TEST_F(Cli, BenchJsonIsTheContract) {
+  const Outcome drawn = mneme("bench -m " + kModel + " -p 0 -n 4 -d 600 -r 1 --fill draw --json");
+  ASSERT_EQ(drawn.status, 0) << drawn.err;
+  EXPECT_EQ(Json::parse(drawn.out)["rows"][0]["fill"], "draw");
   const Outcome outcome = mneme("bench -m " + kModel + " -p 32 -n 4 -d 0,600 -r 2 --fill repeat --json");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const Json json = Json::parse(outcome.out);

@@ -108,6 +108,10 @@ struct TierReport {
 };
 
 // A context seen from outside: which of its extents are where.
+// How a context for measuring is made of a short one: the same tokens again and again, or blocks of keys and
+// values drawn from them, which are no two the same (Session::repeat_for_bench).
+enum class Repetition : uint8_t { kCopied, kDrawn };
+
 enum class TierOf : uint8_t { kHot, kWarm, kPassing, kCold, kUnwritten };
 struct TierMap {
   int layers = 0;  // that keep every token
@@ -203,10 +207,10 @@ class Session {
   // (the last layer's states after the final norm), divided by its length. [dim]; empty for other sessions,
   // and before anything was evaluated.
   virtual std::vector<float> embedding() const = 0;
-  // Makes the context `depth` tokens deep by copying the keys and values of the first `period` (a multiple of
-  // 64, all evaluated, no more than depth) again and again. Tokens after them are forgotten first. For
-  // measuring speed at depth only.
-  virtual Result<void> repeat_for_bench(size_t period, size_t depth) = 0;
+  // Makes the context `depth` tokens deep with the keys and values of the first `period` (a multiple of 64,
+  // all evaluated, no more than depth). Tokens after them are forgotten first. For measuring speed at depth
+  // only.
+  virtual Result<void> repeat_for_bench(size_t period, size_t depth, Repetition how) = 0;
   // Small texts that a named session keeps beside its tokens (a conversation's messages), by key. A note
   // replaces the one before of its key; it is on the disk after flush(). An error, and no change, for an
   // unnamed session, a key that is empty or has '=', a zero byte, and 64 KiB of key and value or more.

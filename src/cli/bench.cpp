@@ -22,7 +22,10 @@ struct BenchArguments {
   bool json = false;
 };
 
-const char* fill_name(const BenchRow& row) { return row.filled_by_repeat ? "repeat" : "prefill"; }
+const char* fill_name(const BenchRow& row) {
+  if (!row.fill) return "prefill";
+  return *row.fill == Repetition::kDrawn ? "draw" : "repeat";
+}
 
 nlohmann::ordered_json row_json(const BenchRow& row) {
   nlohmann::ordered_json json;
@@ -91,7 +94,8 @@ int bench(BenchArguments& arguments) {
   if (arguments.plan.prefill_tokens == 0 && arguments.plan.decode_tokens == 0) {
     return wrong_usage("-p 0 -n 0 leaves nothing to measure");
   }
-  arguments.plan.fill_by_repeat = arguments.fill == "repeat";
+  if (arguments.fill == "repeat") arguments.plan.fill = Repetition::kCopied;
+  if (arguments.fill == "draw") arguments.plan.fill = Repetition::kDrawn;
   // A file that is no model fails before anything is measured; the limits come before the weights are loaded,
   // so that the memory they are measured in never stands beside them.
   auto file = inspect(arguments.model.path);
@@ -156,8 +160,9 @@ void add_bench(CLI::App& app, int& status) {
       ->capture_default_str();
   verb.add_option(
           "--fill", arguments->fill,
-          "how a depth is reached: prefill, or repeat (copies the keys and values of 512 tokens; fast)")
-      ->check(CLI::IsMember({"prefill", "repeat"}))
+          "how a depth is reached: prefill; repeat (copies the keys and values of 512 tokens; fast); draw "
+          "(blocks of keys and values drawn from those of 512 tokens, no two the same; fast)")
+      ->check(CLI::IsMember({"prefill", "repeat", "draw"}))
       ->capture_default_str();
   verb.add_flag(
       "--cold", arguments->cold,

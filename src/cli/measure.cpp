@@ -86,11 +86,11 @@ Result<void> Measurement::start(size_t depth) {
   depth_ = depth;
   session_ = engine_->new_session();
   label_ = format("filling to depth %zu", depth);
-  repeated_ = plan_->fill_by_repeat && depth > kRepeatedTokens;
+  repeated_ = plan_->fill && depth > kRepeatedTokens;
   const size_t count = repeated_ ? kRepeatedTokens : depth;
   auto filled = evaluate(TokenStream(2).next(count, engine_->info().vocab_size));
   if (!filled || !repeated_) return filled;
-  return session_->repeat_for_bench(kRepeatedTokens, depth);
+  return session_->repeat_for_bench(kRepeatedTokens, depth, *plan_->fill);
 }
 
 Result<BenchRow> Measurement::prefill() {
@@ -159,7 +159,7 @@ Result<BenchRow> Measurement::measure(const std::string& name, size_t tokens, bo
   row.tokens_per_s_min = speeds.front();
   row.tokens_per_s_max = speeds.back();
   row.tokens_per_s_median = (speeds[speeds.size() / 2] + speeds[(speeds.size() - 1) / 2]) / 2;
-  row.filled_by_repeat = repeated_;
+  if (repeated_) row.fill = plan_->fill;
   row.rss_bytes = rss_bytes();
   row.attention = attention_;
   set_rates(row, tokens);

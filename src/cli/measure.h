@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,7 @@ struct BenchPlan {
   size_t decode_tokens = 32;      // 0: no such test
   std::vector<size_t> depths{0};  // tokens of context before each test
   int repetitions = 3;
-  bool fill_by_repeat = false;       // reach a depth by copying a short prefill's keys and values
+  std::optional<Repetition> fill;    // how a short prefill reaches a depth; nothing: all of it is read
   std::string drop_from_cache = {};  // a file that leaves the page cache before each run; empty: none
 };
 
@@ -27,8 +28,8 @@ struct BenchRow {
   double flops_per_s = 0;      // of the matrix products, the head left out; prefill only
   double share_of_limit = -1;  // decode: of the read bandwidth; prefill: of the matmul peak; < 0: not known
   uint64_t rss_bytes = 0;
-  bool filled_by_repeat = false;
-  AttentionReport attention;  // of the session: a depth that was filled by prefill counts too
+  std::optional<Repetition> fill;  // nothing: prefill
+  AttentionReport attention;       // of the session: a depth that was filled by prefill counts too
 };
 
 // Runs the plan. Each test is done once before it is measured. `on_row` gets each row as it is done;

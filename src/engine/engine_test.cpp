@@ -220,12 +220,12 @@ TEST(Engine, RepeatsAShortPrefillToAnyDepth) {
   ASSERT_TRUE(engine);
   auto session = (*engine)->new_session();
   ASSERT_TRUE(session->append(random_tokens(128, 1)));
-  EXPECT_FALSE(session->repeat_for_bench(128, 1000)) << "nothing evaluated yet";
+  EXPECT_FALSE(session->repeat_for_bench(128, 1000, Repetition::kCopied)) << "nothing evaluated yet";
   Session* const sessions[] = {session.get()};
   ASSERT_TRUE((*engine)->step(sessions));
-  EXPECT_FALSE(session->repeat_for_bench(100, 1000)) << "not a whole number of blocks";
-  EXPECT_FALSE(session->repeat_for_bench(128, 64)) << "less deep than it is";
-  auto done = session->repeat_for_bench(128, 1000);
+  EXPECT_FALSE(session->repeat_for_bench(100, 1000, Repetition::kCopied)) << "not a whole number of blocks";
+  EXPECT_FALSE(session->repeat_for_bench(128, 64, Repetition::kCopied)) << "less deep than it is";
+  auto done = session->repeat_for_bench(128, 1000, Repetition::kCopied);
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(session->tokens().size(), 1000u);
   EXPECT_EQ(session->pending(), 0u);

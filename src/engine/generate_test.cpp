@@ -61,7 +61,7 @@ class ScriptedSession final : public Session {
     stale_ = stale_ || count < evaluated_;
     evaluated_ = std::min(evaluated_, tokens_.size());
   }
-  Result<void> repeat_for_bench(size_t, size_t) override { return {}; }
+  Result<void> repeat_for_bench(size_t, size_t, Repetition) override { return {}; }
   const std::string& name() const override { return name_; }
   size_t reused() const override { return 0; }
   Result<void> flush() override { return {}; }

@@ -78,7 +78,7 @@ TEST(MnemeEngine, RepeatsGeneratesAndInspects) {
   ASSERT_TRUE(session->append(random_tokens(256)));
   opened.evaluate(*session);
   for (const size_t depth : {5000, 512, 3000}) {
-    auto repeated = session->repeat_for_bench(256, depth);
+    auto repeated = session->repeat_for_bench(256, depth, Repetition::kCopied);
     ASSERT_TRUE(repeated) << repeated.error().message;
     const TokenId token = 7;
     ASSERT_TRUE(session->append({&token, 1}));

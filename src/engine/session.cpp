@@ -144,7 +144,7 @@ std::vector<float> LoadedSession::embedding() const {
   return unit;
 }
 
-Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
+Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth, Repetition how) {
   wake();
   if (period == 0 || period % kv::kBlockTokens != 0 || period > evaluated() || depth < period) {
     return fail("cannot repeat {} tokens to {}: a multiple of {} is needed, all evaluated", period, depth,
@@ -160,7 +160,8 @@ Result<void> LoadedSession::repeat_for_bench(size_t period, size_t depth) {
     return fail("cannot repeat {} tokens: they end inside a sealed segment of {}, which is not cut", period,
                 kv::kSegmentTokens);
   }
-  auto done = sequence_->repeat_for_bench(static_cast<int>(period), static_cast<int>(depth), repeated);
+  auto done = sequence_->repeat_for_bench(static_cast<int>(period), static_cast<int>(depth),
+                                          how == Repetition::kDrawn, repeated);
   if (!done) {
     sequence_->truncate(static_cast<int>(period));
     return pass(done);

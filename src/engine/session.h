@@ -59,7 +59,7 @@ class LoadedSession final : public Session {
   void hear_logits(std::function<void(size_t, std::span<const float>)> row) override {
     hear_ = std::move(row);
   }
-  Result<void> repeat_for_bench(size_t period, size_t depth) override;
+  Result<void> repeat_for_bench(size_t period, size_t depth, Repetition how) override;
   const std::string& name() const override { return name_; }
   size_t reused() const override { return reused_; }
   size_t computed() const override { return computed_; }

@@ -291,14 +291,14 @@ TEST(TiersFault, ACopiedContextIsNotKept) {
   const auto tokens = text_of(rng, 1024);
   auto named = (*engine)->open_session("a");
   ASSERT_TRUE(named && (*named)->append(tokens) && evaluate(**engine, **named));
-  EXPECT_FALSE((*named)->repeat_for_bench(512, 2048));
+  EXPECT_FALSE((*named)->repeat_for_bench(512, 2048, Repetition::kCopied));
   auto session = (*engine)->new_session();
   ASSERT_TRUE(session->append(tokens) && evaluate(**engine, *session));
-  EXPECT_FALSE(session->repeat_for_bench(320, 2048));  // inside a sealed segment
+  EXPECT_FALSE(session->repeat_for_bench(320, 2048, Repetition::kCopied));  // inside a sealed segment
   EXPECT_TRUE(evaluate(**engine, *session));
   session = (*engine)->new_session();
   ASSERT_TRUE(session->append(std::span(tokens).first(512)) && evaluate(**engine, *session));
-  EXPECT_TRUE(session->repeat_for_bench(512, 2048));
+  EXPECT_TRUE(session->repeat_for_bench(512, 2048, Repetition::kCopied));
 }
 
 }  // namespace

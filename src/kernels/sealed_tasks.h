@@ -75,7 +75,7 @@ constexpr size_t attend_sealed_scratch_bytes(int head_dim) {
 }
 
 // Blocks that are not read count as their mean value, their masses being relative to exp(highest) of a row:
-//   out[r] += mass[r, b] exp(highest[r] - max[r]) * mean[b]        sum[r] += mass[r, b] exp(highest[r] - max[r])
+//   w[r, b] = mass[r, b] exp(highest[r] - max[r])        out[r] += w[r, b] mean[b]        sum[r] += w[r, b]
 // with max[r] moved to highest[r] first where that is larger, so that the state stays what AttendTask says.
 struct AddMeansTask {
   const SealedSummary* blocks = nullptr;  // statistics and value means are read

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "kv/drawn_block.h"
 #include "tensor/convert.h"
 
 namespace mneme::kv {
@@ -155,13 +156,13 @@ void Sequence::view(int layer, int kv_head, int first_block, std::span<BlockView
   }
 }
 
-Result<void> Sequence::repeat_for_bench(int period, int depth, std::span<const int32_t> tokens) {
-  if (tiers_ != nullptr) return repeat_sealing(period, depth, tokens);
+Result<void> Sequence::repeat_for_bench(int period, int depth, bool drawn, std::span<const int32_t> tokens) {
+  if (tiers_ != nullptr) return repeat_sealing(period, depth, drawn, tokens);
   MNEME_CHECK(period > 0 && period % kBlockTokens == 0 && period <= token_count_ && period <= depth,
               "period {} of {} to {}", period, token_count_, depth);
   const PartBuffer recent = recent_part(token_count_);
   drop_sealed_forms(period);
-  const bool formed = formed_blocks_ == period / kBlockTokens;
+  const bool formed = !drawn && formed_blocks_ == period / kBlockTokens;
   const auto blocks_wanted = [&](int layer) {
     return static_cast<size_t>(blocks_of(depth) - shape().first_kept(layer, depth) / kBlockTokens);
   };
@@ -182,8 +183,16 @@ Result<void> Sequence::repeat_for_bench(int period, int depth, std::span<const i
     const size_t good = shape().window(i) > 0 ? held
                                               : std::min(held, static_cast<size_t>(period / kBlockTokens));
     pool_->take(needed - held, layer.slabs);
-    for (size_t block = good; block < needed; ++block)
-      pool_->copy(layer.slabs[block % good], layer.slabs[block]);
+    std::vector<const uint16_t*> sources;
+    for (size_t block = 0; block < good; ++block) sources.push_back(pool_->keys(layer.slabs[block], 0));
+    for (size_t block = good; block < needed; ++block) {
+      const SlabId into = layer.slabs[block];
+      if (drawn && shape().window(i) == 0) {
+        draw_block(shape(), sources, static_cast<int>(block), pool_->keys(into, 0));
+      } else {
+        pool_->copy(layer.slabs[block % good], into);
+      }
+    }
     layer.first_block = blocks_of(depth) - static_cast<int>(needed);
   }
   recent_.load_history(depth, recent.span());

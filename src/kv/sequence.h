@@ -105,11 +105,12 @@ class Sequence : public BlockSource {
   RecentRows& recent() { return recent_; }
 
   // Makes the context `depth` tokens deep from a short prefill, for measuring speed at depth: copies the
-  // contents of tokens [0, period) again and again (layers with a window: of a block that they hold).
+  // contents of tokens [0, period) again and again, or draws blocks from them (drawn_block.h); layers with a
+  // window copy a block that they hold.
   // `period` is a whole number of blocks, none beyond token_count(). Recent rows are those of the first
   // `period` tokens. An error (and no change) when the pool's budget is used up. With tiers the ids of all
   // `depth` tokens are needed, by which segments are named.
-  Result<void> repeat_for_bench(int period, int depth, std::span<const int32_t> tokens = {});
+  Result<void> repeat_for_bench(int period, int depth, bool drawn, std::span<const int32_t> tokens = {});
 
  private:
   // The slabs of one layer: those of the blocks from first_block on.
@@ -151,7 +152,7 @@ class Sequence : public BlockSource {
   // The layers' blocks, from where a part begins, and recent rows out of [layers + 1] parts, at `end`. All or
   // none.
   Result<void> place_parts(std::span<const PartBuffer> parts, int end);
-  Result<void> repeat_sealing(int period, int depth, std::span<const int32_t> tokens);
+  Result<void> repeat_sealing(int period, int depth, bool drawn, std::span<const int32_t> tokens);
 
   BlockPool* pool_;
   Tiers* tiers_ = nullptr;
@@ -161,7 +162,9 @@ class Sequence : public BlockSource {
   mutable int damaged_ = -1;
   mutable std::vector<int> among_;  // of sealed_among()
   size_t summarised_segments_ = 0;  // the first so many have their summaries in memory
-  bool repeated_ = false;           // the next segment holds keys and values that are not those of its tokens
+  // The next segment holds keys and values that are not those of its tokens, and has a name of its own by
+  // this: 0 (no), 0xFF copies, 0xFE drawn.
+  uint8_t repeated_ = 0;
   int token_count_ = 0;
   int formed_blocks_ = 0;  // of layers that keep every token: the first so many blocks have sealed forms
   int floor_ = 0;          // truncate() cannot go below, but to 0

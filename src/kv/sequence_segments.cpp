@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "kv/drawn_block.h"
 #include "kv/sealed_block.h"
 #include "kv/sequence.h"
 
@@ -115,7 +116,7 @@ SegmentPtr Sequence::sealed_run(std::span<const int32_t> tokens, const SealNotes
   auto segment = std::make_shared<Segment>();
   segment->parent = last_segment();
   // Copied keys and values are not those of their tokens: nobody must find them by these.
-  if (std::exchange(repeated_, false)) segment->parent.bytes[0] ^= 0xFF;
+  segment->parent.bytes[0] ^= std::exchange(repeated_, 0);
   segment->first_token = static_cast<uint64_t>(begin);
   const auto own = tokens.subspan(as_size(begin), kSegmentTokens);
   segment->tokens.assign(own.begin(), own.end());
@@ -326,7 +327,7 @@ int Sequence::hold_some_max() const {
 }
 
 // Block after block, sealed as they fill: memory is as short as it is for any other context.
-Result<void> Sequence::repeat_sealing(int period, int depth, std::span<const int32_t> tokens) {
+Result<void> Sequence::repeat_sealing(int period, int depth, bool drawn, std::span<const int32_t> tokens) {
   MNEME_CHECK(tokens.size() >= as_size(depth), "{} ids of {}", tokens.size(), depth);
   const PartBuffer recent = recent_part(token_count_);
   const size_t slab_bytes = shape().slab_bytes(), blocks = as_size(period / kBlockTokens);
@@ -341,7 +342,7 @@ Result<void> Sequence::repeat_sealing(int period, int depth, std::span<const int
       release(layer, static_cast<int>(block), 1);
     }
   }
-  repeated_ = true;
+  repeated_ = drawn ? 0xFE : 0xFF;
   while (token_count_ < depth) {
     const int block = block_count();
     const int room = token_count_ % kBlockTokens == 0 ? kBlockTokens
@@ -349,10 +350,17 @@ Result<void> Sequence::repeat_sealing(int period, int depth, std::span<const int
     const int before = token_count_;
     if (auto extended = extend(std::min(room, depth - token_count_)); !extended) return extended;
     for (int layer = 0; layer < shape().layers && before % kBlockTokens == 0; ++layer) {
-      const std::byte* from =
-          keeps_all(layer) ? sources[as_size(layer)].memory.get() + as_size(block) % blocks * slab_bytes
-                           : reinterpret_cast<const std::byte*>(pool_->keys(slab(layer, block - 1), 0));
-      std::memcpy(pool_->keys(slab(layer, block), 0), from, slab_bytes);
+      uint16_t* into = pool_->keys(slab(layer, block), 0);
+      std::vector<const uint16_t*> from;
+      for (size_t i = 0; i < blocks && keeps_all(layer); ++i)
+        from.push_back(
+            reinterpret_cast<const uint16_t*>(sources[as_size(layer)].memory.get() + i * slab_bytes));
+      if (!keeps_all(layer)) from.push_back(pool_->keys(slab(layer, block - 1), 0));
+      if (drawn && keeps_all(layer)) {
+        draw_block(shape(), from, block, into);
+      } else {
+        std::memcpy(into, from[as_size(block) % from.size()], slab_bytes);
+      }
     }
     seal(tokens, 0);
   }

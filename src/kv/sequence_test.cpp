@@ -220,7 +220,7 @@ TEST(Windows, RepeatForBenchFillsWhatTheDepthHolds) {
   append(s, 512);
   append(s, 200);
   for (const int depth : {5000, 640, 128, 3000}) {
-    ASSERT_TRUE(s.repeat_for_bench(128, depth));
+    ASSERT_TRUE(s.repeat_for_bench(128, depth, depth > 4000));
     EXPECT_EQ(s.token_count(), depth);
     EXPECT_EQ(s.tokens_truncatable(), std::min(depth, 512));
     ASSERT_TRUE(s.extend(65));
@@ -230,7 +230,7 @@ TEST(Windows, RepeatForBenchFillsWhatTheDepthHolds) {
       EXPECT_NE(view.keys[0], 0) << "depth " << depth << " layer " << layer;
     }
   }
-  EXPECT_FALSE(s.repeat_for_bench(128, 1 << 24)) << "more than the pool";
+  EXPECT_FALSE(s.repeat_for_bench(128, 1 << 24, false)) << "more than the pool";
   EXPECT_EQ(s.token_count(), 3065);
 }
 
@@ -269,11 +269,59 @@ TEST(Sequence, RepeatsAPrefix) {
   ASSERT_TRUE(pool);
   Sequence s(*pool);
   append(s, 128);
-  ASSERT_TRUE(s.repeat_for_bench(128, 278));
+  ASSERT_TRUE(s.repeat_for_bench(128, 278, false));
   EXPECT_EQ(s.token_count(), 278);
   std::vector<BlockView> views(5);
   s.view(1, 1, 0, views);
   for (int i = 0; i < 128 * 3; ++i) EXPECT_EQ(views[3].keys[i], views[1].keys[i]);
+}
+
+// Every token has a key and a value of the second block (the first is not drawn from), each block other ones,
+// every layer and head the same.
+TEST(Sequence, DrawsFromAPrefix) {
+  auto pool = BlockPool::create(kShape, 1 << 20);
+  ASSERT_TRUE(pool);
+  Sequence s(*pool);
+  ASSERT_TRUE(s.extend(128));
+  std::vector<std::pair<int, int>> heads;  // (layer, head)
+  for (int i = 0; i < kShape.layers * kShape.kv_heads; ++i)
+    heads.emplace_back(i / kShape.kv_heads, i % kShape.kv_heads);
+  for (const auto& [layer, head] : heads) {
+    std::vector<float> keys, values;  // which token, layer and head; exact in bf16
+    for (int t = 0; t < 128; ++t) {
+      for (const int x : {t, layer, head, t, layer, head})
+        keys.push_back(static_cast<float>(x)), values.push_back(static_cast<float>(-x));
+    }
+    s.store(layer, head, 0, 128, keys.data(), values.data(), 6);
+  }
+  ASSERT_TRUE(s.repeat_for_bench(128, 278, true));
+  EXPECT_EQ(s.token_count(), 278);
+  std::vector<BlockView> views(5);
+  std::vector<std::vector<float>> drawn;  // of each layer and head: the tokens of key and value in turn
+  for (const auto& [layer, head] : heads) {
+    s.view(layer, head, 0, views);
+    std::vector<float>& here = drawn.emplace_back();
+    for (int t = 128; t < 278; ++t) {
+      const BlockView& view = views[static_cast<size_t>(t / 64)];
+      float key[6], value[6];
+      for (int c = 0; c < 6; ++c) {
+        key[c] = tensor::to_f32(tensor::Bf16{view.keys[c / 2 * 128 + t % 64 * 2 + c % 2]});
+        value[c] = -tensor::to_f32(tensor::Bf16{view.values[t % 64 / 2 * 12 + c * 2 + t % 2]});
+      }
+      for (const float* of : {key, value}) {
+        ASSERT_TRUE(of[0] >= 64 && of[0] < 128) << t;
+        EXPECT_TRUE(of[1] == static_cast<float>(layer) && of[2] == static_cast<float>(head));
+        EXPECT_TRUE(std::equal(of, of + 3, of + 3));
+        here.push_back(of[0]);
+      }
+    }
+    EXPECT_EQ(here, drawn[0]) << "layer " << layer << " head " << head;
+  }
+  const std::vector<float>& all = drawn[0];
+  EXPECT_FALSE(std::equal(all.begin(), all.begin() + 128, all.begin() + 128)) << "another block";
+  int together = 0;
+  for (size_t i = 0; i < all.size(); i += 2) together += all[i] == all[i + 1];
+  EXPECT_LT(together, 20) << "keys and values apart";
 }
 
 TEST(BlockPool, RefusesABudgetThatHoldsNothing) {

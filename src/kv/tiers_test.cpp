@@ -133,7 +133,7 @@ TEST(TiersFaults, AForkOfCopiedTokensIsNotTakenForTheirs) {
   const auto tokens = tokens_for_test(1, 2 * kSegmentTokens);
   Sequence sequence(*kept.tiers);
   ASSERT_TRUE(grow(sequence, tokens, 64));
-  ASSERT_TRUE(sequence.repeat_for_bench(64, 192, tokens));
+  ASSERT_TRUE(sequence.repeat_for_bench(64, 192, false, tokens));
   auto other = sequence.fork();
   ASSERT_TRUE(other);
   ASSERT_TRUE(grow(*other, tokens, 2 * kSegmentTokens));

@@ -61,7 +61,7 @@ class ScriptedSession final : public Session {
   void hear_logits(std::function<void(size_t, std::span<const float>)> row) override {
     hear_ = std::move(row);
   }
-  Result<void> repeat_for_bench(size_t, size_t) override { return core::fail("no"); }
+  Result<void> repeat_for_bench(size_t, size_t, Repetition) override { return core::fail("no"); }
   Result<void> set_note(std::string_view, std::string_view) override { return core::fail("no"); }
   std::string note(std::string_view) const override { return {}; }
 
