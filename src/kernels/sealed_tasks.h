@@ -69,9 +69,9 @@ struct AttendSealedTask {
 };
 
 // Of 8 rows and 4 blocks: scores f32 [256], queries [2, head_dim] bytes a block, weights [2, 256] bytes;
-// scales, centres and products of one block, f32 [head_dim]; sums of the matrix unit, 4 KiB.
+// scales and centres of one block, f32 [head_dim]; sums of the matrix unit, 4 KiB.
 constexpr size_t attend_sealed_scratch_bytes(int head_dim) {
-  return 8 * 256 * 4 + static_cast<size_t>(head_dim) * (3 * 4 + 4 * 8 * 2) + 8 * 2 * 256 + 4096 + 64;
+  return 8 * 256 * 4 + static_cast<size_t>(head_dim) * (2 * 4 + 4 * 8 * 2) + 8 * 2 * 256 + 4096 + 64;
 }
 
 // Blocks that are not read count as their mean value, their masses being relative to exp(highest) of a row:

@@ -195,17 +195,7 @@ struct Simd {
     const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     _mm_storel_epi64(static_cast<__m128i*>(p), _mm_packus_epi16(words, words));
   }
-  template <int kBits>
-  static I shift_right_signed(I a) {
-    return _mm256_srai_epi32(a, kBits);
-  }
   static I sub_i32(I a, I b) { return _mm256_sub_epi32(a, b); }
-  static I max_i32(I a, I b) { return _mm256_max_epi32(a, b); }
-  static int largest_i32(I a) {
-    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4E));
-    return _mm_cvtsi128_si32(_mm_max_epi32(m, _mm_shuffle_epi32(m, 0xB1)));
-  }
   static I to_i32(F x) { return _mm256_cvtps_epi32(x); }  // to nearest even
 
   // 2 kLanes int8 codes as 16-bit numbers.

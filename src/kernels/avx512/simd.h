@@ -158,13 +158,7 @@ struct Simd {
     _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(x));
   }
   static void store_u8(void* p, I x) { _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x)); }
-  template <int kBits>
-  static I shift_right_signed(I a) {
-    return _mm512_srai_epi32(a, kBits);
-  }
   static I sub_i32(I a, I b) { return _mm512_sub_epi32(a, b); }
-  static I max_i32(I a, I b) { return _mm512_max_epi32(a, b); }
-  static int largest_i32(I a) { return _mm512_reduce_max_epi32(a); }
   static I to_i32(F x) { return _mm512_cvtps_epi32(x); }  // to nearest even
 
   // 2 kLanes int8 codes as 16-bit numbers.

@@ -23,7 +23,6 @@ struct SealedScratch {
   float* scores;    // [rows][kBatchTokens], then weights
   float* scales;    // [head_dim]
   float* centres;   // [head_dim]
-  float* products;  // [head_dim]
   int8_t* queries;  // [kBatchBlocks][rows][2][head_dim], or E4M3's pairs
   int8_t* weights;  // [rows][2][kBatchTokens]
   int32_t* sums;    // of the matrix unit: [4][16][16]
@@ -32,8 +31,7 @@ struct SealedScratch {
     scores = static_cast<float*>(memory);
     scales = scores + 8 * kBatchTokens;
     centres = scales + head_dim;
-    products = centres + head_dim;
-    queries = reinterpret_cast<int8_t*>(products + head_dim);
+    queries = reinterpret_cast<int8_t*>(centres + head_dim);
     weights = queries + kBatchBlocks * 16 * head_dim;
     sums = reinterpret_cast<int32_t*>(weights + 16 * kBatchTokens);
   }
