@@ -218,8 +218,10 @@ class Run {
   Result<void> save() {
     saved_at_ = core::now_s();
     if (in_.workers.rank() != 0) return {};
-    auto ok = save_checkpoint(checkpoint_path(options_), in_.network, in_.optimizer, progress_);
-    return ok ? log_.save(options_) : ok;
+    // The log first: what it has beyond a checkpoint is written again (csv.h), what it lacks would be lost.
+    auto logged = log_.save(options_);
+    auto saved = save_checkpoint(checkpoint_path(options_), in_.network, in_.optimizer, progress_);
+    return saved ? logged : saved;
   }
 
   RunInputs in_;
