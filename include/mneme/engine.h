@@ -107,11 +107,11 @@ struct TierReport {
   uint64_t extents_evicted = 0, segments_sealed = 0, segments_found = 0;
 };
 
-// A context seen from outside: which of its extents are where.
 // How a context for measuring is made of a short one: the same tokens again and again, or blocks of keys and
 // values drawn from them, which are no two the same (Session::repeat_for_bench).
 enum class Repetition : uint8_t { kCopied, kDrawn };
 
+// A context seen from outside: which of its extents are where.
 enum class TierOf : uint8_t { kHot, kWarm, kPassing, kCold, kUnwritten };
 struct TierMap {
   int layers = 0;  // that keep every token

@@ -79,32 +79,22 @@ TEST(SealedForms, FollowTheirBlocks) {
   EXPECT_EQ(pool->bytes_used(), 0u);
 }
 
-TEST(SealedForms, AreRepeatedWithTheirBlocks) {
+TEST(SealedForms, AreRepeatedWithTheirBlocksAndMadeOfDrawnOnes) {
   const kernels::Ops& ops = *kernels::available_ops().back();
   auto pool = BlockPool::create(kShape, 4 << 20, BlockPool::Forms::kBlocksAndSealed);
   core::ThreadPool threads(2);
-  core::Rng rng(8);
-  Sequence s(*pool);
-  append(s, 300, rng);
-  s.make_sealed_forms(ops, threads);
-  ASSERT_TRUE(s.repeat_for_bench(128, 1000, false));
-  expect_forms(s, ops);
-  append(s, 90, rng);
-  s.make_sealed_forms(ops, threads);
-  expect_forms(s, ops);
-}
-
-TEST(SealedForms, AreMadeOfDrawnBlocks) {
-  const kernels::Ops& ops = *kernels::available_ops().back();
-  auto pool = BlockPool::create(kShape, 4 << 20, BlockPool::Forms::kBlocksAndSealed);
-  core::ThreadPool threads(2);
-  core::Rng rng(8);
-  Sequence s(*pool);
-  append(s, 300, rng);
-  s.make_sealed_forms(ops, threads);
-  ASSERT_TRUE(s.repeat_for_bench(128, 1000, true));
-  s.make_sealed_forms(ops, threads);
-  expect_forms(s, ops);
+  for (const bool drawn : {false, true}) {
+    core::Rng rng(8);
+    Sequence s(*pool);
+    append(s, 300, rng);
+    s.make_sealed_forms(ops, threads);
+    ASSERT_TRUE(s.repeat_for_bench(128, 1000, drawn));
+    if (drawn) s.make_sealed_forms(ops, threads);
+    expect_forms(s, ops);
+    append(s, 90, rng);
+    s.make_sealed_forms(ops, threads);
+    expect_forms(s, ops);
+  }
 }
 
 TEST(SealedForms, CountInTheBudget) {
