@@ -79,11 +79,22 @@ int SparseAttention::State::read_blocks(const SparseStep& step, int head, int ru
                             thread.summaries.data(), thread.copies.data(), count, state.out, state.max,
                             state.sum, thread.scratch.data()});
   } else {
-    step.ops.add_means({&summaries[at], thread.chosen.data(), count, plan.rows, shape.head_dim,
-                        &mass[mass_at(step, head, 0, first)], as_size(plan.candidates),
-                        &top[as_size(head * plan.rows)], state.out, state.max, state.sum});
+    add_estimates(step, head, run, thread.chosen.data(), count, state, thread);
   }
   return count;
+}
+
+// `count` blocks of a run as their means: those of `chosen`, or (null) the first.
+void SparseAttention::State::add_estimates(const SparseStep& step, int head, int run, const int* chosen,
+                                           int count, const SoftmaxState& state, Thread& thread) {
+  const int first = step.plan.run_first(run), rows = step.plan.rows;
+  const float* tops = &top[top_at(step, head, run)];
+  thread.highest.resize(as_size(rows));
+  for (size_t row = 0; row < as_size(rows); ++row)
+    thread.highest[row] = tops[row] - static_cast<float>(step.controller.log_bias());
+  step.ops.add_means({&summaries[candidate_at(step, head, first)], chosen, count, rows, shape.head_dim,
+                      &mass[mass_at(step, head, 0, first)], as_size(step.plan.candidates),
+                      thread.highest.data(), state.out, state.max, state.sum});
 }
 
 // The chosen candidates behind `first` in bf16.
@@ -108,16 +119,27 @@ void SparseAttention::State::read_whole(const SparseStep& step, int head, int ru
   read_full(step, head, step.plan.run_first(run), state, thread);
 }
 
+// A run of which nothing is read is as scan() left it.
+void SparseAttention::State::read_run(const SparseStep& step, int head, int run, Thread& thread) {
+  const Treatment* how = &treatments[candidate_at(step, head, step.plan.run_first(run))];
+  const int count = step.plan.run_count(run);
+  int* counts = &counted[as_size((head * step.plan.runs + run) * 3)];
+  if (std::all_of(how, how + count, [](Treatment t) { return t == Treatment::kEstimated; })) {
+    std::fill_n(counts, 3, 0);
+    counts[static_cast<size_t>(Treatment::kEstimated)] = count;
+    return;
+  }
+  const SoftmaxState state = state_of(step, head, 1 + run);
+  clear_state(state);
+  for (const Treatment each : {Treatment::kFull, Treatment::kEightBit, Treatment::kEstimated})
+    counts[static_cast<size_t>(each)] = read_blocks(step, head, run, each, each, state, thread);
+}
+
 Result<void> SparseAttention::State::read(const SparseStep& step) {
   const auto read_runs = [&](int first, int end) {
     step.pool.run(step.heads * (end - first), [&](int task, int thread) {
-      const int head = step.first_head + task / (end - first), run = first + task % (end - first);
-      const SoftmaxState state = state_of(step, head, 1 + run);
-      clear_state(state);
-      for (const Treatment how : {Treatment::kFull, Treatment::kEightBit, Treatment::kEstimated}) {
-        counted[as_size((head * step.plan.runs + run) * 3) + static_cast<size_t>(how)] = read_blocks(
-            step, head, run, how, how, state, threads[as_size(thread)]);
-      }
+      read_run(step, step.first_head + task / (end - first), first + task % (end - first),
+               threads[as_size(thread)]);
     });
   };
   return for_runs_held(

@@ -28,9 +28,10 @@ void SparseAttention::State::lay_out(const SparseStep& step) {
   room(share2, candidates);
   room(errors, candidates);
   room(treatments, candidates);
-  room(mass_max, candidates * as_size(plan.rows));
   room(mass, candidates * as_size(plan.rows));
-  room(top, all_heads * as_size(plan.rows));
+  room(mass2, candidates * as_size(plan.rows));
+  room(top, all_heads * as_size(plan.runs * plan.rows));
+  room(total, all_heads * as_size(plan.runs * plan.rows));
   room(queries, all_heads * as_size(plan.rows) * dim);
   room(histograms, all_heads);
   room(states, all_heads * as_size(plan.runs + 1) * softmax_state_floats(plan.rows, shape.head_dim));
@@ -55,9 +56,26 @@ void SparseAttention::State::gather(const SparseStep& step, int head, int run, T
   for (const kv::SealedBlock& block : thread.sealed) {
     summaries[at] = block.summary;
     copies[at] = block.fp8;
-    values[at] = {block.summary.statistics->value_norm_rms, block.value_spread};
-    ++at;
+    values[at++].spread = block.value_spread;
   }
+}
+
+// Masses of a run's blocks, and the state of the run where all of them are read as their means: while their
+// summaries are near.
+void SparseAttention::State::estimate_run(const SparseStep& step, int head, int run, Thread& thread) {
+  const SparsePlan& plan = step.plan;
+  const int first = plan.run_first(run), count = plan.run_count(run);
+  const size_t at = candidate_at(step, head, first), masses = mass_at(step, head, 0, first);
+  const auto stride = as_size(plan.candidates);
+  scorer->score({&step.ops, step.layer, head, SparsePlan::kSinkBlocks + first, queries_of(step, head),
+                 plan.rows, shape.head_dim, std::span(&summaries[at], as_size(count)), &mass2[masses],
+                 &mass[masses], stride, thread.scratch.data()});
+  for (size_t b = at; b < at + as_size(count); ++b) values[b].norm = summaries[b].statistics->value_norm_rms;
+  step.ops.relative_masses({plan.rows, count, &mass2[masses], &mass[masses], stride,
+                            &top[top_at(step, head, run)], &total[top_at(step, head, run)]});
+  const SoftmaxState state = state_of(step, head, 1 + run);
+  clear_state(state);
+  add_estimates(step, head, run, nullptr, count, state, thread);
 }
 
 // Beside it, what is always read.
@@ -67,13 +85,8 @@ void SparseAttention::State::scan(const SparseStep& step) {
     Thread& thread = threads[as_size(index)];
     const int head = step.first_head + task / (plan.runs + 1), run = task % (plan.runs + 1) - 1;
     if (run < 0) return read_fixed(step, head, thread, state_of(step, head, 0));
-    const int first = plan.run_first(run), count = plan.run_count(run);
     gather(step, head, run, thread);
-    const size_t at = candidate_at(step, head, first);
-    const size_t masses = mass_at(step, head, 0, first);
-    scorer->score({&step.ops, step.layer, head, SparsePlan::kSinkBlocks + first, queries_of(step, head),
-                   plan.rows, shape.head_dim, std::span(&summaries[at], as_size(count)), &mass_max[masses],
-                   &mass[masses], as_size(plan.candidates), thread.scratch.data()});
+    estimate_run(step, head, run, thread);
   });
 }
 
@@ -89,37 +102,38 @@ void SparseAttention::State::expect_errors(const SparseStep& step, int head) {
   }
 }
 
-// A row's masses relative to its largest; returns one over their sum, what is always read included.
-float SparseAttention::State::weigh_row(const SparseStep& step, int head, int row, Thread& thread) {
-  const size_t candidates = as_size(step.plan.candidates);
+// What a row's softmax sums to relative to exp(highest), which is its largest logit; what is always read
+// included.
+float SparseAttention::State::mass_of_row(const SparseStep& step, int head, int row, float& highest) {
   const SoftmaxState fixed = state_of(step, head, 0);
-  const float unbias = std::exp(-static_cast<float>(step.controller.log_bias()));
-  const float* max = &mass_max[mass_at(step, head, row, 0)];
-  float* weight = &mass[mass_at(step, head, row, 0)];
-  const float highest = std::max(*std::max_element(max, max + candidates), fixed.max[row]);
-  top[as_size(head * step.plan.rows + row)] = highest;
-  float total = fixed.sum[row] * std::exp(fixed.max[row] - highest);
-  for (size_t b = 0; b < candidates; ++b) {
-    thread.per_token[b] = 1 / std::max(weight[b], 1.0f);
-    weight[b] *= unbias * std::exp(max[b] - highest);
-    total += weight[b];
+  highest = fixed.max[row];
+  for (int run = 0; run < step.plan.runs; ++run)
+    highest = std::max(highest, top[top_at(step, head, run) + as_size(row)]);
+  float estimated = 0;
+  for (int run = 0; run < step.plan.runs; ++run) {
+    const size_t at = top_at(step, head, run) + as_size(row);
+    estimated += total[at] * std::exp(top[at] - highest);
   }
-  return 1 / total;
+  const float unbias = std::exp(-static_cast<float>(step.controller.log_bias()));
+  return fixed.sum[row] * std::exp(fixed.max[row] - highest) + unbias * estimated;
 }
 
 // p^2 / n of every candidate: over the heads of the group a sum, over query tokens the largest.
 void SparseAttention::State::share_out(const SparseStep& step, int head, Thread& thread) {
   const size_t candidates = as_size(step.plan.candidates), at = candidate_at(step, head, 0);
+  const float unbias = std::exp(-static_cast<float>(step.controller.log_bias()));
   std::fill_n(&share2[at], candidates, 0.0f);
-  thread.per_token.resize(candidates);
   for (int token = 0; token < step.job.count; ++token) {
     thread.share2.assign(candidates, 0.0f);
     for (int row = token * group; row < (token + 1) * group; ++row) {
-      const float inverse = weigh_row(step, head, row, thread);
-      const float* weight = &mass[mass_at(step, head, row, 0)];
-      for (size_t b = 0; b < candidates; ++b) {
-        const float share = weight[b] * inverse;
-        thread.share2[b] += share * share * thread.per_token[b];
+      float highest;
+      const float inverse = unbias / mass_of_row(step, head, row, highest);
+      for (int run = 0; run < step.plan.runs; ++run) {
+        const float share = inverse * std::exp(top[top_at(step, head, run) + as_size(row)] - highest);
+        const int first = step.plan.run_first(run);
+        const float* from = &mass2[mass_at(step, head, row, first)];
+        float* to = &thread.share2[as_size(first)];
+        for (int b = 0; b < step.plan.run_count(run); ++b) to[b] += share * share * from[b];
       }
     }
     for (size_t b = 0; b < candidates; ++b) share2[at + b] = std::max(share2[at + b], thread.share2[b]);

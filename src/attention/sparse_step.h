@@ -66,7 +66,7 @@ struct SparseAttention::State {
     std::vector<kernels::SealedSummary> summaries;
     std::vector<kernels::SealedFp8> copies;
     std::vector<int> chosen, limits;
-    std::vector<float> share2, per_token;
+    std::vector<float> share2, highest;
   };
   std::vector<Thread> threads;
 
@@ -80,11 +80,11 @@ struct SparseAttention::State {
   std::vector<float> share2;  // p^2 / n: the largest of the query tokens'
   std::vector<BlockError> errors;
   std::vector<Treatment> treatments;  // of select()
-  // Of each KV head, row and candidate, estimated: the largest logit, and the mass relative to exp of it;
-  // after select() relative to exp(top) of the row.
-  std::vector<float> mass_max, mass;
-  std::vector<float> top;      // [kv_head, rows]: what masses are relative to
-  std::vector<float> queries;  // [kv_head, rows, head_dim], scaled
+  // Of each KV head, row and candidate, estimated: the mass relative to exp(top) of its run and row, and its
+  // square over the tokens that share it (RelativeMassTask).
+  std::vector<float> mass, mass2;
+  std::vector<float> top, total;  // [kv_head, runs, rows]: what masses are relative to, and their sums
+  std::vector<float> queries;     // [kv_head, rows, head_dim], scaled
   std::vector<StepHistogram> histograms;
   std::vector<float> states;  // [kv_head, 1 + runs] softmax states: what is always read, then the runs
   std::vector<float> audit_states;
@@ -101,9 +101,10 @@ struct SparseAttention::State {
   void select(const SparseStep& step, double allowed_error);
   void share_out(const SparseStep& step, int head, Thread& thread);
   void expect_errors(const SparseStep& step, int head);
-  float weigh_row(const SparseStep& step, int head, int row, Thread& thread);
+  float mass_of_row(const SparseStep& step, int head, int row, float& highest);
 
   void gather(const SparseStep& step, int head, int run, Thread& thread);
+  void estimate_run(const SparseStep& step, int head, int run, Thread& thread);
 
   // --- sparse_hold.cpp
   Result<void> hold_fixed(const SparseStep& step);
@@ -126,9 +127,12 @@ struct SparseAttention::State {
   void count(const SparseStep& step, SparseCounters& counters) const;
   void count_dense(const SparsePlan& plan, SparseCounters& counters) const;
   void read_fixed(const SparseStep& step, int head, Thread& thread, const SoftmaxState& state);
+  void read_run(const SparseStep& step, int head, int run, Thread& thread);
   // Adds what was selected as `which` in a run to a state, read as `how`; returns how many blocks.
   int read_blocks(const SparseStep& step, int head, int run, Treatment which, Treatment how,
                   const SoftmaxState& state, Thread& thread);
+  void add_estimates(const SparseStep& step, int head, int run, const int* chosen, int count,
+                     const SoftmaxState& state, Thread& thread);
   void read_whole(const SparseStep& step, int head, int run, const SoftmaxState& state, Thread& thread);
   void read_full(const SparseStep& step, int head, int first, const SoftmaxState& state, Thread& thread);
 
@@ -164,6 +168,9 @@ struct SparseAttention::State {
   size_t mass_at(const SparseStep& step, int head, int row, int b) const {
     return (static_cast<size_t>(head * step.plan.rows + row)) * static_cast<size_t>(step.plan.candidates) +
            static_cast<size_t>(b);
+  }
+  size_t top_at(const SparseStep& step, int head, int run) const {
+    return static_cast<size_t>((head * step.plan.runs + run) * step.plan.rows);
   }
   const float* queries_of(const SparseStep& step, int head) const {
     return &queries[static_cast<size_t>(head * step.plan.rows) * static_cast<size_t>(shape.head_dim)];

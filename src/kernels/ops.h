@@ -154,6 +154,8 @@ struct Ops {
   // Largest score and sum of exp of every block, from the scores of sketch_scores (never stored). Scalar: in
   // double. Others: exp within 2e-4 of itself.
   void (*sketch_masses)(const SketchMassTask& task);
+  // Masses of blocks relative to the heaviest. Scalar: in double. Others: exp within 2e-4 of itself.
+  void (*relative_masses)(const RelativeMassTask& task);
   // Flash attention over 8-bit copies: exactly the keys and values that the copy stands for, not rounded to
   // bf16. Scalar: scores in double. Others: queries times scales rounded to 15 bits of the largest (int8; and
   // so are weights times scales) or to bf16 (E4M3), see key_error_bounds; state in f32.

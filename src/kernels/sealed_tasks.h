@@ -51,6 +51,20 @@ constexpr size_t sketch_mass_scratch_bytes(int head_dim) {
   return 4 * 64 * 4 + static_cast<size_t>(head_dim) * (4 + 2 * 4) + 64;
 }
 
+// Masses of blocks relative to the heaviest logit among them, from the largest logit m of each and the sum s
+// of SketchMassTask (or another estimate of the two):
+//   top[r] = max_b m[r, b]                       total[r] = sum_b s[r, b] exp(m[r, b] - top[r])
+//   sum[r, b] <- s exp(m - top), the mass        max[r, b] <- s exp(2 (m - top)), its square over s
+struct RelativeMassTask {
+  int rows = 0;
+  int block_count = 0;     // at least 1
+  float* max = nullptr;    // [rows, block_count], finite, `stride` floats apart; rewritten
+  float* sum = nullptr;    // the same, above 0
+  size_t stride = 0;       // at least block_count
+  float* top = nullptr;    // [rows]
+  float* total = nullptr;  // [rows]
+};
+
 // Attention of query rows over 8-bit copies of one KV head. Every row sees all tokens of each block (its
 // `count`). The state is AttendTask's: tasks over bf16 blocks, over copies and AddMeansTasks may follow each
 // other in any order on one state.

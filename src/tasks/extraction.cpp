@@ -56,7 +56,7 @@ std::string told_of(std::string_view sentence, const Entity& entity) {
 // from the question and not known by heart.
 std::string key_of(Draft& draft, const SchemaField& field) {
   const std::string key(draft.any_of(field.keys));
-  if (!draft.makes_up(0.6f) || is_chinese(key)) return key;
+  if (!draft.makes_up(0.9f) || is_chinese(key)) return key;
   const std::string other = text_word(draft, Language::kEnglish);
   const bool in_front = draft.chance(0.4f);
   if (draft.chance(0.7f)) return in_front ? other + '_' + key : key + '_' + other;
@@ -88,7 +88,7 @@ void make_extraction(Draft& draft) {
   std::vector<Entity> entities;
   std::vector<Record> records;
   const size_t count = std::min(draft.questions(), draft.request.context_bytes / 40 + 1);
-  const Schema main = draft.makes_up(0.4f)
+  const Schema main = draft.makes_up(0.75f)
                           ? open_schema(draft)
                           : draft.any_of(schemas(draft.request.language, draft.request.split));
   draft.sample.form = main.id;

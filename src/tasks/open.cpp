@@ -153,7 +153,7 @@ std::string open_line(Draft& draft) {
   const bool value_first = draft.chance(0.15f);
   std::string line(draft.any_of(kBefore));
   if (draft.chance(0.3f)) line += open_name(draft, draft.between(1, 2)) + std::string(draft.any_of(kBetween));
-  if (draft.chance(0.3f)) line += "{noise}" + std::string(draft.any_of(kBetween));
+  if (draft.chance(0.45f)) line += "{noise}" + std::string(draft.any_of(kBetween));
   line += value_first ? value : key;
   std::string between(draft.any_of(kBetween));
   if (draft.chance(0.3f))
@@ -282,16 +282,31 @@ std::string open_label(Draft& draft, std::string_view field, bool own_line) {
   return label;
 }
 
+// How a sentence says the name of a field: its words, or its first word alone, sometimes with another ending.
+std::string spoken_form(Draft& draft, std::string_view name) {
+  constexpr std::string_view kEndings[] = {"s", "ed", "er", "ing", "ion", "al"};
+  std::string spoken(name);
+  std::replace(spoken.begin(), spoken.end(), '_', ' ');
+  if (!is_letter(spoken[0])) return spoken;
+  if (draft.chance(0.2f)) spoken = spoken.substr(0, spoken.find(' '));
+  if (draft.chance(0.2f)) spoken += draft.any_of(kEndings);
+  return spoken;
+}
+
 Schema open_schema(Draft& draft) {
   constexpr FieldType kSubjects[] = {FieldType::kPerson, FieldType::kCode, FieldType::kName};
   constexpr FieldType kTypes[] = {
       FieldType::kPerson, FieldType::kCity, FieldType::kProduct, FieldType::kDate, FieldType::kCount,
       FieldType::kAmount, FieldType::kYear, FieldType::kColour,  FieldType::kName, FieldType::kCode};
-  constexpr std::string_view kSaid[] = {"{k} {v}",    "{k} is {v}",  "{k} = {v}",   "{k}: {v}",
-                                        "{v} as {k}", "the {k} {v}", "a {k} of {v}"};
+  constexpr std::string_view kSaid[] = {"{k} {v}",    "{k} is {v}",   "{k} = {v}",       "{k}: {v}",
+                                        "{v} as {k}", "the {k} {v}",  "a {k} of {v}",    "{k} on {v}",
+                                        "{k} by {v}", "{v} {k}",      "with {v} of {k}", "for the {k} {v}",
+                                        "{k} in {v}", "from {k} {v}", "{v}, the {k}",    "to {k} {v}"};
   constexpr std::string_view kChineseSaid[] = {"{k}为{v}", "{k}是{v}", "{k}：{v}", "{k}{v}", "{v}作为{k}"};
+  constexpr std::string_view kJoints[] = {", ", ", ", " ", " and ", "; ", " - "};
   Schema schema{"open", {}, {}};
   std::string sentence;
+  const std::string_view joint = draft.english() ? draft.any_of(kJoints) : "，";
   constexpr std::string_view kSlots[] = {"a", "b", "c", "d"};
   std::unordered_set<std::string> names;
   while (schema.fields.size() < 4) {
@@ -302,11 +317,10 @@ Schema open_schema(Draft& draft) {
     const bool subject = schema.fields.empty();
     const std::string_view slot = kSlots[schema.fields.size()];
     schema.fields.push_back({slot, {name}, subject ? draft.any_of(kSubjects) : draft.any_of(kTypes)});
-    std::string spoken = name;
-    std::replace(spoken.begin(), spoken.end(), '_', ' ');
+    const std::string spoken = spoken_form(draft, name);
     const std::string value = '{' + std::string(slot) + '}';
     const std::string_view said = draft.english() ? draft.any_of(kSaid) : draft.any_of(kChineseSaid);
-    if (!subject) sentence += draft.english() ? ", " : "，";
+    if (!subject) sentence += joint;
     sentence += subject && draft.chance(0.5f) ? value : fill(said, {{"k", spoken}, {"v", value}});
   }
   schema.sentences.push_back(sentence + (draft.english() ? "." : "。"));

@@ -35,10 +35,31 @@ const ToolFormat kFormatsHeldOut[] = {
     {"python", "def {name}({parameters}):  # {about}", "{name}: \"{type}\"", ", "},
 };
 
+// Each part behind a word and a sign: `proc name="..." text="..." (arg='...' kind='...')`.
+ToolFormat labelled_format(Draft& draft, ToolFormat format, std::string_view parameters,
+                           std::string_view quote) {
+  constexpr std::string_view kSigns[] = {"=", ": ", " ", " = ", ":"};
+  const std::string_view sign = draft.any_of(kSigns);
+  const auto labelled = [&](std::string_view field) {
+    const std::string label = draft.chance(0.7f) ? open_name(draft, 1) + std::string(sign) : std::string();
+    return label + std::string(quote) + '{' + std::string(field) + '}' + std::string(quote);
+  };
+  const std::string name = open_name(draft, 1) + ' ' + labelled("name"), about = labelled("about");
+  if (draft.chance(0.6f)) {
+    const std::string front = draft.chance(0.5f) ? open_name(draft, 1) + ' ' : std::string();
+    format.parameter = front + labelled("name") + ' ' + labelled(draft.chance(0.7f) ? "type" : "about");
+  }
+  const bool about_last = draft.chance(0.3f);
+  format.tool += name + ' ' +
+                 (about_last ? std::string(parameters) + ' ' + about : about + ' ' + std::string(parameters));
+  return format;
+}
+
 // A listing that no list has: name, parameters and what it does in some order, between signs. Held-out's two
 // begin with a tag and with `def`; these never do.
 ToolFormat open_format(Draft& draft) {
   constexpr std::string_view kBefore[] = {"", "", "- ", "* ", "@", "# ", "fn ", "tool ", "[", "/"};
+  constexpr std::string_view kQuotes[] = {"", "", "\"", "'"};
   constexpr std::string_view kBetween[] = {": ", " - ", " -> ", " | ", "; ", " // ", "\t", " => "};
   constexpr std::pair<std::string_view, std::string_view> kAround[] = {{"(", ")"}, {"[", "]"}, {"{ ", " }"},
                                                                        {"<", ">"}, {" ", ""},  {"\n  ", ""}};
@@ -52,6 +73,7 @@ ToolFormat open_format(Draft& draft) {
   const std::string between(draft.any_of(kBetween));
   ToolFormat format{"open", std::string(draft.any_of(kBefore)), std::string(draft.any_of(kParameters)),
                     std::string(draft.any_of(kSeparators))};
+  if (draft.chance(0.4f)) return labelled_format(draft, format, parameters, draft.any_of(kQuotes));
   const float way = draft.rng.next_unit();
   if (way < 0.5f) format.tool += "{name}" + parameters + between + "{about}";
   if (way >= 0.5f && way < 0.8f) format.tool += "{name}" + between + "{about}" + between + parameters;

@@ -1,6 +1,7 @@
 #include "tasks/tool_list.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "tasks/json.h"
 #include "tasks/open.h"
@@ -27,12 +28,29 @@ void rename(Draft& draft, Tool& tool) {
   }
 }
 
+// Tools that no list has but whose names share their words, as those of the lists do: of a few verbs and a
+// few objects each with each.
+void rename_alike(Draft& draft, std::vector<Tool>& tools) {
+  std::vector<std::string> verbs, objects;
+  const size_t side = static_cast<size_t>(std::sqrt(static_cast<double>(tools.size()))) + 2;
+  for (size_t i = 0; i < side; ++i) {
+    verbs.push_back(text_word(draft, Language::kEnglish));
+    objects.push_back(text_word(draft, Language::kEnglish));
+  }
+  const bool article = draft.chance(0.6f);
+  for (Tool& tool : tools) {
+    tool.name = fresh(draft, [&] { return draft.any_of(verbs) + '_' + draft.any_of(objects); });
+    tool.about = tool.name;
+    tool.about.replace(tool.about.find('_'), 1, article ? " a " : " ");
+  }
+}
+
 }  // namespace
 
 std::vector<Tool> make_tools(Draft& draft, size_t count) {
   std::vector<Tool> tools;
   const auto parameters = tool_parameters(draft.request.split);
-  const bool open = draft.makes_up(0.5f);
+  const bool open = draft.makes_up(0.8f);
   for (const ToolWord& verb : tool_verbs(draft.request.split)) {
     for (const ToolWord& object : tool_objects(draft.request.split)) {
       tools.push_back({std::string(verb.name) + '_' + std::string(object.name),
@@ -42,7 +60,9 @@ std::vector<Tool> make_tools(Draft& draft, size_t count) {
   }
   draft.shuffle(tools);
   if (tools.size() > count) tools.resize(count);
-  if (open) {
+  const bool alike = open && draft.chance(0.5f);
+  if (alike) rename_alike(draft, tools);
+  if (open && !alike) {
     for (Tool& tool : tools) rename(draft, tool);
   }
   for (Tool& tool : tools) {

@@ -359,6 +359,7 @@ const Ops& amx_ops() {
                             vector_unseal_block,
                             vector_sketch_scores,
                             vector_sketch_masses,
+                            vector_relative_masses,
                             tile_attend_sealed,
                             vector_add_means,
                             vector_key_error_bounds,

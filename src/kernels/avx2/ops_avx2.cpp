@@ -32,6 +32,7 @@ const Ops& avx2_ops() {
                             vector_unseal_block,
                             vector_sketch_scores,
                             vector_sketch_masses,
+                            vector_relative_masses,
                             vector_attend_sealed,
                             vector_add_means,
                             vector_key_error_bounds,

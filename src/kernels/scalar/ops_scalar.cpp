@@ -157,6 +157,7 @@ const Ops& scalar_ops() {
                             scalar_unseal_block,
                             scalar_sketch_scores,
                             scalar_sketch_masses,
+                            scalar_relative_masses,
                             scalar_attend_sealed,
                             scalar_add_means,
                             scalar_key_error_bounds,

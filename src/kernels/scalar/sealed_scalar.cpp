@@ -89,6 +89,23 @@ void scalar_sketch_masses(const SketchMassTask& task) {
   }
 }
 
+void scalar_relative_masses(const RelativeMassTask& task) {
+  for (int r = 0; r < task.rows; ++r) {
+    float *max = task.max + static_cast<size_t>(r) * task.stride,
+          *sum = task.sum + static_cast<size_t>(r) * task.stride;
+    const double top = *std::max_element(max, max + task.block_count);
+    double total = 0;
+    for (int b = 0; b < task.block_count; ++b) {
+      const double weight = std::exp(max[b] - top), mass = weight * sum[b];
+      total += mass;
+      max[b] = static_cast<float>(mass * weight);
+      sum[b] = static_cast<float>(mass);
+    }
+    task.top[r] = static_cast<float>(top);
+    task.total[r] = static_cast<float>(total);
+  }
+}
+
 // One token after the other, the state moving to each new maximum.
 void scalar_attend_sealed(const AttendSealedTask& task) {
   for (int r = 0; r < task.rows; ++r) {

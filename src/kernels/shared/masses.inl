@@ -164,5 +164,38 @@ void vector_sketch_masses(const SketchMassTask& task) {
   }
 }
 
+// Ops::relative_masses. What does not fill a vector goes through one that is padded with nothing.
+void vector_relative_masses(const RelativeMassTask& task) {
+  constexpr int L = Simd::kLanes;
+  constexpr float kLog2e = 1.44269504f, kNothing = -1e30f;
+  const int whole = task.block_count / L * L, rest = task.block_count - whole;
+  alignas(64) float last_max[L], last_sum[L];
+  for (int r = 0; r < task.rows; ++r) {
+    float *max = task.max + static_cast<size_t>(r) * task.stride,
+          *sum = task.sum + static_cast<size_t>(r) * task.stride;
+    for (int i = 0; i < L; ++i) {
+      last_max[i] = i < rest ? max[whole + i] : kNothing;
+      last_sum[i] = i < rest ? sum[whole + i] : 0.0f;
+    }
+    Simd::F highest = Simd::load(last_max);
+    for (int b = 0; b < whole; b += L) highest = Simd::max(highest, Simd::load(max + b));
+    const float top = Simd::largest(highest);
+    Simd::F total = Simd::zero();
+    const auto weigh = [&](float* m, float* s) {
+      const Simd::F weight = exp2_short(
+          Simd::mul(Simd::sub(Simd::load(m), Simd::set1(top)), Simd::set1(kLog2e)));
+      const Simd::F mass = Simd::mul(Simd::load(s), weight);
+      total = Simd::add(total, mass);
+      Simd::store(s, mass);
+      Simd::store(m, Simd::mul(mass, weight));
+    };
+    for (int b = 0; b < whole; b += L) weigh(max + b, sum + b);
+    weigh(last_max, last_sum);
+    for (int i = 0; i < rest; ++i) max[whole + i] = last_max[i], sum[whole + i] = last_sum[i];
+    task.top[r] = top;
+    task.total[r] = Simd::sum(total);
+  }
+}
+
 }  // namespace
 }  // namespace mneme::kernels
