@@ -5,6 +5,7 @@
 
 #include <set>
 #include <string>
+#include <unordered_set>
 
 #include "tasks/relations.h"
 #include "tasks/utf8.h"
@@ -186,6 +187,31 @@ TEST(Open, SchemasSayTheirKeys) {
         EXPECT_EQ(count_of(schema.sentences[0], slot), 1u);
     }
   }
+}
+
+// Whatever a list looks like, each tool and parameter that is called stands in it, and none looks as
+// held-out's do.
+TEST(Open, ToolsOfTrainStandInTheirList) {
+  const SyntheticText source(5, 60000);
+  core::Rng rng(2);
+  std::unordered_set<std::string> names;
+  for (int i = 0; i < 200; ++i) {
+    const Sample sample = generate(TaskKind::kToolCall, {.context_bytes = 1500, .questions = 2}, source, rng);
+    EXPECT_EQ(sample.context.find("<tool name="), std::string::npos);
+    for (size_t turn = 1; turn < sample.turns.size(); turn += 2) {
+      const std::string& recital = sample.turns[turn].recital;
+      const std::string name = recital.substr(0, recital.find('('));
+      EXPECT_NE(sample.context.find(name), std::string::npos) << name;
+      EXPECT_EQ(sample.context.find("\ndef " + name + '('), std::string::npos) << name;
+      names.insert(name);
+      for (size_t at = name.size() + 1; at < recital.size();) {
+        const size_t end = recital.find_first_of(",)", at);
+        EXPECT_NE(sample.context.find(recital.substr(at, end - at)), std::string::npos) << recital;
+        at = end + 2;
+      }
+    }
+  }
+  EXPECT_GE(names.size(), 200u);
 }
 
 TEST(Open, SamplesOfTrainAreManyAndJudgeTheirOwnAnswersRight) {

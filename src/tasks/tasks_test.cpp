@@ -429,7 +429,7 @@ TEST(Tasks, SeedsGiveTheSameSamples) {
       {"symbol_definition", 0x798a7a81dafd21a8},
       {"variable_tracking", 0xad3a5f5c7e140b4a},
       {"frequent_words", 0x2639c8925b7be31},
-      {"extraction", 0x4e7e8cdab68508c3},
+      {"extraction", 0x483f226aa7f668d9},
       {"tool_call", 0x899765fd55875c8a},
       {"fill_in_middle", 0xbfdb5932bb112297},
       {"svg", 0x1d9f45b569a0b73a},
