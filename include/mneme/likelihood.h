@@ -70,6 +70,11 @@ struct DivergenceOptions {
   // Of the text, behind each depth: evaluated one at a time by both engines, whatever either would have said.
   size_t tokens = 64;
   uint64_t seed = 0;  // of the confidence interval's resampling
+  // How depths are reached that are deeper than fill_period (a multiple of 64) tokens: these are read, and the
+  // rest is made of their keys and values (Session::repeat_for_bench), so that depth costs no prefill. Nothing:
+  // all of it is read.
+  std::optional<Repetition> fill = {};
+  size_t fill_period = 512;
 };
 
 // KL(A || B) of the distributions of the next token over the whole vocabulary, in nats, from temperature 1.
@@ -80,6 +85,9 @@ struct DivergenceRow {
   double kl_mean_low = 0, kl_mean_high = 0;  // 95 %, bootstrap over the tokens
   double top1_agreement = 0;                 // share of tokens where the likeliest next one is the same
   double nll_a = 0, nll_b = 0;               // mean, of the text's own next tokens
+  // Mean of var(B - A) / var(A) over a row's logits: what KL would hide where one token has all of the
+  // probability.
+  double nmse = 0;
 };
 
 struct DivergenceReport {

@@ -17,15 +17,9 @@ namespace {
 struct BenchArguments {
   ModelArguments model;
   BenchPlan plan;
-  std::string fill = "prefill";
   bool cold = false;
   bool json = false;
 };
-
-const char* fill_name(const BenchRow& row) {
-  if (!row.fill) return "prefill";
-  return *row.fill == Repetition::kDrawn ? "draw" : "repeat";
-}
 
 nlohmann::ordered_json row_json(const BenchRow& row) {
   nlohmann::ordered_json json;
@@ -37,7 +31,7 @@ nlohmann::ordered_json row_json(const BenchRow& row) {
   json["share_of_limit"] = nullptr;
   if (row.share_of_limit >= 0) json["share_of_limit"] = row.share_of_limit;
   json["rss_bytes"] = row.rss_bytes;
-  json["fill"] = fill_name(row);
+  json["fill"] = fill_name(row.fill);
   if (!row.prefill || row.attention.prefill_sparse) json["attention"] = attention_json(row.attention);
   return json;
 }
@@ -78,7 +72,7 @@ std::string row_text(const BenchRow& row) {
   const std::string share = row.share_of_limit >= 0 ? format("%.1f %%", row.share_of_limit * 100) : "-";
   return format("%-9s %8zu %10.2f %10.2f %10.2f %14s %9s %10s %8s\n", row.test.c_str(), row.depth,
                 row.tokens_per_s_median, row.tokens_per_s_min, row.tokens_per_s_max, rate.c_str(),
-                share.c_str(), bytes_text(row.rss_bytes).c_str(), fill_name(row)) +
+                share.c_str(), bytes_text(row.rss_bytes).c_str(), fill_name(row.fill)) +
          (says_something(row) ? "  " + attention_text(row.attention) + "\n" : "");
 }
 
@@ -94,8 +88,6 @@ int bench(BenchArguments& arguments) {
   if (arguments.plan.prefill_tokens == 0 && arguments.plan.decode_tokens == 0) {
     return wrong_usage("-p 0 -n 0 leaves nothing to measure");
   }
-  if (arguments.fill == "repeat") arguments.plan.fill = Repetition::kCopied;
-  if (arguments.fill == "draw") arguments.plan.fill = Repetition::kDrawn;
   // A file that is no model fails before anything is measured; the limits come before the weights are loaded,
   // so that the memory they are measured in never stands beside them.
   auto file = inspect(arguments.model.path);
@@ -158,12 +150,7 @@ void add_bench(CLI::App& app, int& status) {
   verb.add_option("-r,--repetitions", arguments->plan.repetitions, "measured runs; the median counts")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  verb.add_option(
-          "--fill", arguments->fill,
-          "how a depth is reached: prefill; repeat (copies the keys and values of 512 tokens; fast); draw "
-          "(blocks of keys and values drawn from those of 512 tokens, no two the same; fast)")
-      ->check(CLI::IsMember({"prefill", "repeat", "draw"}))
-      ->capture_default_str();
+  add_fill_option(verb, arguments->plan.fill);
   verb.add_flag(
       "--cold", arguments->cold,
       "drop the model file from the page cache before each run: what n-gram tables on disk then cost");

@@ -33,7 +33,8 @@ Json row_json(const DivergenceRow& row) {
           {"kl_max", row.kl_max},
           {"top1_agreement", row.top1_agreement},
           {"nll_a", row.nll_a},
-          {"nll_b", row.nll_b}};
+          {"nll_b", row.nll_b},
+          {"nmse", row.nmse}};
 }
 
 std::string json_report(const DivergenceArguments& arguments, const DivergenceReport& report) {
@@ -42,6 +43,7 @@ std::string json_report(const DivergenceArguments& arguments, const DivergenceRe
   json["b"] = arguments.against.text();
   json["tokens"] = arguments.options.tokens;
   json["seed"] = arguments.options.seed;
+  json["fill"] = fill_name(arguments.options.fill);
   json["rows"] = Json::array();
   for (const DivergenceRow& row : report.rows) json["rows"].push_back(row_json(row));
   json["cancelled"] = report.cancelled;
@@ -51,14 +53,15 @@ std::string json_report(const DivergenceArguments& arguments, const DivergenceRe
 std::string text_report(const DivergenceArguments& arguments, const DivergenceReport& report) {
   std::string text = "KL(A || B) in nats a token; A: " + arguments.model.path +
                      ", B: " + arguments.against.text() + "\n";
-  text += format("%10s %7s %10s %21s %10s %10s %8s %8s %8s\n", "depth", "tokens", "mean", "95 %", "p99",
-                 "max", "top-1 %", "nll A", "nll B");
+  text += format("%10s %7s %10s %21s %10s %10s %8s %8s %8s %9s\n", "depth", "tokens", "mean", "95 %", "p99",
+                 "max", "top-1 %", "nll A", "nll B", "NMSE");
   for (const DivergenceRow& row : report.rows) {
     if (!row.depth && report.rows.size() == 2) continue;  // one depth is all of it
     const std::string interval = format("%.3e..%.3e", row.kl_mean_low, row.kl_mean_high);
-    text += format("%10s %7zu %10.3e %21s %10.3e %10.3e %8.2f %8.4f %8.4f\n",
+    text += format("%10s %7zu %10.3e %21s %10.3e %10.3e %8.2f %8.4f %8.4f %9.2e\n",
                    row.depth ? format("%zu", *row.depth).c_str() : "all", row.tokens, row.kl_mean,
-                   interval.c_str(), row.kl_p99, row.kl_max, 100 * row.top1_agreement, row.nll_a, row.nll_b);
+                   interval.c_str(), row.kl_p99, row.kl_max, 100 * row.top1_agreement, row.nll_a, row.nll_b,
+                   row.nmse);
   }
   return text;
 }
@@ -109,6 +112,7 @@ void add_eval_divergence(CLI::App& verb, int& status) {
   kind.add_option("--tokens", arguments->options.tokens, "tokens decoded behind each depth, one at a time")
       ->check(CLI::Range(size_t{1}, size_t{1} << 20))
       ->capture_default_str();
+  add_fill_option(kind, arguments->options.fill);
   kind.add_option("--seed", arguments->options.seed, "of the interval's resampling")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -115,6 +115,25 @@ void add_engine_options(CLI::App& verb, ModelArguments& arguments) {
       ->capture_default_str();
 }
 
+const char* fill_name(const std::optional<Repetition>& fill) {
+  if (!fill) return "prefill";
+  return *fill == Repetition::kDrawn ? "draw" : "repeat";
+}
+
+void add_fill_option(CLI::App& verb, std::optional<Repetition>& fill) {
+  const auto take = [&fill](const std::string& name) {
+    fill = name == "repeat" ? std::optional(Repetition::kCopied)
+           : name == "draw" ? std::optional(Repetition::kDrawn)
+                            : std::nullopt;
+  };
+  verb.add_option_function<std::string>(
+          "--fill", take,
+          "how a depth is reached: prefill; repeat (copies the keys and values of 512 tokens; fast); draw "
+          "(blocks of keys and values drawn from those of 512 tokens, no two the same; fast)")
+      ->check(CLI::IsMember({"prefill", "repeat", "draw"}))
+      ->default_str("prefill");
+}
+
 void add_storage_options(CLI::App& verb, ModelArguments& arguments, bool with_session) {
   if (with_session) {
     verb.add_option("--session", arguments.session,

@@ -37,6 +37,9 @@ void add_engine_options(CLI::App& verb, ModelArguments& arguments);
 CLI::Validator attention_mode();
 CLI::Validator prefill_mode();
 CLI::Validator target_error_range();
+// --fill: how a depth is reached; nothing: by prefill.
+void add_fill_option(CLI::App& verb, std::optional<Repetition>& fill);
+const char* fill_name(const std::optional<Repetition>& fill);
 // --cold-dir, --cold-max, --hot, --warm, and --session where the verb has one context.
 void add_storage_options(CLI::App& verb, ModelArguments& arguments, bool with_session);
 // Throws CLI::ValidationError, as a parse does, for sizes of tiers that are not there.

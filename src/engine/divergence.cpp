@@ -28,7 +28,7 @@ size_t likeliest(std::span<const float> logits) {
 
 // One token's comparison.
 struct Step {
-  double kl = 0, nll_a = 0, nll_b = 0;
+  double kl = 0, nll_a = 0, nll_b = 0, nmse = 0;
   bool same_top = false;
 };
 
@@ -45,9 +45,10 @@ DivergenceRow row_of(std::span<const Step> steps, uint64_t seed) {
     row.kl_mean += step.kl;
     row.nll_a += step.nll_a;
     row.nll_b += step.nll_b;
+    row.nmse += step.nmse;
     row.top1_agreement += step.same_top ? 1 : 0;
   }
-  for (double* sum : {&row.kl_mean, &row.nll_a, &row.nll_b, &row.top1_agreement}) *sum /= n;
+  for (double* sum : {&row.kl_mean, &row.nll_a, &row.nll_b, &row.nmse, &row.top1_agreement}) *sum /= n;
   std::sort(sorted.begin(), sorted.end());
   row.kl_p99 = quantile(sorted, 0.99);
   row.kl_max = sorted.back();
@@ -135,6 +136,7 @@ Result<void> Walk::step_through(size_t depth, std::vector<Step>& steps) {
     const auto next = static_cast<size_t>(text_[at + 1]);
     Step& step = steps.emplace_back();
     step.kl = kl_of(kept, *logits_b);
+    step.nmse = nmse_of(kept, *logits_b);
     step.nll_a = log_sum_exp(kept) - static_cast<double>(kept[next]);
     step.nll_b = log_sum_exp(*logits_b) - static_cast<double>((*logits_b)[next]);
     step.same_top = likeliest(kept) == likeliest(*logits_b);
@@ -145,21 +147,18 @@ Result<void> Walk::step_through(size_t depth, std::vector<Step>& steps) {
 
 class EnginePredictor final : public Predictor {
  public:
-  explicit EnginePredictor(Engine& engine) : engine_(&engine), session_(engine.new_session()) {}
+  EnginePredictor(Engine& engine, const DivergenceOptions& options)
+      : engine_(&engine), options_(&options), session_(engine.new_session()) {}
 
   size_t tokens_held() const override { return session_->tokens().size(); }
   Result<void> prefill(size_t count, std::span<const TokenId> tokens,
                        const std::function<bool(size_t)>& on_tokens) override {
-    session_->truncate(count);
-    auto appended = session_->append(tokens.subspan(count));
-    if (!appended) return appended;
-    Session* const sessions[] = {session_.get()};
-    while (session_->pending() > 0) {
-      auto step = engine_->step(sessions);
-      if (!step) return pass(step);
-      if (!on_tokens(*step)) break;
-    }
-    return {};
+    const size_t period = options_->fill_period;
+    if (!options_->fill || tokens.size() <= period) return read(count, tokens, on_tokens);
+    auto filled = read(std::min(count, period), tokens.first(period), [](size_t) { return true; });
+    if (filled) filled = session_->repeat_for_bench(period, tokens.size(), *options_->fill);
+    if (filled) on_tokens(tokens.size() - count);
+    return filled;
   }
   Result<std::span<const float>> decode(TokenId token) override {
     auto appended = session_->append({&token, 1});
@@ -171,7 +170,22 @@ class EnginePredictor final : public Predictor {
   }
 
  private:
+  Result<void> read(size_t count, std::span<const TokenId> tokens,
+                    const std::function<bool(size_t)>& on_tokens) {
+    session_->truncate(count);
+    auto appended = session_->append(tokens.subspan(count));
+    if (!appended) return appended;
+    Session* const sessions[] = {session_.get()};
+    while (session_->pending() > 0) {
+      auto step = engine_->step(sessions);
+      if (!step) return pass(step);
+      if (!on_tokens(*step)) break;
+    }
+    return {};
+  }
+
   Engine* engine_;
+  const DivergenceOptions* options_;
   std::unique_ptr<Session> session_;
 };
 
@@ -181,6 +195,8 @@ Result<void> check_options(const DivergenceOptions& options) {
     const bool ascending = i == 0 || options.depths[i] > options.depths[i - 1];
     if (options.depths[i] == 0 || !ascending) return fail("depths are from 1 on, ascending");
   }
+  if (options.fill && (options.fill_period == 0 || options.fill_period % 64 != 0))
+    return fail("fill_period is a multiple of 64");
   return {};
 }
 
@@ -196,6 +212,20 @@ double kl_of(std::span<const float> logits_a, std::span<const float> logits_b) {
     if (a > 0) kl += a * (log_a - log_b);
   }
   return std::max(kl, 0.0);  // rounding alone goes below
+}
+
+double nmse_of(std::span<const float> logits_a, std::span<const float> logits_b) {
+  const auto n = static_cast<double>(logits_a.size());
+  double sum_a = 0, squares_a = 0, sum = 0, squares = 0;
+  for (size_t i = 0; i < logits_a.size(); ++i) {
+    // From the first ones, so that nothing is lost where all are large.
+    const double a = static_cast<double>(logits_a[i]) - static_cast<double>(logits_a[0]);
+    const double b = static_cast<double>(logits_b[i]) - static_cast<double>(logits_b[0]);
+    sum_a += a, squares_a += a * a;
+    sum += b - a, squares += (b - a) * (b - a);
+  }
+  const double variance = squares_a - sum_a * sum_a / n, error = squares - sum * sum / n;
+  return variance > 0 ? std::max(error, 0.0) / variance : 0.0;
 }
 
 Result<DivergenceReport> divergence_over(Predictor& a, Predictor& b, std::span<const TokenId> text,
@@ -221,7 +251,7 @@ Result<DivergenceReport> divergence(Engine& a, Engine& b, const std::string& tex
     return core::fail("the text has {} tokens, {} are needed for a depth of {} with {} behind it",
                       tokens.size(), needed, options.depths.back(), options.tokens);
   }
-  engine::EnginePredictor first(a), second(b);
+  engine::EnginePredictor first(a, options), second(b, options);
   return engine::divergence_over(first, second, tokens, options, events);
 }
 

@@ -28,4 +28,7 @@ Result<DivergenceReport> divergence_over(Predictor& a, Predictor& b, std::span<c
 // In nats; both of the same size. Not negative.
 double kl_of(std::span<const float> logits_a, std::span<const float> logits_b);
 
+// var(b - a) / var(a) over the vocabulary; 0 where all of a are the same.
+double nmse_of(std::span<const float> logits_a, std::span<const float> logits_b);
+
 }  // namespace mneme::engine

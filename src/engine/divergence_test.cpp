@@ -31,6 +31,13 @@ TEST(Kl, HasTheValuesOfItsDefinition) {
   EXPECT_NEAR(kl_of(a, b), 0, 1e-12);
 }
 
+TEST(Nmse, IsRelativeAndKnowsNoConstant) {
+  const std::vector<float> a{1, 2, 3, 6}, b{11.5f, 11.5f, 13, 16};
+  EXPECT_NEAR(nmse_of(a, b), 0.5 / 14, 1e-12);  // differences of 10.5, 9.5, 10, 10; squares about 3
+  EXPECT_EQ(nmse_of(a, a), 0);
+  EXPECT_EQ(nmse_of(std::vector<float>(4, 2.0f), b), 0);
+}
+
 // Predicts the token after the last one it read, sharply or not; keeps what it was asked.
 class Counting final : public Predictor {
  public:
@@ -145,6 +152,23 @@ TEST_F(Engines, OneThreadAndTwoSayTheSame) {
   EXPECT_EQ(report->rows.back().nll_a, report->rows.back().nll_b);
   EXPECT_EQ(a->kv_bytes_used(), 0u);
   EXPECT_TRUE(divergence(*a, *a, text_, options, {})) << "one engine is both";
+}
+
+TEST_F(Engines, DepthsAreFilledTheSameWayInBoth) {
+  const auto a = open(1), b = open(2);
+  DivergenceOptions options;
+  options.depths = {64, 700, 1100};
+  options.tokens = 8;
+  const auto read = divergence(*a, *b, text_, options, {});
+  options.fill = Repetition::kDrawn, options.fill_period = 128;
+  const auto drawn = divergence(*a, *b, text_, options, {});
+  ASSERT_TRUE(read && drawn);
+  EXPECT_EQ(drawn->rows.back().tokens, 24u);
+  EXPECT_EQ(drawn->rows.back().kl_max, 0);
+  EXPECT_EQ(drawn->rows[0].nll_a, read->rows[0].nll_a) << "not deeper than what is read";
+  EXPECT_NE(drawn->rows[2].nll_a, read->rows[2].nll_a);
+  options.fill_period = 100;
+  EXPECT_FALSE(divergence(*a, *b, text_, options, {})) << "no whole blocks";
 }
 
 TEST_F(Engines, WhatCannotBeMeasuredIsSaid) {
