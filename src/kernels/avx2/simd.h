@@ -219,6 +219,13 @@ struct Simd {
     const I value = _mm256_blendv_epi8(wide, _mm256_shuffle_epi8(small, index), is_small);
     return or_(value, _mm256_and_si256(codes, _mm256_set1_epi16(static_cast<short>(0x8000))));
   }
+  // kLanes E4M3 codes (but NaN) over 256, exactly: s eeee mmm is s 0eeee mmm0000000 as f16, whose exponent is
+  // less by 8.
+  static F load_e4m3(const void* p) {
+    const __m128i codes = _mm_cvtepi8_epi16(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
+    const __m128i moved = _mm_slli_epi16(codes, 7);
+    return _mm256_cvtph_ps(_mm_and_si128(moved, _mm_set1_epi16(static_cast<short>(0xBF80))));
+  }
   // x - floor(x), and 2^floor(x) y, 0 where that is too small.
   static F above_floor(F x) { return sub(x, _mm256_floor_ps(x)); }
   static F scale_floor(F y, F x) { return exp2_split(y, _mm256_floor_ps(max(x, set1(-127.0f)))); }

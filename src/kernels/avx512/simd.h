@@ -177,6 +177,13 @@ struct Simd {
     wide = _mm512_mask_permutexvar_epi16(wide, is_small, codes, small);
     return _mm512_ternarylogic_epi32(wide, codes, _mm512_set1_epi16(static_cast<short>(0x8000)), 0xF8);
   }
+  // kLanes E4M3 codes (but NaN) over 256, exactly: s eeee mmm is s 0eeee mmm0000000 as f16, whose exponent is
+  // less by 8.
+  static F load_e4m3(const void* p) {
+    const __m256i codes = _mm256_cvtepi8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+    const __m256i moved = _mm256_slli_epi16(codes, 7);
+    return _mm512_cvtph_ps(_mm256_and_si256(moved, _mm256_set1_epi16(static_cast<short>(0xBF80))));
+  }
   // x - floor(x), and 2^floor(x) y, 0 where that is too small.
   static F above_floor(F x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
   static F scale_floor(F y, F x) { return _mm512_scalef_ps(y, x); }

@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kMeanChunk = 64;
 constexpr int kMeanRows = 4;
+constexpr float kE4m3Unit = 256;  // of Simd::load_e4m3
 
 inline int chosen_block(const AddMeansTask& task, int i) {
   return task.chosen == nullptr ? i : task.chosen[i];
@@ -27,32 +28,33 @@ inline float raise_maximum(const AddMeansTask& task, int row) {
   return 1.0f;
 }
 
-// Weights of the chosen blocks [first, first + count) times the scale of their means; the sum takes them
-// without it.
+// Weights of `count` blocks times the scales of their means, padded with zeros to whole vectors; the sum
+// takes them without.
 inline void mean_weights(const AddMeansTask& task, int row, float factor, int first, int count,
-                         float* weights) {
+                         const float* scales, float* weights) {
   const float* masses = task.masses + static_cast<size_t>(row) * task.mass_stride;
-  float total = 0;
-  for (int i = 0; i < count; ++i) {
-    const int block = chosen_block(task, first + i);
-    const float weight = masses[block] * factor;
-    total += weight;
-    weights[i] = weight * task.blocks[block].statistics->value_mean_scale;
+  for (int i = 0; i < count; ++i) weights[i] = masses[chosen_block(task, first + i)];
+  for (int i = count; i % Simd::kLanes != 0; ++i) weights[i] = 0;
+  Simd::F total = Simd::zero();
+  for (int i = 0; i < count; i += Simd::kLanes) {
+    const Simd::F weight = Simd::mul(Simd::load(weights + i), Simd::set1(factor));
+    total = Simd::add(total, weight);
+    Simd::store(weights + i, Simd::mul(weight, Simd::load(scales + i)));
   }
-  task.sum[row] += total;
+  task.sum[row] += Simd::sum(total);
 }
 
 // out[r] += sum_i weights[r][i] mean[i], kRows rows.
 template <int kRows>
-inline void weigh_means(const AddMeansTask& task, int first, int count, const float* weights, float* out) {
+inline void weigh_means(const AddMeansTask& task, const uint8_t* const* means, int count,
+                        const float* weights, float* out) {
   constexpr int L = Simd::kLanes;
   for (int c = 0; c < task.head_dim; c += L) {
     Simd::F acc[kRows];
     MNEME_UNROLL
     for (int r = 0; r < kRows; ++r) acc[r] = Simd::load(out + r * task.head_dim + c);
     for (int i = 0; i < count; ++i) {
-      const Simd::F mean = e4m3_value(
-          Simd::load_u8(task.blocks[chosen_block(task, first + i)].value_means + c));
+      const Simd::F mean = Simd::load_e4m3(means[i] + c);
       MNEME_UNROLL
       for (int r = 0; r < kRows; ++r)
         acc[r] = Simd::fma(Simd::set1(weights[r * kMeanChunk + i]), mean, acc[r]);
@@ -65,24 +67,30 @@ inline void weigh_means(const AddMeansTask& task, int first, int count, const fl
 // Ops::add_means.
 void vector_add_means(const AddMeansTask& task) {
   if (task.head_dim % 16 != 0) return scalar_ops().add_means(task);
-  alignas(64) float weights[kMeanRows * kMeanChunk];
+  alignas(64) float weights[kMeanRows * kMeanChunk] = {}, scales[kMeanChunk] = {};
+  const uint8_t* means[kMeanChunk];
   float factors[kAttendRowsMax];
   for (int row = 0; row < task.rows; ++row) factors[row] = raise_maximum(task, row);
   for (int first = 0; first < task.count; first += kMeanChunk) {
     const int count = task.count - first < kMeanChunk ? task.count - first : kMeanChunk;
-    for (int i = first; i < first + count; ++i) {
-      const SealedSummary& block = task.blocks[chosen_block(task, i)];
+    for (int i = 0; i < count; ++i) {
+      const SealedSummary& block = task.blocks[chosen_block(task, first + i)];
       Simd::prefetch(block.statistics);
-      for (int c = 0; c < task.head_dim; c += 64) Simd::prefetch(block.value_means + c);
+      means[i] = block.value_means;
+      for (int c = 0; c < task.head_dim; c += 64) Simd::prefetch(means[i] + c);
+    }
+    for (int i = 0; i < count; ++i) {
+      const SealedSummary& block = task.blocks[chosen_block(task, first + i)];
+      scales[i] = block.statistics->value_mean_scale * kE4m3Unit;
     }
     for (int row = 0; row < task.rows;) {
       const int left = task.rows - row, rows = left >= 4 ? 4 : left >= 2 ? 2 : 1;
       for (int r = 0; r < rows; ++r)
-        mean_weights(task, row + r, factors[row + r], first, count, weights + r * kMeanChunk);
+        mean_weights(task, row + r, factors[row + r], first, count, scales, weights + r * kMeanChunk);
       float* out = task.out + row * task.head_dim;
-      if (rows == 4) weigh_means<4>(task, first, count, weights, out);
-      if (rows == 2) weigh_means<2>(task, first, count, weights, out);
-      if (rows == 1) weigh_means<1>(task, first, count, weights, out);
+      if (rows == 4) weigh_means<4>(task, means, count, weights, out);
+      if (rows == 2) weigh_means<2>(task, means, count, weights, out);
+      if (rows == 1) weigh_means<1>(task, means, count, weights, out);
       row += rows;
     }
   }
