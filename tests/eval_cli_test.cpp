@@ -164,6 +164,14 @@ TEST_F(Cli, EvalKlOfAModelWithItselfIsNothing) {
   EXPECT_EQ(json["rows"][2]["kl_max"], 0);
   EXPECT_EQ(json["rows"][2]["top1_agreement"], 1);
   EXPECT_NE(mneme(kl + "--against " + kModel).out.find("top-1 %"), std::string::npos);
+  const Outcome drawn = mneme("eval kl -m " + kModel + " -f " + folder_.string() +
+                              "/text --tokens 8 --depths 1500 --fill draw --against-threads 1 --json");
+  ASSERT_EQ(drawn.status, 0) << drawn.err;
+  const Json filled = Json::parse(drawn.out);
+  EXPECT_EQ(filled["fill"], "draw");
+  EXPECT_EQ(filled["rows"][0]["kl_max"], 0);
+  EXPECT_EQ(filled["rows"][0]["nmse"], 0);
+  expect_failure(kl + "--fill some --against-threads 1", 2, "some");
   expect_failure(kl + "--against-attention sparse", 2, "sparse");
   expect_failure(kl, 2, "--against");
   expect_failure("eval kl -m " + kModel + " --against-threads 1 -f /nonexistent", 1, "/nonexistent");
