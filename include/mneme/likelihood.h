@@ -70,9 +70,9 @@ struct DivergenceOptions {
   // Of the text, behind each depth: evaluated one at a time by both engines, whatever either would have said.
   size_t tokens = 64;
   uint64_t seed = 0;  // of the confidence interval's resampling
-  // How depths are reached that are deeper than fill_period (a multiple of 64) tokens: these are read, and the
-  // rest is made of their keys and values (Session::repeat_for_bench), so that depth costs no prefill. Nothing:
-  // all of it is read.
+  // How depths are reached that are deeper than fill_period (a multiple of 64) tokens: these are read, and
+  // the rest is made of their keys and values (Session::repeat_for_bench), so that depth costs no prefill.
+  // Nothing: all of it is read.
   std::optional<Repetition> fill = {};
   size_t fill_period = 512;
 };

@@ -31,8 +31,8 @@ inline void sketch_centres(const SealedSummary& block, int head_dim, float* cent
     Simd::store(centres + c, Simd::load_bf16(block.key_centres + c));
 }
 
-// What is read of a block beside its sketch: from its statistics to its means, which Ops::add_means reads next.
-// The last line of a part is none of the others' where it does not begin with a line.
+// What is read of a block beside its sketch: from its statistics to its means, which Ops::add_means reads
+// next. The last line is none of the others' where a part does not begin with a line.
 MNEME_ALWAYS_INLINE void ask_for_summary(const SealedSummary& block, int head_dim) {
   Simd::prefetch(block.statistics);
   for (int c = 0; c < head_dim; c += 32) Simd::prefetch(block.key_centres + c);
