@@ -92,11 +92,11 @@ class OpenAiEndpoints {
     return json["error"]["param"].is_string() ? json["error"]["param"].get<std::string>() : "";
   }
 
+  std::vector<std::string> accounts;  // outlives the backend, whose thread may still write to it
   std::shared_ptr<ScriptedBackend> backend;
   OneModel models;
   Router router;
   Caller caller;
-  std::vector<std::string> accounts;
 };
 
 }  // namespace mneme::serve

@@ -81,11 +81,11 @@ class ProtocolServer {
     std::string model;
     uint64_t prompt_tokens, generated_tokens;
   };
+  std::vector<Account> accounts;  // outlives the backend, whose thread may still write to it
   std::shared_ptr<ScriptedBackend> backend;
   ScriptedModels models;
   Router router;
   Caller caller;
-  std::vector<Account> accounts;
 };
 
 // Data of a stream's events as JSON; a name that differs from the data's type becomes "NAME?".
