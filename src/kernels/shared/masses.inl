@@ -23,6 +23,12 @@ inline Simd::F exp2_short(Simd::F x) {
   return Simd::scale_floor(p, x);
 }
 
+// How far behind a block's sketch those lie that are asked for meanwhile, in bytes: one that goes into the
+// second-level cache, and the next block's, which goes from there into the first. 0: none.
+struct SketchAhead {
+  std::ptrdiff_t far = 0, next = 0;
+};
+
 // Operands of one block, in the caller's scratch.
 struct MassScratch {
   float* x;        // [4][64]
@@ -55,7 +61,7 @@ constexpr float kCodeUnit = kCodesStay ? 1.0f / (1 << (2 * j)) : 1.0f;
 
 // x of kRows rows and the tokens of kLanes lanes from `lane` on.
 template <int kRows>
-inline void mass_part(const uint8_t* sketch, std::ptrdiff_t ahead, int head_dim, const MassScratch& s,
+inline void mass_part(const uint8_t* sketch, SketchAhead ahead, int head_dim, const MassScratch& s,
                       const SketchRow* rows, int lane) {
   constexpr int kCodeMax = kCodesStay ? 192 : 3;
   Simd::I acc[kRows][4];
@@ -66,7 +72,8 @@ inline void mass_part(const uint8_t* sketch, std::ptrdiff_t ahead, int head_dim,
   }
   for (int c = 0; c < head_dim; c += 4) {
     const Simd::I packed = Simd::load_i(sketch + c * 16 + lane * 4);
-    if (ahead != 0) Simd::prefetch(sketch + c * 16 + ahead);
+    if (ahead.far != 0) Simd::prefetch(sketch + c * 16 + ahead.far);
+    if (ahead.next != 0) Simd::prefetch_near(sketch + c * 16 + ahead.next);
     const Simd::I codes[4] = {codes_of<0>(packed), codes_of<1>(packed), codes_of<2>(packed),
                               codes_of<3>(packed)};
     MNEME_UNROLL
@@ -117,10 +124,12 @@ inline void block_masses(const SketchMassTask& task, const MassScratch& s, int b
   SketchRow rows[kRows];
   prepare_sketch_rows<kRows>(task.queries + static_cast<size_t>(row) * task.query_stride, task.query_stride,
                              s.centres, s.steps, task.head_dim, s.u, rows);
-  std::ptrdiff_t ahead = 0;
-  if (row == 0 && b + kMassAhead < task.block_count)
-    ahead = task.blocks[b + kMassAhead].sketch - block.sketch;
-  for (int lane = 0; lane < 16; lane += Simd::kLanes, ahead = 0)
+  SketchAhead ahead;
+  if (row == 0) {
+    if (b + kMassAhead < task.block_count) ahead.far = task.blocks[b + kMassAhead].sketch - block.sketch;
+    if (b + 1 < task.block_count) ahead.next = task.blocks[b + 1].sketch - block.sketch;
+  }
+  for (int lane = 0; lane < 16; lane += Simd::kLanes, ahead = {})
     mass_part<kRows>(block.sketch, ahead, task.head_dim, s, rows, lane);
   float largest[4], sums[4];
   weigh_tokens<kRows>(s.x, largest, sums);
