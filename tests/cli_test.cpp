@@ -215,7 +215,7 @@ TEST_F(Cli, BenchJsonIsTheContract) {
     EXPECT_TRUE(row.contains("share_of_limit"));
     EXPECT_GT(row["rss_bytes"], 0);
     const bool decodes = i % 2 == 1;
-    EXPECT_EQ(row.size(), decodes ? 8u : 7u);
+    EXPECT_EQ(row.size(), decodes ? 9u : 7u);
     EXPECT_EQ(row.value(Json::json_pointer("/attention/mode"), ""), decodes ? "exact" : "");
   }
   EXPECT_EQ(mneme("bench -m " + kModel + " -p 8 -n 2 -r 1 --engram disk --cold --json").status, 0);
@@ -236,6 +236,14 @@ TEST_F(Cli, SparseAttentionReportsWhatItDid) {
   EXPECT_GT(attention["audits"], 0);
   EXPECT_GT(attention["bytes_a_step_exact"], attention["bytes_a_step"]);
   EXPECT_EQ(attention["layers"].size(), 4u);
+  const Outcome warm = mneme(
+      "bench -m " + kModel +
+      " -p 0 -n 2 --warm-up 10 -d 4096 -r 1 --fill repeat --json --attention adaptive --target-error 0.05");
+  ASSERT_EQ(warm.status, 0) << warm.err;
+  const Json later = Json::parse(warm.out)["rows"][0];
+  EXPECT_EQ(later["test"], "tg2");
+  EXPECT_EQ(later["warm_up_tokens"], 10);
+  EXPECT_GT(later["attention"]["steps"], attention["steps"]) << "12 tokens beside 6";
   const Outcome run = mneme("run -m " + kModel + " -p hello -n 2 --attention certified");
   EXPECT_NE(run.err.find("certified attention: no step was long enough"), std::string::npos) << run.err;
   EXPECT_EQ(mneme("run -m " + kModel + " -p x --attention sparse").status, 2);

@@ -25,6 +25,7 @@ nlohmann::ordered_json row_json(const BenchRow& row) {
   nlohmann::ordered_json json;
   json["test"] = row.test;
   json["depth"] = row.depth;
+  if (!row.prefill) json["warm_up_tokens"] = row.warm_up_tokens;
   json["tokens_per_second"] = {
       {"median", row.tokens_per_s_median}, {"min", row.tokens_per_s_min}, {"max", row.tokens_per_s_max}};
   json["bytes_per_second"] = row.bytes_per_s;
@@ -149,6 +150,12 @@ void add_bench(CLI::App& app, int& status) {
       ->capture_default_str();
   verb.add_option("-r,--repetitions", arguments->plan.repetitions, "measured runs; the median counts")
       ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  verb.add_option(
+          "--warm-up", arguments->plan.warm_up_tokens,
+          "tokens decoded before each decode test and not timed: adaptive attention begins a session with "
+          "exact steps")
+      ->check(CLI::Range(size_t{0}, kTokensMax))
       ->capture_default_str();
   add_fill_option(verb, arguments->plan.fill);
   verb.add_flag(

@@ -66,6 +66,7 @@ class Measurement {
 
  private:
   Result<void> evaluate(std::span<const TokenId> tokens);
+  Result<void> evaluate_in(std::span<const TokenId> tokens, size_t piece);
   Result<double> repetition(size_t tokens, bool one_by_one);
   Result<BenchRow> measure(const std::string& name, size_t tokens, bool one_by_one);
   void set_rates(BenchRow& row, size_t tokens) const;
@@ -114,19 +115,28 @@ Result<void> Measurement::evaluate(std::span<const TokenId> tokens) {
   return {};
 }
 
-// Seconds for `tokens` more tokens; the session is as before afterwards.
+Result<void> Measurement::evaluate_in(std::span<const TokenId> tokens, size_t piece) {
+  for (size_t i = 0; i < tokens.size(); i += piece) {
+    auto done = evaluate(tokens.subspan(i, piece));
+    if (!done) return done;
+  }
+  return {};
+}
+
+// Seconds for `tokens` more tokens, behind the plan's tokens of warm-up where they come one by one; the
+// session is as before afterwards.
 Result<double> Measurement::repetition(size_t tokens, bool one_by_one) {
-  const std::vector<TokenId> ids = stream_.next(tokens, engine_->info().vocab_size);
+  const size_t before = one_by_one ? plan_->warm_up_tokens : 0;
+  const std::vector<TokenId> ids = stream_.next(before + tokens, engine_->info().vocab_size);
   if (!plan_->drop_from_cache.empty()) {
     if (auto dropped = drop_from_page_cache(plan_->drop_from_cache); !dropped)
       return tl::unexpected(dropped.error());
   }
-  const size_t piece = one_by_one ? 1 : tokens;
+  auto warm = evaluate_in(std::span(ids).first(before), 1);
+  if (!warm) return tl::unexpected(warm.error());
   const double start_s = now_s();
-  for (size_t i = 0; i < tokens; i += piece) {
-    auto done = evaluate(std::span(ids).subspan(i, piece));
-    if (!done) return tl::unexpected(done.error());
-  }
+  auto done = evaluate_in(std::span(ids).subspan(before), one_by_one ? 1 : tokens);
+  if (!done) return tl::unexpected(done.error());
   const double seconds = now_s() - start_s;
   attention_ = session_->attention();
   session_->truncate(depth_);
@@ -156,6 +166,7 @@ Result<BenchRow> Measurement::measure(const std::string& name, size_t tokens, bo
   row.test = name;
   row.depth = depth_;
   row.prefill = !one_by_one;
+  row.warm_up_tokens = one_by_one ? plan_->warm_up_tokens : 0;
   row.tokens_per_s_min = speeds.front();
   row.tokens_per_s_max = speeds.back();
   row.tokens_per_s_median = (speeds[speeds.size() / 2] + speeds[(speeds.size() - 1) / 2]) / 2;
@@ -171,7 +182,7 @@ Result<BenchRow> Measurement::measure(const std::string& name, size_t tokens, bo
 void Measurement::set_rates(BenchRow& row, size_t tokens) const {
   const ModelInfo& info = engine_->info();
   const auto weights = static_cast<double>(info.decode_bytes);
-  const double middle = static_cast<double>(depth_) + static_cast<double>(tokens) / 2;
+  const double middle = static_cast<double>(depth_ + row.warm_up_tokens) + static_cast<double>(tokens) / 2;
   const bool sparse = !row.prefill && row.attention.mode != AttentionMode::kExact &&
                       row.attention.all.steps > 0;
   const double context = sparse ? row.attention.all.bytes_a_step
@@ -190,7 +201,7 @@ void Measurement::set_rates(BenchRow& row, size_t tokens) const {
 Result<void> check_fits(const Engine& engine, const BenchPlan& plan) {
   if (engine.tiers().on) return {};  // the disk is the limit
   const size_t deepest = *std::max_element(plan.depths.begin(), plan.depths.end());
-  const size_t most = deepest + std::max(plan.prefill_tokens, plan.decode_tokens);
+  const size_t most = deepest + std::max(plan.prefill_tokens, plan.warm_up_tokens + plan.decode_tokens);
   const uint64_t needed = engine.info().kv_bytes(most);
   if (needed <= engine.kv_bytes_max()) return {};
   return tl::unexpected(

@@ -14,6 +14,9 @@ struct BenchPlan {
   size_t prefill_tokens = 512;    // 0: no such test
   size_t decode_tokens = 32;      // 0: no such test
   std::vector<size_t> depths{0};  // tokens of context before each test
+  // Tokens decoded right before those of each decode test, not timed: adaptive attention begins a session
+  // with exact steps and audits, which a session that has gone on for a while does not have.
+  size_t warm_up_tokens = 0;
   int repetitions = 3;
   std::optional<Repetition> fill;    // how a short prefill reaches a depth; nothing: all of it is read
   std::string drop_from_cache = {};  // a file that leaves the page cache before each run; empty: none
@@ -23,6 +26,7 @@ struct BenchRow {
   std::string test;  // "pp512", "tg32"
   size_t depth = 0;
   bool prefill = false;
+  size_t warm_up_tokens = 0;  // that went before each measured run, behind `depth`
   double tokens_per_s_median = 0, tokens_per_s_min = 0, tokens_per_s_max = 0;
   double bytes_per_s = 0;      // weights, keys and values read
   double flops_per_s = 0;      // of the matrix products, the head left out; prefill only
