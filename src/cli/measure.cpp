@@ -128,12 +128,12 @@ Result<void> Measurement::evaluate_in(std::span<const TokenId> tokens, size_t pi
 Result<double> Measurement::repetition(size_t tokens, bool one_by_one) {
   const size_t before = one_by_one ? plan_->warm_up_tokens : 0;
   const std::vector<TokenId> ids = stream_.next(before + tokens, engine_->info().vocab_size);
+  auto warm = evaluate_in(std::span(ids).first(before), 1);
+  if (!warm) return tl::unexpected(warm.error());
   if (!plan_->drop_from_cache.empty()) {
     if (auto dropped = drop_from_page_cache(plan_->drop_from_cache); !dropped)
       return tl::unexpected(dropped.error());
   }
-  auto warm = evaluate_in(std::span(ids).first(before), 1);
-  if (!warm) return tl::unexpected(warm.error());
   const double start_s = now_s();
   auto done = evaluate_in(std::span(ids).subspan(before), one_by_one ? 1 : tokens);
   if (!done) return tl::unexpected(done.error());
