@@ -1,9 +1,13 @@
 #include "train/average.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "corpus/vocabulary.h"
 #include "model/gguf.h"
@@ -78,6 +82,47 @@ TEST_F(Average, WhatCannotBeAveragedIsSaid) {
   EXPECT_EQ(message(options({"a", "b"}, {1, 0})), "shares are greater than 0");
   EXPECT_NE(message(options({"a", "wide"})).find(path("wide")), std::string::npos);
   EXPECT_NE(message(options({"a", "none"})).find(path("none")), std::string::npos);
+}
+
+// Files of this process are at most `bytes` long while it lives: what a full disk does to a writer, without
+// one.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+TEST_F(Average, AFullDiskLeavesTheFileBeforeWhole) {
+  write("a", 1), write("b", 2), write("mean", 3);
+  const auto bytes_of = [&](const std::string& name) {
+    std::ifstream file(path(name), std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const std::string before = bytes_of("mean");
+  {
+    const FileSizeLimit limit(before.size() / 2);
+    const auto done = average_models(options({"a", "b"}));
+    ASSERT_FALSE(done);
+    EXPECT_NE(done.error().message.find(path("mean")), std::string::npos) << done.error().message;
+  }
+  EXPECT_EQ(bytes_of("mean"), before);
+  const auto files = std::distance(fs::directory_iterator(folder_), fs::directory_iterator());
+  EXPECT_EQ(files, 3) << "something half written was left";
+  ASSERT_TRUE(average_models(options({"a", "b"})));
+  EXPECT_NE(bytes_of("mean"), before);
 }
 
 }  // namespace
